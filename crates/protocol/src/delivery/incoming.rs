@@ -1,0 +1,105 @@
+//! The receiver's side of QoS 2.
+
+use super::packet_ids::PacketIdMap;
+use crate::PacketId;
+
+/// The exchanges between PUBLISH and PUBREL, each with its message, which is passed on at PUBREL.
+///
+/// ```text
+///            PUBLISH / PUBREC          PUBREL / PUBCOMP
+///  (none) ───────────────────▶ held ────────────────────▶ (none)
+///                             ▲    │
+///                             └────┘ PUBLISH again / PUBREC
+/// ```
+///
+/// QoS 1 needs no state here: every PUBLISH is a new message [MQTT-4.3.2-5]. How many exchanges there may be is bounded
+/// by the Receive Maximum, and in the end by the number of identifiers; bytes are the caller's business.
+#[derive(Clone, Debug)]
+pub struct Incoming<M> {
+    held: PacketIdMap<M>,
+}
+
+/// What a QoS 2 PUBLISH was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Received {
+    /// A message. Answer PUBREC.
+    New,
+    /// One that is held already. Answer PUBREC again and nothing else [MQTT-4.3.3-10].
+    Duplicate,
+}
+
+impl<M> Default for Incoming<M> {
+    fn default() -> Self {
+        Self { held: PacketIdMap::default() }
+    }
+}
+
+impl<M> Incoming<M> {
+    /// No exchange.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A PUBLISH has arrived. A duplicate leaves the message that is held as it is.
+    pub fn publish(&mut self, packet_id: PacketId, message: M) -> Received {
+        match self.held.entry(packet_id) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(message);
+                Received::New
+            }
+            std::collections::hash_map::Entry::Occupied(_) => Received::Duplicate,
+        }
+    }
+
+    /// A PUBREL has arrived: answer PUBCOMP [MQTT-4.3.3-11] and pass the message on. `None` if none is held, because it
+    /// was passed on before: answer PUBCOMP all the same (5.0 with Packet Identifier not found).
+    pub fn pubrel(&mut self, packet_id: PacketId) -> Option<M> {
+        self.held.remove(&packet_id)
+    }
+
+    /// Whether the exchange is between PUBLISH and PUBREL.
+    pub fn contains(&self, packet_id: PacketId) -> bool {
+        self.held.contains_key(&packet_id)
+    }
+
+    /// How many exchanges there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether there is no exchange.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// All exchanges, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (PacketId, &M)> {
+        self.held.iter().map(|(&packet_id, message)| (packet_id, message))
+    }
+
+    /// Forgets all: the session has ended.
+    pub fn clear(&mut self) {
+        self.held = PacketIdMap::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_passed_on_once() {
+        let id = PacketId::FIRST;
+        let mut incoming = Incoming::new();
+        assert_eq!(incoming.publish(id, "first"), Received::New);
+        assert_eq!(incoming.publish(id, "again"), Received::Duplicate); // [MQTT-4.3.3-10]
+        assert_eq!(incoming.publish(id.next(), "other"), Received::New);
+        assert_eq!(incoming.len(), 2);
+        assert_eq!(incoming.pubrel(id), Some("first"));
+        assert_eq!(incoming.pubrel(id), None);
+        assert_eq!(incoming.publish(id, "new"), Received::New); // [MQTT-4.3.3-12]
+        assert_eq!(incoming.pubrel(id), Some("new"));
+        incoming.clear();
+        assert!(incoming.is_empty());
+    }
+}

@@ -1,0 +1,383 @@
+//! The sender's side of QoS 1 and 2.
+
+use std::collections::VecDeque;
+
+use super::UnknownPacketId;
+use super::packet_ids::{PacketIdMap, PacketIds};
+use crate::{PacketId, QoS};
+
+/// The exchanges that this end began and that are not acknowledged yet.
+///
+/// ```text
+///                PUBACK, or an error
+///  QoS 1  begin ────────────────────────────────────────────────▶ (none)
+///                PUBREC           PUBCOMP
+///  QoS 2  begin ────────▶ released ─────────────────────────────▶ (none)
+///            │   / PUBREL   ▲    │ PUBREC again / PUBREL           ▲
+///            │              └────┘                                 │
+///            └─────────────────────────────────────────────────────┘
+///                PUBREC with an error [MQTT-4.4.0-2]
+/// ```
+///
+/// At most `window` exchanges are on the wire [MQTT-4.9.0-1] [MQTT-4.9.0-2]. After [`interrupt`](Self::interrupt) none is;
+/// [`next_resend`](Self::next_resend) puts them back in the order in which they were begun [MQTT-4.6.0-1], and new ones
+/// wait until it has. A window that has become smaller delays PUBLISH only, never PUBREL [MQTT-4.9.0-3].
+#[derive(Clone, Debug)]
+pub struct Outgoing<M> {
+    exchanges: PacketIdMap<Exchange<M>>,
+    ids: PacketIds,
+    window: u16,
+    on_wire: usize,
+    begun: u64,
+    /// What was interrupted, in order. The exchange of the first entry always waits to be sent again; one further back may
+    /// have ended meanwhile.
+    publish_again: VecDeque<(u64, PacketId)>,
+    pubrel_again: VecDeque<(u64, PacketId)>,
+}
+
+#[derive(Clone, Debug)]
+struct Exchange<M> {
+    /// Counts what was begun: the order of sending.
+    number: u64,
+    on_wire: bool,
+    state: Awaits<M>,
+}
+
+#[derive(Clone, Debug)]
+enum Awaits<M> {
+    Puback(M),
+    Pubrec(M),
+    Pubcomp,
+}
+
+impl<M> Awaits<M> {
+    const fn qos(&self) -> QoS {
+        match self {
+            Self::Puback(_) => QoS::AtLeastOnce,
+            Self::Pubrec(_) | Self::Pubcomp => QoS::ExactlyOnce,
+        }
+    }
+
+    const fn message(&self) -> Option<&M> {
+        match self {
+            Self::Puback(message) | Self::Pubrec(message) => Some(message),
+            Self::Pubcomp => None,
+        }
+    }
+
+    fn into_message(self) -> Option<M> {
+        match self {
+            Self::Puback(message) | Self::Pubrec(message) => Some(message),
+            Self::Pubcomp => None,
+        }
+    }
+}
+
+/// What a PUBREC means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PubrecOutcome<M> {
+    /// The receiver has the message. Send PUBREL [MQTT-4.3.3-4], and never the message again [MQTT-4.3.3-6].
+    Release(M),
+    /// The receiver does not want it; the exchange has ended.
+    Refused(M),
+    /// It was released before: send PUBREL again.
+    Repeated,
+}
+
+/// What must be sent again on a new connection.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Resend<'a, M> {
+    /// With DUP 1 [MQTT-3.3.1-1].
+    Publish {
+        /// The same as before.
+        packet_id: PacketId,
+        /// 1 or 2.
+        qos: QoS,
+        /// The same as before.
+        message: &'a M,
+    },
+    /// PUBREL.
+    Pubrel {
+        /// The same as before.
+        packet_id: PacketId,
+    },
+}
+
+impl<M> Outgoing<M> {
+    /// No exchange. A window of 0 counts as 1.
+    pub fn new(window: u16) -> Self {
+        Self {
+            exchanges: PacketIdMap::default(),
+            ids: PacketIds::default(),
+            window: window.max(1),
+            on_wire: 0,
+            begun: 0,
+            publish_again: VecDeque::new(),
+            pubrel_again: VecDeque::new(),
+        }
+    }
+
+    /// How many exchanges may be on the wire from now on: the peer's Receive Maximum, or less. 0 counts as 1.
+    pub fn set_window(&mut self, window: u16) {
+        self.window = window.max(1);
+    }
+
+    /// The window.
+    pub const fn window(&self) -> u16 {
+        self.window
+    }
+
+    /// Whether [`begin`](Self::begin) would begin an exchange.
+    pub fn has_room(&self) -> bool {
+        self.publish_again.is_empty()
+            && self.pubrel_again.is_empty()
+            && self.on_wire < usize::from(self.window)
+            && self.exchanges.len() < usize::from(u16::MAX)
+    }
+
+    /// Exchanges that are not acknowledged, whether on the wire or interrupted.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Whether all is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// Whether the identifier is in use.
+    pub fn contains(&self, packet_id: PacketId) -> bool {
+        self.exchanges.contains_key(&packet_id)
+    }
+
+    /// The message of an exchange, until it is released.
+    pub fn message(&self, packet_id: PacketId) -> Option<&M> {
+        self.exchanges.get(&packet_id)?.state.message()
+    }
+
+    /// Begins an exchange: send PUBLISH with this identifier and DUP 0 [MQTT-4.3.2-2] [MQTT-4.3.3-2]. `None` when there
+    /// is no room, or for QoS 0, which has no exchange.
+    pub fn begin(&mut self, qos: QoS, message: M) -> Option<PacketId> {
+        self.begin_avoiding(qos, message, |_| false)
+    }
+
+    /// As [`begin`](Self::begin), for an end whose other packets use identifiers of the same set: a client's SUBSCRIBE
+    /// and UNSUBSCRIBE [MQTT-2.2.1-3].
+    pub fn begin_avoiding(
+        &mut self,
+        qos: QoS,
+        message: M,
+        is_in_use: impl Fn(PacketId) -> bool,
+    ) -> Option<PacketId> {
+        let state = match qos {
+            QoS::AtMostOnce => return None,
+            QoS::AtLeastOnce => Awaits::Puback(message),
+            QoS::ExactlyOnce => Awaits::Pubrec(message),
+        };
+        if !self.has_room() {
+            return None;
+        }
+        let packet_id = self.allocate(is_in_use)?;
+        self.insert(packet_id, state, true);
+        Some(packet_id)
+    }
+
+    /// An identifier that no exchange uses, for another packet.
+    pub fn allocate(&mut self, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
+        let exchanges = &self.exchanges;
+        self.ids.allocate(|id| exchanges.contains_key(&id) || is_in_use(id))
+    }
+
+    /// Restores an exchange from disk, as one that was interrupted: [`next_resend`](Self::next_resend) will give it, after
+    /// those restored before. One with the same identifier is replaced. QoS 0 has no exchange and is ignored.
+    pub fn begin_with(&mut self, packet_id: PacketId, qos: QoS, message: M) {
+        let state = match qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => Awaits::Puback(message),
+            QoS::ExactlyOnce => Awaits::Pubrec(message),
+        };
+        let number = self.insert(packet_id, state, false);
+        self.publish_again.push_back((number, packet_id));
+    }
+
+    /// Restores a QoS 2 exchange from disk whose PUBREC had arrived.
+    pub fn begin_released(&mut self, packet_id: PacketId) {
+        let number = self.insert(packet_id, Awaits::Pubcomp, false);
+        self.pubrel_again.push_back((number, packet_id));
+    }
+
+    fn insert(&mut self, packet_id: PacketId, state: Awaits<M>, on_wire: bool) -> u64 {
+        let number = self.begun;
+        self.begun += 1;
+        self.on_wire += usize::from(on_wire);
+        if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, on_wire, state }) {
+            self.on_wire -= usize::from(replaced.on_wire);
+            self.skip_settled();
+        }
+        number
+    }
+
+    fn remove(&mut self, packet_id: PacketId) -> Option<Awaits<M>> {
+        let exchange = self.exchanges.remove(&packet_id)?;
+        self.on_wire -= usize::from(exchange.on_wire);
+        self.skip_settled();
+        Some(exchange.state)
+    }
+
+    /// A PUBACK has arrived, with whatever reason: the exchange has ended [MQTT-4.4.0-2].
+    pub fn puback(&mut self, packet_id: PacketId) -> Result<M, UnknownPacketId> {
+        match self.exchanges.get(&packet_id) {
+            Some(Exchange { state: Awaits::Puback(_), .. }) => {}
+            Some(_) | None => return Err(UnknownPacketId),
+        }
+        self.remove(packet_id).and_then(Awaits::into_message).ok_or(UnknownPacketId)
+    }
+
+    /// A PUBREC has arrived; `refused` when its reason is an error.
+    pub fn pubrec(
+        &mut self,
+        packet_id: PacketId,
+        refused: bool,
+    ) -> Result<PubrecOutcome<M>, UnknownPacketId> {
+        let exchange = self.exchanges.get_mut(&packet_id).ok_or(UnknownPacketId)?;
+        match &exchange.state {
+            Awaits::Puback(_) => return Err(UnknownPacketId),
+            Awaits::Pubcomp => return Ok(PubrecOutcome::Repeated),
+            Awaits::Pubrec(_) => {}
+        }
+        if refused {
+            let message = self.remove(packet_id).and_then(Awaits::into_message).ok_or(UnknownPacketId)?;
+            return Ok(PubrecOutcome::Refused(message));
+        }
+        // The PUBREL that follows puts an interrupted exchange back on the wire.
+        self.on_wire += usize::from(!exchange.on_wire);
+        exchange.on_wire = true;
+        let released = std::mem::replace(&mut exchange.state, Awaits::Pubcomp);
+        self.skip_settled();
+        released.into_message().map(PubrecOutcome::Release).ok_or(UnknownPacketId)
+    }
+
+    /// A PUBCOMP has arrived: the exchange has ended.
+    pub fn pubcomp(&mut self, packet_id: PacketId) -> Result<(), UnknownPacketId> {
+        match self.exchanges.get(&packet_id) {
+            Some(Exchange { state: Awaits::Pubcomp, .. }) => {}
+            Some(_) | None => return Err(UnknownPacketId),
+        }
+        self.remove(packet_id).map(drop).ok_or(UnknownPacketId)
+    }
+
+    /// The connection is lost: all that is not acknowledged must be sent again on the next one [MQTT-4.4.0-1].
+    pub fn interrupt(&mut self) {
+        self.on_wire = 0;
+        self.publish_again.clear();
+        self.pubrel_again.clear();
+        for (&packet_id, exchange) in &mut self.exchanges {
+            exchange.on_wire = false;
+            let queue = match exchange.state {
+                Awaits::Puback(_) | Awaits::Pubrec(_) => &mut self.publish_again,
+                Awaits::Pubcomp => &mut self.pubrel_again,
+            };
+            queue.push_back((exchange.number, packet_id));
+        }
+        self.publish_again.make_contiguous().sort_unstable();
+        self.pubrel_again.make_contiguous().sort_unstable();
+    }
+
+    /// What to send next on a new connection. `None` when nothing is left to resend, or until an acknowledgement makes
+    /// room in the window.
+    pub fn next_resend(&mut self) -> Option<Resend<'_, M>> {
+        let publish = self.publish_again.front().copied();
+        let pubrel = self.pubrel_again.front().copied();
+        let has_room = self.on_wire < usize::from(self.window);
+        let pubrel_first = match (publish, pubrel) {
+            (Some(publish), Some(pubrel)) => pubrel < publish || !has_room,
+            (None, Some(_)) => true,
+            (Some(_), None) if has_room => false,
+            (Some(_) | None, None) => return None,
+        };
+        let (_, packet_id) = if pubrel_first { pubrel? } else { publish? };
+        self.exchanges.get_mut(&packet_id)?.on_wire = true;
+        self.on_wire += 1;
+        self.skip_settled();
+        let exchange = self.exchanges.get(&packet_id)?;
+        Some(match &exchange.state {
+            Awaits::Puback(message) | Awaits::Pubrec(message) => {
+                Resend::Publish { packet_id, qos: exchange.state.qos(), message }
+            }
+            Awaits::Pubcomp => Resend::Pubrel { packet_id },
+        })
+    }
+
+    /// Whether something of the last connection still waits to be sent again.
+    pub fn has_resends(&self) -> bool {
+        !self.publish_again.is_empty() || !self.pubrel_again.is_empty()
+    }
+
+    /// The messages of all exchanges that still have one, in no particular order.
+    pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
+        self.exchanges.values_mut().filter_map(|exchange| match &mut exchange.state {
+            Awaits::Puback(message) | Awaits::Pubrec(message) => Some(message),
+            Awaits::Pubcomp => None,
+        })
+    }
+
+    /// Drops entries in front whose exchange has ended, was replaced, or is on the wire again.
+    fn skip_settled(&mut self) {
+        let exchanges = &self.exchanges;
+        for queue in [&mut self.publish_again, &mut self.pubrel_again] {
+            while let Some((number, packet_id)) = queue.front() {
+                match exchanges.get(packet_id) {
+                    Some(exchange) if exchange.number == *number && !exchange.on_wire => break,
+                    Some(_) | None => drop(queue.pop_front()),
+                }
+            }
+        }
+    }
+
+    /// Ends an exchange without an acknowledgement and gives its place in the window back.
+    pub fn forget(&mut self, packet_id: PacketId) -> Option<M> {
+        self.remove(packet_id).and_then(Awaits::into_message)
+    }
+
+    /// All exchanges in the order in which they were begun; one that was released has no message any more.
+    pub fn iter(&self) -> impl Iterator<Item = (PacketId, QoS, Option<&M>)> {
+        self.in_order().into_iter().filter_map(|packet_id| {
+            let state = &self.exchanges.get(&packet_id)?.state;
+            Some((packet_id, state.qos(), state.message()))
+        })
+    }
+
+    /// Keeps the exchanges for which `keep` says so, asked in the order in which they were begun.
+    pub fn retain(&mut self, mut keep: impl FnMut(PacketId, QoS, Option<&M>) -> bool) {
+        self.extract_if(|packet_id, qos, message| !keep(packet_id, qos, message));
+    }
+
+    /// Ends the exchanges for which `extract` says so, and gives them in the order in which they were begun. The messages
+    /// of a shared subscription go to another member this way.
+    pub fn extract_if(
+        &mut self,
+        mut extract: impl FnMut(PacketId, QoS, Option<&M>) -> bool,
+    ) -> Vec<(PacketId, QoS, Option<M>)> {
+        let mut extracted = Vec::new();
+        for packet_id in self.in_order() {
+            let Some(Exchange { state, .. }) = self.exchanges.get(&packet_id) else { continue };
+            let qos = state.qos();
+            if extract(packet_id, qos, state.message())
+                && let Some(state) = self.remove(packet_id)
+            {
+                extracted.push((packet_id, qos, state.into_message()));
+            }
+        }
+        extracted
+    }
+
+    fn in_order(&self) -> Vec<PacketId> {
+        let mut order: Vec<_> =
+            self.exchanges.iter().map(|(&packet_id, exchange)| (exchange.number, packet_id)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, packet_id)| packet_id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What PUBACK, PUBREC, PUBREL and PUBCOMP share: a Packet Identifier, and with 5.0 a reason and properties.
+
+use super::reason_code;
+use crate::field::Fields;
+use crate::frame::{self, Frame, PacketType};
+use crate::property::{Properties, PropertyPlace};
+use crate::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
+
+#[inline]
+pub(super) fn decode(
+    frame: Frame<'_>,
+    packet_type: PacketType,
+    place: PropertyPlace,
+    version: ProtocolVersion,
+) -> Result<(PacketId, ReasonCode, Properties<'_>), DecodeError> {
+    frame.expect(packet_type, version)?;
+    let mut fields = Fields::new(frame.body);
+    let packet_id = packet_id(&mut fields)?;
+    let (reason, properties) = match version {
+        ProtocolVersion::V31 | ProtocolVersion::V311 => (ReasonCode::Success, Properties::EMPTY),
+        ProtocolVersion::V5 => reason_and_properties(&mut fields, packet_type, place)?,
+    };
+    fields.finish()?;
+    Ok((packet_id, reason, properties))
+}
+
+/// Both may be left out: no reason is Success, no Property Length is no properties.
+pub(super) fn reason_and_properties<'a>(
+    fields: &mut Fields<'a>,
+    packet_type: PacketType,
+    place: PropertyPlace,
+) -> Result<(ReasonCode, Properties<'a>), DecodeError> {
+    if fields.is_empty() {
+        return Ok((ReasonCode::Success, Properties::EMPTY));
+    }
+    let reason = reason_code(fields.byte()?, packet_type)?;
+    if fields.is_empty() {
+        return Ok((reason, Properties::EMPTY));
+    }
+    Ok((reason, Properties::read(fields, place)?))
+}
+
+/// [MQTT-2.2.1-3] [MQTT-2.2.1-4] [MQTT311-2.3.1-1]
+#[inline]
+pub(super) fn packet_id(fields: &mut Fields<'_>) -> Result<PacketId, DecodeError> {
+    PacketId::new(fields.two_byte_integer()?).ok_or(DecodeError::malformed("packet identifier is 0"))
+}
+
+/// Writes the shortest form. 3.x has no room for the reason and the properties: they are left out.
+#[inline]
+pub(super) fn encode(
+    packet_type: PacketType,
+    packet_id: PacketId,
+    reason: ReasonCode,
+    properties: &Properties<'_>,
+    version: ProtocolVersion,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let tail = tail_len(reason, properties, version)?;
+    frame::start(out, packet_type.first_byte(), 2 + tail)?;
+    out.extend_from_slice(&packet_id.get().to_be_bytes());
+    put_tail(reason, properties, tail, out);
+    Ok(())
+}
+
+/// Bytes that [`put_tail`] writes for a reason and properties.
+pub(super) fn tail_len(
+    reason: ReasonCode,
+    properties: &Properties<'_>,
+    version: ProtocolVersion,
+) -> Result<usize, EncodeError> {
+    if !version.has_properties() {
+        return Ok(0);
+    }
+    match properties.field_len()? {
+        1 if reason == ReasonCode::Success => Ok(0),
+        1 => Ok(1),
+        length => Ok(1 + length),
+    }
+}
+
+pub(super) fn put_tail(reason: ReasonCode, properties: &Properties<'_>, tail: usize, out: &mut Vec<u8>) {
+    if tail > 0 {
+        out.push(reason.code());
+    }
+    if tail > 1 {
+        properties.put(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::wire::{
+        ALL, BEFORE_5, V5, V31, V311, accept, check, malformed, protocol_error, refuse,
+    };
+    use crate::packet::{Packet, Puback, Pubcomp, Pubrec, Pubrel};
+    use crate::property::Property;
+
+    /// The four packets and their first bytes.
+    const ACKS: [(PacketType, &str); 4] = [
+        (PacketType::Puback, "40"),
+        (PacketType::Pubrec, "50"),
+        (PacketType::Pubrel, "62"),
+        (PacketType::Pubcomp, "70"),
+    ];
+
+    fn ack(packet_type: PacketType, reason: ReasonCode, properties: Properties<'static>) -> Packet<'static> {
+        let packet_id = PacketId::new(0x0102).unwrap();
+        match packet_type {
+            PacketType::Puback => Packet::Puback(Puback { packet_id, reason, properties }),
+            PacketType::Pubrec => Packet::Pubrec(Pubrec { packet_id, reason, properties }),
+            PacketType::Pubrel => Packet::Pubrel(Pubrel { packet_id, reason, properties }),
+            PacketType::Pubcomp => Packet::Pubcomp(Pubcomp { packet_id, reason, properties }),
+            other => panic!("{other:?} is none of the four"),
+        }
+    }
+
+    #[test]
+    fn the_plain_form_is_the_same_in_all_versions() {
+        for (packet_type, first) in ACKS {
+            for version in ALL {
+                let plain = ack(packet_type, ReasonCode::Success, Properties::EMPTY);
+                check(version, &format!("{first} 02 0102"), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason() {
+        for (packet_type, first) in ACKS {
+            for code in 0..=255 {
+                let short = format!("{first} 03 0102 {code:02X}");
+                let long = format!("{first} 04 0102 {code:02X} 00");
+                match ReasonCode::from_u8(code) {
+                    Some(reason) if reason.allowed_in(packet_type) => {
+                        let packet = ack(packet_type, reason, Properties::EMPTY);
+                        accept(V5, &long, packet.clone());
+                        match reason {
+                            ReasonCode::Success => accept(V5, &short, packet),
+                            _ => check(V5, &short, packet),
+                        }
+                    }
+                    // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
+                    Some(_) | None => {
+                        protocol_error(V5, &[&short, &long]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn properties() {
+        for (packet_type, first) in ACKS {
+            let properties = Properties::new([Property::ReasonString("r"), Property::UserProperty("a", "b")]);
+            let notation = format!(r#"{first} .. 0102 00 [ 1F "r" 26 "a" "b" ]"#);
+            check(V5, &notation, ack(packet_type, ReasonCode::Success, properties));
+            protocol_error(V5, &[&format!(r#"{first} .. 0102 00 [ 1F "r" 1F "r" ]"#)]);
+            malformed(V5, &[&format!("{first} .. 0102 00 [ 11 00000000 ]")]);
+        }
+    }
+
+    #[test]
+    fn malformed_acks() {
+        for (_, first) in ACKS {
+            for version in ALL {
+                let table = ["00", "01 01", "02 0000"].map(|rest| format!("{first} {rest}")); // [MQTT-2.2.1-5]
+                malformed(version, &table.each_ref().map(String::as_str));
+            }
+            for version in BEFORE_5 {
+                malformed(version, &[&format!("{first} 03 0102 00"), &format!("{first} 04 0102 00 00")]);
+            }
+            malformed(
+                V5,
+                &[
+                    &format!("{first} 04 0102 00 01"),
+                    &format!("{first} 05 0102 00 00 00"),
+                    &format!("{first} 05 0102 00 8000"), // [MQTT-1.5.5-1]
+                    &format!("{first} 8200 0102"),       // [MQTT-1.5.5-1]
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn flags() {
+        for (packet_type, _) in ACKS {
+            for flags in 0..16 {
+                let first = (packet_type as u8) << 4 | flags;
+                // [MQTT-3.6.1-1] [MQTT-2.1.3-1] [MQTT311-3.6.1-1] [MQTT311-2.2.2-2]
+                if first != packet_type.first_byte() {
+                    let repeated = packet_type == PacketType::Pubrel && flags == 0b1010;
+                    for version in ALL.into_iter().filter(|&version| !(repeated && version == V31)) {
+                        refuse(version, &format!("{first:02X} 02 0102"), ReasonCode::MalformedPacket);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Section 2.1 of 3.1: DUP is for PUBLISH, PUBREL, SUBSCRIBE and UNSUBSCRIBE.
+    #[test]
+    fn mqtt_3_1_repeats_pubrel_with_dup() {
+        accept(V31, "6A 02 0102", ack(PacketType::Pubrel, ReasonCode::Success, Properties::EMPTY));
+    }
+
+    #[test]
+    fn before_5_there_are_no_reasons() {
+        let refused = ack(PacketType::Puback, ReasonCode::NotAuthorized, Properties::EMPTY);
+        let mut out = Vec::new();
+        refused.encode(V311, &mut out).unwrap();
+        assert_eq!(out, [0x40, 2, 1, 2]);
+    }
+}

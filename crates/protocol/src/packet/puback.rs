@@ -1,0 +1,38 @@
+//! PUBACK: the answer to a QoS 1 PUBLISH (section 3.4).
+
+use super::ack;
+use crate::frame::{Frame, PacketType};
+use crate::property::{Properties, PropertyPlace};
+use crate::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
+
+/// A QoS 1 message has arrived, or was refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Puback<'a> {
+    /// Of the PUBLISH [MQTT-2.2.1-5].
+    pub packet_id: PacketId,
+    /// An error ends the exchange as well. Always `Success` on 3.x.
+    pub reason: ReasonCode,
+    /// Reason String and User Properties.
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Puback<'a> {
+    /// The message has arrived.
+    pub const fn new(packet_id: PacketId) -> Self {
+        Self { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY }
+    }
+
+    /// Reads a frame.
+    #[inline]
+    pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let (packet_id, reason, properties) =
+            ack::decode(frame, PacketType::Puback, PropertyPlace::Puback, version)?;
+        Ok(Self { packet_id, reason, properties })
+    }
+
+    /// Appends the whole packet in its shortest form. 3.x leaves the reason and the properties out.
+    #[inline]
+    pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        ack::encode(PacketType::Puback, self.packet_id, self.reason, &self.properties, version, out)
+    }
+}
