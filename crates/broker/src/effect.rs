@@ -1,0 +1,99 @@
+//! What the core asks of its shell. Sending is not among it: outboxes are the core's, see
+//! [`Shard::next_dirty`](crate::Shard::next_dirty).
+
+use crate::{ConnectionKey, record::Operation};
+
+/// Numbers the batches of one shard, from 1, in the order they were handed out. 0 is durable from the start.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub u64);
+
+/// One thing the shell must do, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Store a batch as one atomic unit, after all batches before it. Answered by [`Input::Durable`](crate::Input::Durable).
+    Persist {
+        /// Its number.
+        ticket: Ticket,
+        /// What changes.
+        operations: Vec<Operation>,
+        /// Whether an acknowledgement waits for it. If not, it may ride along with a later batch.
+        urgent: bool,
+    },
+    /// Write `farewell` as far as the transport takes it at once, then close. The key is forgotten already.
+    Close {
+        /// Which.
+        connection: ConnectionKey,
+        /// All that was still in its outbox; may be empty.
+        farewell: Vec<u8>,
+    },
+    /// Stop reading from this connection: its own answers pile up unread.
+    Pause {
+        /// Which.
+        connection: ConnectionKey,
+    },
+    /// Read from it again; bytes may be waiting already.
+    Resume {
+        /// Which.
+        connection: ConnectionKey,
+    },
+    /// Write a line to the log.
+    Log {
+        /// Its type, as in `log_type`.
+        level: LogLevel,
+        /// The line without time stamp, in Mosquitto's words where Mosquitto has them.
+        line: String,
+    },
+}
+
+/// Types of log lines, named as in `log_type`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum LogLevel {
+    /// Somebody must act.
+    Error,
+    /// Something looks wrong.
+    Warning,
+    /// Life events of clients.
+    Notice,
+    /// Life events of the broker.
+    Information,
+    /// Packets.
+    Debug,
+    /// Subscriptions.
+    Subscribe,
+    /// Unsubscriptions.
+    Unsubscribe,
+}
+
+/// Which types of log lines are wanted; lines of other types are never formatted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogLevels(u8);
+
+impl LogLevels {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self(0x7F);
+
+    /// These and `level`.
+    #[must_use]
+    pub const fn with(self, level: LogLevel) -> Self {
+        Self(self.0 | 1 << level as u8)
+    }
+
+    /// Whether lines of this type are wanted.
+    pub const fn contains(self, level: LogLevel) -> bool {
+        self.0 & (1 << level as u8) != 0
+    }
+}
+
+impl Default for LogLevels {
+    /// Mosquitto's: error, warning, notice, information.
+    fn default() -> Self {
+        Self::NONE
+            .with(LogLevel::Error)
+            .with(LogLevel::Warning)
+            .with(LogLevel::Notice)
+            .with(LogLevel::Information)
+    }
+}

@@ -1,0 +1,72 @@
+//! All that can wake the core.
+
+use std::net::SocketAddr;
+
+use crate::Ticket;
+
+/// Names one connection of a shard. The shell chooses it: `index` may be used again after the connection
+/// ended, then with another `generation`, so that a late event cannot reach its successor.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionKey {
+    /// Place in the shell's table; small, so that the core can index by it.
+    pub index: u32,
+    /// Which use of that place.
+    pub generation: u32,
+}
+
+/// Names a listener: its place in [`Settings::listeners`](crate::Settings::listeners).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ListenerIndex(pub u16);
+
+/// One thing that happened. See [`Shard::handle`](crate::Shard::handle).
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A socket was accepted; its CONNECT is awaited until the deadline.
+    Connected {
+        /// Its new name.
+        connection: ConnectionKey,
+        /// Where it came in.
+        listener: ListenerIndex,
+        /// Who is at the other end; `None` for a Unix socket.
+        peer: Option<SocketAddr>,
+    },
+    /// Bytes were read. All of them are consumed; a partial frame is kept inside.
+    Received {
+        /// From whom.
+        connection: ConnectionKey,
+        /// At least one byte.
+        bytes: &'a [u8],
+    },
+    /// `bytes` of [`Shard::output`](crate::Shard::output) reached the transport.
+    Written {
+        /// To whom.
+        connection: ConnectionKey,
+        /// How many, at most what `output` showed.
+        bytes: usize,
+    },
+    /// The transport ended by itself; the key is forgotten.
+    Closed {
+        /// Which.
+        connection: ConnectionKey,
+        /// How.
+        end: TransportEnd<'a>,
+    },
+    /// A deadline of [`Shard::next_timeout`](crate::Shard::next_timeout) has passed.
+    TimedOut,
+    /// Everything persisted up to and including `ticket` is durable.
+    Durable {
+        /// The last durable batch of this shard.
+        ticket: Ticket,
+    },
+    /// The broker ends: wills are published, clients are told, all connections are closed.
+    Shutdown,
+}
+
+/// How a transport ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransportEnd<'a> {
+    /// The peer closed its end.
+    ClosedByPeer,
+    /// Reading or writing failed, with the system's text.
+    Failed(&'a str),
+}

@@ -1,0 +1,33 @@
+//! What an MQTT broker decides: `(shared, input, now)` to outboxes and effects.
+//!
+//! [`Shard`] is the state of one event loop. Its shell feeds it [`Input`]s, carries out [`Effect`]s and flushes
+//! outboxes; everything else happens here, without I/O and without a clock, so that it can be tested in
+//! microseconds, simulated and replayed.
+
+pub mod metric;
+pub mod record;
+
+mod authorize;
+mod effect;
+mod input;
+mod message;
+mod now;
+mod retained;
+mod router;
+mod session;
+mod settings;
+mod shard;
+mod shared;
+mod timer;
+mod topic_tree;
+mod will;
+
+pub use effect::{Effect, LogLevel, LogLevels, Ticket};
+pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd};
+pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
+pub use now::Now;
+pub use session::Identifiers;
+pub use settings::{ListenerSettings, Settings};
+pub use shard::{RestoreError, Shard};
+pub use shared::Shared;
+pub use will::Will;

@@ -1,0 +1,120 @@
+//! THE metric table: what the broker counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! metrics {
+    ($($variant:ident, $name:literal, $help:literal;)*) => {
+        /// One counter. Counters only grow.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[repr(usize)]
+        pub enum Metric {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Metric {
+            /// All of them, in table order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in snake case, with its unit.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it counts, as a sentence.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    BytesReceived, "bytes_received", "Bytes read from clients.";
+    BytesSent, "bytes_sent", "Bytes written to clients.";
+    PacketsReceived, "packets_received", "Packets received from clients.";
+    PublishReceived, "publish_received", "PUBLISH packets received from clients.";
+    PublishSent, "publish_sent", "PUBLISH packets put into clients' outboxes.";
+    ConnectionsOpened, "connections_opened", "Transports accepted.";
+    ConnectionsClosed, "connections_closed", "Transports that ended.";
+    SessionsCreated, "sessions_created", "Sessions created.";
+    SessionsEnded, "sessions_ended", "Sessions that ended or expired.";
+    DroppedOutboxFull, "dropped_outbox_full", "QoS 0 messages dropped because the receiver's outbox was full.";
+    DroppedQueueFull, "dropped_queue_full", "Messages dropped because the session's queue was full.";
+    DroppedExpired, "dropped_expired", "Messages dropped because their expiry interval had passed.";
+    DroppedTooLarge, "dropped_too_large", "Messages dropped because the receiver accepts no packet of that size.";
+    DroppedSessionEnded, "dropped_session_ended", "Queued or unacknowledged messages that ended with their session.";
+    DroppedOffline, "dropped_offline", "QoS 0 messages not queued because the session had no connection.";
+    DroppedDenied, "dropped_denied", "Messages their publisher had no right to publish.";
+    DroppedRefused, "dropped_refused", "Messages their receiver refused with an error reason code.";
+    DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
+}
+
+/// The values of all metrics, shared by all shards.
+#[derive(Debug)]
+pub struct Metrics([AtomicU64; Metric::ALL.len()]);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Metric::ALL.len()])
+    }
+}
+
+impl Metrics {
+    /// Counts `n` more.
+    pub fn add(&self, metric: Metric, n: u64) {
+        self.0[metric as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Counts one more.
+    pub fn count(&self, metric: Metric) {
+        self.add(metric, 1);
+    }
+
+    /// The value now.
+    pub fn get(&self, metric: Metric) -> u64 {
+        self.0[metric as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// What one shard counted and has not handed over: without atomics, since it counts several times per packet.
+#[derive(Debug)]
+pub(crate) struct Counts([u64; Metric::ALL.len()]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; Metric::ALL.len()])
+    }
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, metric: Metric, n: u64) {
+        self.0[metric as usize] += n;
+    }
+
+    pub(crate) fn count(&mut self, metric: Metric) {
+        self.add(metric, 1);
+    }
+
+    pub(crate) fn hand_over(&mut self, metrics: &Metrics) {
+        for (metric, count) in Metric::ALL.iter().zip(&mut self.0) {
+            let count = std::mem::take(count);
+            if count > 0 {
+                metrics.add(*metric, count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_snake_case() {
+        for (i, metric) in Metric::ALL.iter().enumerate() {
+            assert!(metric.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", metric.name());
+            assert!(Metric::ALL[..i].iter().all(|other| other.name() != metric.name()), "{}", metric.name());
+            assert!(metric.help().ends_with('.'));
+        }
+    }
+}

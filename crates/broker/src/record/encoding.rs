@@ -1,0 +1,595 @@
+//! Rows to bytes and back. Every value begins with its format number, so that it can change.
+
+use std::time::Duration;
+
+use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
+use noctule_protocol::{PacketId, QoS};
+
+use super::{Change, Operation, Recipient, SessionRecord, Table};
+use crate::message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
+use crate::session::Identifiers;
+use crate::will::Will;
+
+/// The format number of every value.
+const FORMAT: u8 = 1;
+
+/// A row that cannot be read: the store was damaged, or written by a later version.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a record of table {table:?} cannot be read: {what}; it was damaged or written by a later version")]
+pub struct RecordError {
+    /// Where it stands.
+    pub table: Table,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// A row as read back.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each variant is a row of the table in this module's head")]
+pub enum Record {
+    Session(SessionRecord),
+    Subscription {
+        session: SessionNumber,
+        filter: Box<str>,
+        options: SubscriptionOptions,
+        identifier: u32,
+    },
+    Message(Message),
+    Delivery {
+        sequence: Sequence,
+        recipients: Vec<Recipient>,
+    },
+    Recipient {
+        sequence: Sequence,
+        recipient: Recipient,
+    },
+    /// `None` is acknowledged.
+    State {
+        sequence: Sequence,
+        copy: u32,
+        sent: Option<PacketId>,
+    },
+    Released {
+        session: SessionNumber,
+        packet_id: PacketId,
+    },
+    Incoming {
+        session: SessionNumber,
+        packet_id: PacketId,
+        message: Message,
+    },
+    Retained {
+        message: Message,
+        publisher: Publisher,
+    },
+}
+
+impl Operation {
+    /// The rows this operation changes, in any order.
+    pub fn changes(&self, mut change: impl FnMut(Change)) {
+        let mut put = |table, key, value| change(Change { table, key, value });
+        match self {
+            Self::PutSession(record) => put(Table::Session, number(record.number), Some(session(record))),
+            Self::DeleteSession(session) => put(Table::Session, number(*session), None),
+            Self::PutSubscription { session, filter, options, identifier } => {
+                put(
+                    Table::Subscription,
+                    subscription(*session, filter),
+                    Some(granted(*options, *identifier)),
+                );
+            }
+            Self::DeleteSubscription { session, filter } => {
+                put(Table::Subscription, subscription(*session, filter), None);
+            }
+            Self::PutMessage { message, recipients } => {
+                put(Table::Message, sequence(message.sequence), Some(encode_message(message)));
+                put(Table::Delivery, sequence(message.sequence), Some(recipient_list(recipients)));
+            }
+            Self::AddRecipient { sequence, recipient } => {
+                let value = recipient_list(std::slice::from_ref(recipient));
+                put(Table::Recipient, copy_key(*sequence, recipient.copy), Some(value));
+            }
+            Self::DeleteRecipient { sequence, copy } => {
+                put(Table::Recipient, copy_key(*sequence, *copy), None);
+                put(Table::State, copy_key(*sequence, *copy), None);
+            }
+            Self::DeleteMessage { sequence: of, copies } => {
+                put(Table::Message, sequence(*of), None);
+                put(Table::Delivery, sequence(*of), None);
+                for copy in 0..*copies {
+                    put(Table::State, copy_key(*of, copy), None);
+                }
+            }
+            Self::PutSent { sequence, copy, packet_id } => {
+                let value = Writer::new().u16(packet_id.get()).0;
+                put(Table::State, copy_key(*sequence, *copy), Some(value));
+            }
+            Self::PutAcknowledged { sequence, copy } => {
+                put(Table::State, copy_key(*sequence, *copy), Some(Writer::new().u16(0).0));
+            }
+            Self::PutReleased { session, packet_id } => {
+                put(Table::Released, exchange(*session, *packet_id), Some(Writer::new().0));
+            }
+            Self::DeleteReleased { session, packet_id } => {
+                put(Table::Released, exchange(*session, *packet_id), None)
+            }
+            Self::PutIncoming { session, packet_id, message } => {
+                put(Table::Incoming, exchange(*session, *packet_id), Some(encode_message(message)));
+            }
+            Self::DeleteIncoming { session, packet_id } => {
+                put(Table::Incoming, exchange(*session, *packet_id), None)
+            }
+            Self::PutRetained(kept) => {
+                put(Table::Retained, kept.message.topic.as_bytes().to_vec(), Some(retained(kept)));
+            }
+            Self::DeleteRetained(topic) => put(Table::Retained, topic.as_bytes().to_vec(), None),
+        }
+    }
+}
+
+impl Record {
+    /// Reads a row. Never panics, whatever the bytes.
+    pub fn decode(table: Table, key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
+        read(table, key, value).map_err(|what| RecordError { table, what })
+    }
+}
+
+type Read<T> = Result<T, &'static str>;
+
+fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
+    let mut key = Reader(key);
+    let mut value = Reader(value);
+    if value.u8()? != FORMAT {
+        return Err("unknown format number");
+    }
+    let record = match table {
+        Table::Session => Record::Session(read_session(&mut key, &mut value)?),
+        Table::Subscription => {
+            let session = SessionNumber(key.u64()?);
+            let filter = text(key.rest())?;
+            let (options, identifier) = read_granted(&mut value)?;
+            Record::Subscription { session, filter, options, identifier }
+        }
+        Table::Message => {
+            let message = read_message(&mut value)?;
+            if key.sequence()? != message.sequence {
+                return Err("message under another's key");
+            }
+            Record::Message(message)
+        }
+        Table::Delivery => {
+            Record::Delivery { sequence: key.sequence()?, recipients: read_recipients(&mut value)? }
+        }
+        Table::Recipient => {
+            let (sequence, _) = (key.sequence()?, key.u32()?);
+            let recipient = read_recipients(&mut value)?.pop().ok_or("no recipient")?;
+            Record::Recipient { sequence, recipient }
+        }
+        Table::State => {
+            let (sequence, copy) = (key.sequence()?, key.u32()?);
+            Record::State { sequence, copy, sent: PacketId::new(value.u16()?) }
+        }
+        Table::Released => {
+            let (session, packet_id) = key.exchange()?;
+            Record::Released { session, packet_id }
+        }
+        Table::Incoming => {
+            let (session, packet_id) = key.exchange()?;
+            Record::Incoming { session, packet_id, message: read_message(&mut value)? }
+        }
+        Table::Retained => {
+            let message = read_message(&mut value)?;
+            if key.rest() != message.topic.as_bytes() {
+                return Err("message under another's key");
+            }
+            let client_id = value.text()?.into();
+            let user_name = value.option(|value| Ok(value.text()?.into()))?;
+            Record::Retained { message, publisher: Publisher { client_id, user_name } }
+        }
+    };
+    if key.0.is_empty() && value.0.is_empty() { Ok(record) } else { Err("bytes left over") }
+}
+
+fn number(session: SessionNumber) -> Vec<u8> {
+    session.0.to_be_bytes().to_vec()
+}
+
+fn sequence(sequence: Sequence) -> Vec<u8> {
+    [&sequence.source.to_be_bytes()[..], &sequence.counter.to_be_bytes()].concat()
+}
+
+fn copy_key(of: Sequence, copy: u32) -> Vec<u8> {
+    [&sequence(of)[..], &copy.to_be_bytes()].concat()
+}
+
+fn exchange(session: SessionNumber, packet_id: PacketId) -> Vec<u8> {
+    [&session.0.to_be_bytes()[..], &packet_id.get().to_be_bytes()].concat()
+}
+
+fn subscription(session: SessionNumber, filter: &str) -> Vec<u8> {
+    [&session.0.to_be_bytes()[..], filter.as_bytes()].concat()
+}
+
+fn granted(options: SubscriptionOptions, identifier: u32) -> Vec<u8> {
+    let retain_handling = match options.retain_handling {
+        RetainHandling::SendAtSubscribe => 0,
+        RetainHandling::SendAtNewSubscribe => 1,
+        RetainHandling::DoNotSend => 2,
+    };
+    let flags = u8::from(options.no_local) | u8::from(options.retain_as_published) << 1;
+    Writer::new().u8(options.qos.level()).u8(flags).u8(retain_handling).u32(identifier).0
+}
+
+fn read_granted(value: &mut Reader<'_>) -> Read<(SubscriptionOptions, u32)> {
+    let qos = value.qos()?;
+    let flags = value.u8()?;
+    let retain_handling = match value.u8()? {
+        0 => RetainHandling::SendAtSubscribe,
+        1 => RetainHandling::SendAtNewSubscribe,
+        2 => RetainHandling::DoNotSend,
+        _ => return Err("unknown retain handling"),
+    };
+    let options = SubscriptionOptions {
+        qos,
+        no_local: flags & 1 != 0,
+        retain_as_published: flags & 2 != 0,
+        retain_handling,
+    };
+    Ok((options, value.u32()?))
+}
+
+fn session(record: &SessionRecord) -> Vec<u8> {
+    let mut out = Writer::new()
+        .bytes(record.client_id.as_bytes())
+        .option(record.user_name.as_deref(), |out, name| out.bytes(name.as_bytes()))
+        .u32(record.expiry)
+        .option(record.disconnected_at, Writer::duration);
+    out = out.option(record.will.as_ref(), |out, will| {
+        out.bytes(will.topic.as_bytes())
+            .bytes(&will.payload)
+            .bytes(&will.properties)
+            .u8(will.qos.level())
+            .u8(will.retain.into())
+            .duration(will.delay)
+            .option(will.expiry, Writer::duration)
+    });
+    out.0
+}
+
+fn read_session(key: &mut Reader<'_>, value: &mut Reader<'_>) -> Read<SessionRecord> {
+    Ok(SessionRecord {
+        number: SessionNumber(key.u64()?),
+        client_id: value.text()?.into(),
+        user_name: value.option(|value| Ok(value.text()?.into()))?,
+        expiry: value.u32()?,
+        disconnected_at: value.option(Reader::duration)?,
+        will: value.option(|value| {
+            Ok(Will {
+                topic: value.text()?,
+                payload: value.bytes()?.into(),
+                properties: value.bytes()?.into(),
+                qos: value.qos()?,
+                retain: value.u8()? != 0,
+                delay: value.duration()?,
+                expiry: value.option(Reader::duration)?,
+            })
+        })?,
+    })
+}
+
+fn encode_message(message: &Message) -> Vec<u8> {
+    Writer::new()
+        .u32(message.sequence.source)
+        .u64(message.sequence.counter)
+        .bytes(message.topic.as_bytes())
+        .bytes(&message.payload)
+        .bytes(&message.properties)
+        .u8(message.qos.level())
+        .u8(message.retain.into())
+        .option(message.expires, Writer::duration)
+        .u64(message.publisher.0)
+        .0
+}
+
+fn retained(retained: &RetainedMessage) -> Vec<u8> {
+    let RetainedMessage { message, publisher } = retained;
+    Writer(encode_message(message))
+        .bytes(publisher.client_id.as_bytes())
+        .option(publisher.user_name.as_deref(), |out, name| out.bytes(name.as_bytes()))
+        .0
+}
+
+fn read_message(value: &mut Reader<'_>) -> Read<Message> {
+    let sequence = value.sequence()?;
+    let (topic, payload, properties) = (value.text()?, value.bytes()?, value.bytes()?);
+    let (qos, retain, expires) = (value.qos()?, value.u8()? != 0, value.option(Reader::duration)?);
+    let publisher = SessionNumber(value.u64()?);
+    let view = MessageView { topic: &topic, payload, properties, qos, retain, expires, publisher };
+    Ok(view.to_message(sequence))
+}
+
+fn recipient_list(recipients: &[Recipient]) -> Vec<u8> {
+    let mut out = Writer::new().u32(recipients.len() as u32);
+    for recipient in recipients {
+        let identifiers: Vec<u32> = recipient.identifiers.iter().collect();
+        out = out
+            .u32(recipient.copy)
+            .u64(recipient.session.0)
+            .u8(recipient.qos.level()
+                | u8::from(recipient.retain) << 2
+                | u8::from(recipient.group.is_some()) << 3)
+            .u32(identifiers.len() as u32);
+        for identifier in identifiers {
+            out = out.u32(identifier);
+        }
+        if let Some(group) = &recipient.group {
+            out = out.bytes(group.as_bytes());
+        }
+    }
+    out.0
+}
+
+fn read_recipients(value: &mut Reader<'_>) -> Read<Vec<Recipient>> {
+    let mut recipients = Vec::new();
+    for _ in 0..value.u32()? {
+        let (copy, session, flags) = (value.u32()?, SessionNumber(value.u64()?), value.u8()?);
+        let mut identifiers = Vec::new();
+        for _ in 0..value.u32()? {
+            identifiers.push(value.u32()?);
+        }
+        let identifiers = Identifiers::from(identifiers);
+        let qos = QoS::from_level(flags & 3).ok_or("QoS 3")?;
+        let group = if flags & 8 != 0 { Some(value.text()?.into()) } else { None };
+        recipients.push(Recipient { copy, session, qos, retain: flags & 4 != 0, identifiers, group });
+    }
+    Ok(recipients)
+}
+
+fn text(bytes: &[u8]) -> Read<Box<str>> {
+    std::str::from_utf8(bytes).map(Box::from).map_err(|_| "text is not UTF-8")
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new() -> Self {
+        Self(vec![FORMAT])
+    }
+
+    fn u8(mut self, value: u8) -> Self {
+        self.0.push(value);
+        self
+    }
+
+    fn u16(mut self, value: u16) -> Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    fn u32(mut self, value: u32) -> Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    fn u64(mut self, value: u64) -> Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    /// Nothing in a packet is as long as 4 GiB, so neither is anything that came in one.
+    fn bytes(self, bytes: &[u8]) -> Self {
+        let mut out = self.u32(bytes.len() as u32);
+        out.0.extend_from_slice(bytes);
+        out
+    }
+
+    fn duration(self, duration: Duration) -> Self {
+        self.u64(duration.as_secs()).u32(duration.subsec_nanos())
+    }
+
+    fn option<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            None => self.u8(0),
+            Some(value) => write(self.u8(1), value),
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize) -> Read<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or("too short")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or("too short")?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
+    fn u8(&mut self) -> Read<u8> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    fn u16(&mut self) -> Read<u16> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Read<u32> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Read<u64> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn bytes(&mut self) -> Read<&'a [u8]> {
+        let length = self.u32()? as usize;
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Read<Box<str>> {
+        text(self.bytes()?)
+    }
+
+    fn qos(&mut self) -> Read<QoS> {
+        QoS::from_level(self.u8()?).ok_or("QoS 3")
+    }
+
+    fn duration(&mut self) -> Read<Duration> {
+        let (seconds, nanos) = (self.u64()?, self.u32()?);
+        if nanos < 1_000_000_000 {
+            Ok(Duration::new(seconds, nanos))
+        } else {
+            Err("more nanoseconds than a second has")
+        }
+    }
+
+    fn sequence(&mut self) -> Read<Sequence> {
+        Ok(Sequence { source: self.u32()?, counter: self.u64()? })
+    }
+
+    fn exchange(&mut self) -> Read<(SessionNumber, PacketId)> {
+        Ok((SessionNumber(self.u64()?), PacketId::new(self.u16()?).ok_or("Packet Identifier 0")?))
+    }
+
+    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<Option<T>> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err("neither some nor none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn message(payload: &[u8], expires: Option<Duration>) -> Arc<Message> {
+        let view = MessageView {
+            topic: "a/b",
+            payload,
+            properties: &[1, 1],
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            expires,
+            publisher: SessionNumber(7),
+        };
+        Arc::new(view.to_message(Sequence { source: 3, counter: 9 }))
+    }
+
+    /// What comes back of the rows an operation puts; deletions come back as their key.
+    fn round_trip(operation: &Operation) -> Vec<String> {
+        let mut rows = Vec::new();
+        operation.changes(|Change { table, key, value }| {
+            rows.push(match value {
+                Some(value) => format!("{:?}", Record::decode(table, &key, &value).unwrap()),
+                None => format!("-{table:?}{key:?}"),
+            });
+        });
+        rows
+    }
+
+    #[test]
+    fn a_session_comes_back() {
+        let record = SessionRecord {
+            number: SessionNumber(5),
+            client_id: "id".into(),
+            user_name: None,
+            expiry: 60,
+            disconnected_at: Some(Duration::from_millis(1500)),
+            will: Some(Will {
+                topic: "w".into(),
+                payload: b"gone"[..].into(),
+                properties: [][..].into(),
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                delay: Duration::from_secs(3),
+                expiry: None,
+            }),
+        };
+        let rows = round_trip(&Operation::PutSession(record.clone()));
+        assert_eq!(rows, [format!("{:?}", Record::Session(record))]);
+    }
+
+    #[test]
+    fn a_message_comes_back_with_its_recipients() {
+        let message = message(b"payload", Some(Duration::from_secs(99)));
+        let recipients = vec![
+            Recipient {
+                copy: 0,
+                session: SessionNumber(1),
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                identifiers: Identifiers::None,
+                group: None,
+            },
+            Recipient {
+                copy: 2,
+                session: SessionNumber(2),
+                qos: QoS::ExactlyOnce,
+                retain: false,
+                identifiers: Identifiers::Many([1, 268_435_455].into()),
+                group: Some("$share/g/t".into()),
+            },
+        ];
+        let rows = round_trip(&Operation::PutMessage {
+            message: Arc::clone(&message),
+            recipients: recipients.clone(),
+        });
+        assert_eq!(rows[0], format!("Message({message:?})"));
+        assert_eq!(rows[1], format!("{:?}", Record::Delivery { sequence: message.sequence, recipients }));
+    }
+
+    #[test]
+    fn what_is_deleted_takes_its_rows_along() {
+        let rows =
+            round_trip(&Operation::DeleteMessage { sequence: Sequence { source: 0, counter: 1 }, copies: 2 });
+        assert_eq!(rows.len(), 2 + 2);
+        assert!(rows.iter().all(|row| row.starts_with('-')));
+        let rows =
+            round_trip(&Operation::DeleteRecipient { sequence: Sequence { source: 0, counter: 1 }, copy: 2 });
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.starts_with('-')));
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let mut rows = Vec::new();
+        let publisher = Publisher { client_id: "me".into(), user_name: Some("user".into()) };
+        let retained = RetainedMessage { message: message(b"x", None), publisher };
+        Operation::PutRetained(retained).changes(|change| rows.push(change));
+        let Change { table, key, value } = rows.remove(0);
+        let value = value.unwrap();
+        for length in 0..value.len() {
+            assert!(Record::decode(table, &key, &value[..length]).is_err(), "{length}");
+        }
+        assert!(Record::decode(table, b"other", &value).is_err());
+        assert!(Record::decode(table, &key, &[&value[..], b"x"].concat()).is_err());
+        let mut newer = value.clone();
+        newer[0] = FORMAT + 1;
+        assert!(Record::decode(table, &key, &newer).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(table in 0..Table::ALL.len(), key: Vec<u8>, mut value: Vec<u8>) {
+            if let Some(first) = value.first_mut() {
+                *first = FORMAT;
+            }
+            let _ = Record::decode(Table::ALL[table], &key, &value);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the broker keeps for one Client Identifier, connected or not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::delivery::{Incoming, Outgoing};
+
+use crate::ConnectionKey;
+use crate::message::{Message, Publisher};
+use crate::record::SessionRecord;
+use crate::router::{Destination, SessionAddress};
+use crate::will::Will;
+
+mod identifiers;
+mod outbox;
+mod queue;
+
+pub use identifiers::Identifiers;
+pub(crate) use outbox::{Outbox, Pool};
+pub(crate) use queue::{Delivery, Queue, Queued, Replay};
+
+/// Session Expiry Interval that never passes.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// Session state [MQTT-4.1.0-1].
+pub(crate) struct Session {
+    pub(crate) address: SessionAddress,
+    /// Who its client is.
+    pub(crate) publisher: Publisher,
+    pub(crate) connection: Option<ConnectionKey>,
+    /// Session Expiry Interval in seconds; 0 ends with the connection, [`NEVER`] never.
+    pub(crate) expiry: u32,
+    /// Whether the store has a record of it.
+    pub(crate) stored: bool,
+    /// When its connection ended, wall clock.
+    pub(crate) disconnected_at: Option<Duration>,
+    /// What its expiry timer is armed for.
+    pub(crate) ends_at: Option<Duration>,
+    /// Its Topic Filters as sent, and where the topic tree leads for each.
+    pub(crate) subscriptions: BTreeMap<Box<str>, Destination>,
+    pub(crate) outgoing: Outgoing<Flight>,
+    /// Payload bytes in flight.
+    pub(crate) flight_bytes: usize,
+    pub(crate) queue: Queue,
+    /// QoS 2 messages between PUBLISH and PUBREL.
+    pub(crate) incoming: Incoming<Arc<Message>>,
+    /// Their payload bytes.
+    pub(crate) incoming_bytes: usize,
+    pub(crate) will: Option<Will>,
+    /// What its will timer is armed for.
+    pub(crate) will_at: Option<Duration>,
+    /// Whether the log has been told that messages are dropped, until its queue is empty again.
+    pub(crate) dropping: bool,
+}
+
+/// What is remembered of an unacknowledged delivery.
+pub(crate) struct Flight {
+    /// To send it again, or to give it to another member; `None` where neither can happen: the session ends
+    /// with its connection.
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) payload_bytes: u32,
+}
+
+impl Session {
+    pub(crate) fn new(address: SessionAddress, publisher: Publisher, window: u16) -> Self {
+        Self {
+            address,
+            publisher,
+            connection: None,
+            expiry: 0,
+            stored: false,
+            disconnected_at: None,
+            ends_at: None,
+            subscriptions: BTreeMap::new(),
+            outgoing: Outgoing::new(window),
+            flight_bytes: 0,
+            queue: Queue::default(),
+            incoming: Incoming::new(),
+            incoming_bytes: 0,
+            will: None,
+            will_at: None,
+            dropping: false,
+        }
+    }
+
+    /// Whether it outlives its connection, so that its state must survive the broker too.
+    pub(crate) fn lasts(&self) -> bool {
+        self.expiry > 0
+    }
+
+    pub(crate) fn record(&self) -> SessionRecord {
+        SessionRecord {
+            number: self.address.number,
+            client_id: Arc::clone(&self.publisher.client_id),
+            user_name: self.publisher.user_name.clone(),
+            expiry: self.expiry,
+            disconnected_at: self.disconnected_at,
+            will: self.will.clone(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What waits to be written to one connection.
+
+/// Bytes above which an empty buffer goes back to the allocator instead of to the pool.
+const POOLED_BYTES_MAX: usize = 256 * 1024;
+/// Buffers the pool keeps.
+const POOLED_BUFFERS_MAX: usize = 64;
+
+/// Bytes in sending order, contiguous so that one write takes as much as the transport can. An idle outbox
+/// holds no buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    buffer: Vec<u8>,
+    written: usize,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All that waits.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.written..]
+    }
+
+    /// Where packets are appended.
+    pub(crate) fn end(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool.take();
+        } else if self.written > self.buffer.len() / 2 {
+            self.buffer.drain(..self.written);
+            self.written = 0;
+        }
+        &mut self.buffer
+    }
+
+    /// Takes off what was written; `bytes` beyond the end count as the end.
+    pub(crate) fn written(&mut self, bytes: usize, pool: &mut Pool) {
+        self.written = (self.written + bytes).min(self.buffer.len());
+        if self.is_empty() {
+            pool.give(std::mem::take(&mut self.buffer));
+            self.written = 0;
+        }
+    }
+
+    /// Ends the outbox, giving what waits.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        self.buffer.drain(..self.written);
+        self.buffer
+    }
+}
+
+/// Empty buffers for the outboxes of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Vec<Vec<u8>>);
+
+impl Pool {
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    fn give(&mut self, mut buffer: Vec<u8>) {
+        if self.0.len() < POOLED_BUFFERS_MAX && buffer.capacity() <= POOLED_BYTES_MAX {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_outbox_holds_no_buffer_and_the_pool_hands_it_on() {
+        let (mut pool, mut outbox) = (Pool::default(), Outbox::default());
+        outbox.end(&mut pool).extend_from_slice(b"abcdef");
+        outbox.written(4, &mut pool);
+        assert_eq!(outbox.bytes(), b"ef");
+        outbox.end(&mut pool).extend_from_slice(b"gh");
+        assert_eq!(outbox.bytes(), b"efgh");
+        outbox.written(99, &mut pool);
+        assert!(outbox.is_empty());
+        assert_eq!((outbox.buffer.capacity(), pool.0.len()), (0, 1));
+        outbox.end(&mut pool).push(b'x');
+        assert_eq!((outbox.into_bytes(), pool.0.len()), (b"x".to_vec(), 0));
+    }
+}

@@ -1,0 +1,379 @@
+//! Messages that wait for their turn to be sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use noctule_protocol::QoS;
+use noctule_protocol::packet::SubscriptionOptions;
+
+use crate::message::{Message, Sequence};
+use crate::session::Identifiers;
+use crate::settings::Settings;
+
+/// One copy of a message for one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) identifiers: Identifiers,
+    /// The shared subscription it came through: another member may take it.
+    pub(crate) group: Option<u32>,
+    /// The copy of the stored message that waits for this acknowledgement; `None` if it is not stored.
+    pub(crate) copy: Option<u32>,
+    /// Why it stands in the queue, which decides what bounds it.
+    pub(crate) kind: Queued,
+}
+
+/// What bounds a queued message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Queued {
+    /// `max_queued_messages` and `max_queued_bytes`.
+    Limited,
+    /// A retained message on its way to a new subscription: the retained store holds it anyway.
+    Retained,
+    /// A QoS 0 message behind retained ones, so that it does not overtake them: `outbox_bytes_max`.
+    Behind,
+}
+
+/// The rest of what is retained for a new subscription: too much to be queued at once, so it stands in line
+/// itself and is taken up when all before it has gone.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// Topic Filter.
+    pub(crate) filter: Arc<str>,
+    pub(crate) options: SubscriptionOptions,
+    /// Subscription Identifier, 0 for none.
+    pub(crate) identifier: u32,
+    /// When it began: what was retained later came live.
+    pub(crate) since: Sequence,
+    /// Where to go on.
+    pub(crate) from: Option<String>,
+}
+
+/// Replays in line. Places count up from the first entry of the queue as it was when the first replay came. A
+/// client can put as many in line as it has subscriptions, so each is found without looking at the others.
+#[derive(Debug, Default)]
+struct Replays {
+    /// Place of the queue's first entry.
+    first: u64,
+    /// In their order, each with the place it stands at: in front of the entry there.
+    line: BTreeMap<i64, (u64, Replay)>,
+    /// Where each filter's replay stands in `line`.
+    by_filter: BTreeMap<Arc<str>, i64>,
+}
+
+impl Replays {
+    fn push_back(&mut self, place: u64, replay: Replay) {
+        let number = self.line.last_key_value().map_or(0, |(number, _)| number + 1);
+        self.insert(number, place, replay);
+    }
+
+    fn push_front(&mut self, replay: Replay) {
+        let number = self.line.first_key_value().map_or(0, |(number, _)| number - 1);
+        self.insert(number, self.first, replay);
+    }
+
+    fn insert(&mut self, number: i64, place: u64, replay: Replay) {
+        self.by_filter.insert(Arc::clone(&replay.filter), number);
+        self.line.insert(number, (place, replay));
+    }
+
+    /// The replay in front of the queue's first entry.
+    fn pop(&mut self) -> Option<Replay> {
+        let front = self.line.first_entry().filter(|front| front.get().0 == self.first)?;
+        let (_, replay) = front.remove();
+        self.by_filter.remove(&replay.filter);
+        Some(replay)
+    }
+
+    fn remove(&mut self, filter: &str) {
+        if let Some(number) = self.by_filter.remove(filter) {
+            self.line.remove(&number);
+        }
+    }
+}
+
+/// First in, first out.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    entries: VecDeque<Delivery>,
+    replays: Option<Box<Replays>>,
+    limited: usize,
+    limited_bytes: usize,
+    retained: usize,
+    behind_bytes: usize,
+    qos0: usize,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.replays.is_none()
+    }
+
+    /// Messages that count against `max_queued_messages`.
+    pub(crate) fn limited(&self) -> usize {
+        self.limited
+    }
+
+    /// Retained messages among those that wait.
+    pub(crate) fn retained(&self) -> usize {
+        self.retained
+    }
+
+    /// Whether live QoS 0 messages must stand in line, so as not to overtake older ones.
+    pub(crate) fn holds_back_qos0(&self) -> bool {
+        self.retained > 0 || self.qos0 > 0 || self.replays.is_some()
+    }
+
+    /// Mosquitto's rule: with a connection what waits, without one the whole of it, must be below each limit
+    /// before the new message is taken. `in_flight` counts messages and payload bytes.
+    pub(crate) fn admits(&self, settings: &Settings, connected: bool, in_flight: (usize, usize)) -> bool {
+        let (messages, bytes) = if connected { (0, 0) } else { in_flight };
+        let below = |value: usize, limit: usize| limit == 0 || value < limit;
+        below(self.limited + messages, settings.max_queued_messages)
+            && below(self.limited_bytes + bytes, settings.max_queued_bytes)
+    }
+
+    /// Whether one more QoS 0 message may stand behind retained ones.
+    pub(crate) fn admits_behind(&self, settings: &Settings) -> bool {
+        self.behind_bytes < settings.outbox_bytes_max
+    }
+
+    pub(crate) fn push(&mut self, delivery: Delivery) {
+        self.account(&delivery, usize::wrapping_add);
+        self.entries.push_back(delivery);
+    }
+
+    pub(crate) fn front(&self) -> Option<&Delivery> {
+        self.entries.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Delivery> {
+        let delivery = self.entries.pop_front()?;
+        self.account(&delivery, usize::wrapping_sub);
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+        if let Some(replays) = &mut self.replays {
+            replays.first = replays.first.wrapping_add(1);
+        }
+        Some(delivery)
+    }
+
+    /// Puts the rest of a replay at the end of the line.
+    pub(crate) fn push_replay(&mut self, replay: Replay) {
+        let replays = self.replays.get_or_insert_default();
+        replays.push_back(replays.first.wrapping_add(self.entries.len() as u64), replay);
+    }
+
+    /// Takes the replay whose turn it is.
+    pub(crate) fn pop_replay(&mut self) -> Option<Replay> {
+        let replay = self.replays.as_mut()?.pop();
+        self.forget_empty_replays();
+        replay
+    }
+
+    /// Puts a part of a replay in front of the line, and its rest behind that.
+    pub(crate) fn push_front(&mut self, part: Vec<Delivery>, rest: Option<Replay>) {
+        if let Some(rest) = rest {
+            self.replays.get_or_insert_default().push_front(rest);
+        }
+        if let Some(replays) = &mut self.replays {
+            replays.first = replays.first.wrapping_sub(part.len() as u64);
+        }
+        for delivery in part.into_iter().rev() {
+            self.account(&delivery, usize::wrapping_add);
+            self.entries.push_front(delivery);
+        }
+    }
+
+    /// Drops what is left of a filter's replay: it begins again, or nobody wants it any more.
+    pub(crate) fn drop_replay(&mut self, filter: &str) {
+        if let Some(replays) = &mut self.replays {
+            replays.remove(filter);
+            self.forget_empty_replays();
+        }
+    }
+
+    fn forget_empty_replays(&mut self) {
+        if self.replays.as_ref().is_some_and(|replays| replays.line.is_empty()) {
+            self.replays = None;
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        self.entries.iter_mut()
+    }
+
+    /// Takes out what `wanted` picks, in order.
+    pub(crate) fn extract(&mut self, mut wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
+        let mut taken = Vec::new();
+        let mut kept = VecDeque::new();
+        // How many are kept in front of each place.
+        let mut kept_before = vec![0];
+        for delivery in std::mem::take(&mut self.entries) {
+            if wanted(&delivery) {
+                taken.push(delivery);
+            } else {
+                kept.push_back(delivery);
+            }
+            kept_before.push(kept.len() as u64);
+        }
+        self.entries = kept;
+        if let Some(replays) = &mut self.replays {
+            for (place, _) in replays.line.values_mut() {
+                *place = replays.first.wrapping_add(kept_before[place.wrapping_sub(replays.first) as usize]);
+            }
+        }
+        for delivery in &taken {
+            self.account(delivery, usize::wrapping_sub);
+        }
+        taken
+    }
+
+    fn account(&mut self, delivery: &Delivery, change: impl Fn(usize, usize) -> usize) {
+        let bytes = delivery.message.payload.len();
+        if delivery.qos == QoS::AtMostOnce {
+            self.qos0 = change(self.qos0, 1);
+        }
+        match delivery.kind {
+            Queued::Limited => {
+                self.limited = change(self.limited, 1);
+                self.limited_bytes = change(self.limited_bytes, bytes);
+            }
+            Queued::Retained => self.retained = change(self.retained, 1),
+            Queued::Behind => {
+                let bytes = delivery.message.bytes() + size_of::<Delivery>();
+                self.behind_bytes = change(self.behind_bytes, bytes);
+            }
+        }
+    }
+}
+
+impl Delivery {
+    /// About how long its PUBLISH will be.
+    pub(crate) fn packet_bytes(&self) -> usize {
+        /// Fixed header, lengths, Packet Identifier, and the properties this hop adds.
+        const REST: usize = 24;
+        let Message { topic, payload, properties, .. } = &*self.message;
+        topic.len() + payload.len() + properties.len() + REST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{MessageView, Sequence, SessionNumber};
+
+    fn delivery(payload: &[u8], kind: Queued) -> Delivery {
+        let view = MessageView {
+            topic: "t",
+            payload,
+            properties: b"",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires: None,
+            publisher: SessionNumber(1),
+        };
+        Delivery {
+            message: Arc::new(view.to_message(Sequence::default())),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: Identifiers::None,
+            group: None,
+            copy: None,
+            kind,
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_what_waits_and_without_connection_what_is_in_flight_too() {
+        let settings = Settings { max_queued_messages: 2, ..Settings::default() };
+        let mut queue = Queue::default();
+        queue.push(delivery(b"x", Queued::Limited));
+        assert!(queue.admits(&settings, true, (20, 0)));
+        assert!(queue.admits(&settings, false, (0, 0)));
+        assert!(!queue.admits(&settings, false, (1, 0)));
+        queue.push(delivery(b"x", Queued::Limited));
+        assert!(!queue.admits(&settings, true, (0, 0)));
+        queue.pop();
+        assert!(queue.admits(&settings, true, (0, 0)));
+    }
+
+    #[test]
+    fn zero_is_no_limit_and_the_first_limit_reached_wins() {
+        let settings = Settings { max_queued_messages: 0, max_queued_bytes: 3, ..Settings::default() };
+        let mut queue = Queue::default();
+        queue.push(delivery(b"ab", Queued::Limited));
+        assert!(queue.admits(&settings, true, (0, 0)));
+        queue.push(delivery(b"c", Queued::Limited));
+        assert!(!queue.admits(&settings, true, (0, 0)));
+        assert!(queue.admits(&Settings { max_queued_bytes: 0, ..settings }, false, (9999, 9999)));
+    }
+
+    #[test]
+    fn retained_messages_do_not_count() {
+        let settings = Settings { max_queued_messages: 1, ..Settings::default() };
+        let mut queue = Queue::default();
+        queue.push(delivery(b"r", Queued::Retained));
+        assert!(queue.admits(&settings, true, (0, 0)) && queue.holds_back_qos0());
+        queue.pop();
+        assert!(!queue.holds_back_qos0());
+    }
+
+    #[test]
+    fn replays_stand_in_line() {
+        let mut queue = Queue::default();
+        let push = |queue: &mut Queue, text: &[u8; 1]| queue.push(delivery(text, Queued::Limited));
+        let replay = |filter: &str| Replay {
+            filter: filter.into(),
+            options: SubscriptionOptions::default(),
+            identifier: 0,
+            since: Sequence::default(),
+            from: None,
+        };
+        let parts = |texts: &[u8]| texts.iter().map(|text| delivery(&[*text], Queued::Retained)).collect();
+        let next = |queue: &mut Queue| match queue.pop_replay() {
+            Some(replay) => replay.filter.to_string(),
+            None => {
+                queue.pop().map_or("-".into(), |d| String::from_utf8(d.message.payload.to_vec()).unwrap())
+            }
+        };
+        push(&mut queue, b"1");
+        push(&mut queue, b"x");
+        queue.push_replay(replay("a"));
+        push(&mut queue, b"2");
+        queue.push_replay(replay("b"));
+        queue.push_replay(replay("c"));
+        push(&mut queue, b"3");
+        assert!(queue.holds_back_qos0());
+        assert_eq!(next(&mut queue), "1");
+        assert_eq!(queue.extract(|delivery| *delivery.message.payload == b"x"[..]).len(), 1);
+        assert_eq!(next(&mut queue), "a");
+        queue.push_front(parts(b"pq"), Some(replay("a")));
+        assert_eq!([(); 3].map(|()| next(&mut queue)), ["p", "q", "a"]);
+        queue.push_front(parts(b"r"), None);
+        queue.drop_replay("b");
+        assert_eq!([(); 4].map(|()| next(&mut queue)), ["r", "2", "c", "3"]);
+        assert!(queue.is_empty() && !queue.holds_back_qos0());
+        queue.push_replay(replay("d"));
+        assert!(!queue.is_empty());
+        assert_eq!([(); 2].map(|()| next(&mut queue)), ["d", "-"]);
+    }
+
+    #[test]
+    fn extract_keeps_order_and_accounts() {
+        let mut queue = Queue::default();
+        for payload in [b"a", b"b", b"c", b"d"] {
+            queue.push(delivery(payload, Queued::Limited));
+        }
+        let taken = queue.extract(|delivery| *delivery.message.payload > b"b"[..]);
+        assert_eq!(taken.iter().map(|d| d.message.payload[0]).collect::<Vec<_>>(), b"cd");
+        assert_eq!((queue.limited(), queue.limited_bytes), (2, 2));
+    }
+}

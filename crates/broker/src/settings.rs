@@ -1,0 +1,111 @@
+//! What a broker is told about how to decide. Names, defaults and meanings are Mosquitto's.
+
+use std::time::Duration;
+
+use noctule_protocol::QoS;
+
+use crate::LogLevels;
+
+/// Limits and choices of one broker. The defaults are safe on an open network.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// By [`ListenerIndex`](crate::ListenerIndex).
+    pub listeners: Vec<ListenerSettings>,
+    /// Largest packet accepted, in bytes; announced in CONNACK 5.0 (`max_packet_size`).
+    pub maximum_packet_size: u32,
+    /// Largest frame accepted before CONNECT, in bytes.
+    pub connect_packet_size: u32,
+    /// How long a connection may take to send its CONNECT.
+    pub connect_timeout: Duration,
+    /// Outgoing QoS 1 and 2 messages one client may have in flight, 0 for 65535; also the Receive Maximum
+    /// announced in CONNACK 5.0 (`max_inflight_messages`).
+    pub max_inflight_messages: u16,
+    /// Payload bytes of outgoing QoS 1 and 2 messages in flight per client, 0 for no limit; one message may
+    /// always be in flight (`max_inflight_bytes`).
+    pub max_inflight_bytes: usize,
+    /// Messages queued per session beyond those in flight, 0 for no limit; the new one is dropped
+    /// (`max_queued_messages`).
+    pub max_queued_messages: usize,
+    /// The same in payload bytes, 0 for no limit (`max_queued_bytes`).
+    pub max_queued_bytes: usize,
+    /// Whether QoS 0 messages are queued for absent sessions (`queue_qos0_messages`).
+    pub queue_qos0_messages: bool,
+    /// Longest Keep Alive granted, in seconds, 0 for any (`max_keepalive`).
+    pub max_keepalive: u16,
+    /// Whether retained messages are accepted (`retain_available`).
+    pub retain_available: bool,
+    /// Whether a client gets a copy for each of its matching subscriptions (`allow_duplicate_messages`).
+    pub allow_duplicate_messages: bool,
+    /// Whether messages are delivered at the subscription's QoS even if published lower
+    /// (`upgrade_outgoing_qos`).
+    pub upgrade_outgoing_qos: bool,
+    /// Longest life of a session without connection (`persistent_client_expiration`).
+    pub persistent_client_expiration: Option<Duration>,
+    /// Whether clients' comings and goings are logged (`connection_messages`).
+    pub connection_messages: bool,
+    /// Bytes one connection's outgoing buffer may hold. Above it QoS 0 is dropped, QoS 1 and 2 wait in the
+    /// session, and a client whose own answers fill it is not read from (`outbox_bytes_max`).
+    pub outbox_bytes_max: usize,
+    /// Which log lines are wanted.
+    pub log_levels: LogLevels,
+    /// Random 128 bits that make assigned client identifiers unguessable.
+    pub secret: [u64; 2],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listeners: vec![ListenerSettings::default()],
+            maximum_packet_size: 2_000_000,
+            connect_packet_size: 128 * 1024,
+            connect_timeout: Duration::from_secs(30),
+            max_inflight_messages: 20,
+            max_inflight_bytes: 0,
+            max_queued_messages: 1000,
+            max_queued_bytes: 0,
+            queue_qos0_messages: false,
+            max_keepalive: 0,
+            retain_available: true,
+            allow_duplicate_messages: true,
+            upgrade_outgoing_qos: false,
+            persistent_client_expiration: None,
+            connection_messages: true,
+            outbox_bytes_max: 1024 * 1024,
+            log_levels: LogLevels::default(),
+            secret: [0; 2],
+        }
+    }
+}
+
+/// What differs between listeners.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Port as the log names it; 0 for a Unix socket.
+    pub port: u16,
+    /// Whether clients without user name may connect (`allow_anonymous`).
+    pub allow_anonymous: bool,
+    /// Whether the broker invents an identifier for clients that send none (`allow_zero_length_clientid`).
+    pub allow_zero_length_clientid: bool,
+    /// What invented identifiers start with (`auto_id_prefix`).
+    pub auto_id_prefix: String,
+    /// Highest QoS accepted from clients (`max_qos`).
+    pub maximum_qos: QoS,
+    /// Topic aliases accepted from clients (`max_topic_alias`).
+    pub max_topic_alias: u16,
+    /// Topic aliases made towards clients (`max_topic_alias_broker`).
+    pub max_topic_alias_broker: u16,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self {
+            port: 1883,
+            allow_anonymous: true,
+            allow_zero_length_clientid: true,
+            auto_id_prefix: "auto-".to_owned(),
+            maximum_qos: QoS::ExactlyOnce,
+            max_topic_alias: 10,
+            max_topic_alias_broker: 10,
+        }
+    }
+}

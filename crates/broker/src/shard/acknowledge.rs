@@ -1,0 +1,144 @@
+//! What clients acknowledge: PUBACK, PUBREC, PUBCOMP.
+
+use noctule_protocol::delivery::PubrecOutcome;
+use noctule_protocol::packet::{Puback, Pubcomp, Pubrec, Pubrel};
+use noctule_protocol::property::Properties;
+use noctule_protocol::{PacketId, ReasonCode};
+
+use super::{Shard, Turn};
+use crate::effect::LogLevel;
+use crate::input::ConnectionKey;
+use crate::message::Settled;
+use crate::metric::Metric;
+use crate::record::Operation;
+use crate::session::Delivery;
+
+impl Shard {
+    pub(super) fn on_puback(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        puback: &Puback<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.session_mut(slot) else { return };
+        match session.outgoing.puback(puback.packet_id) {
+            Ok(flight) => {
+                if puback.reason.is_error() {
+                    self.count(Metric::DroppedRefused);
+                }
+                self.finish_flight(slot, flight);
+                self.pump(slot, turn);
+            }
+            Err(_) => self.unknown(key, slot, "PUBACK", puback.packet_id, turn),
+        }
+    }
+
+    pub(super) fn on_pubrec(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        pubrec: &Pubrec<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let packet_id = pubrec.packet_id;
+        let Some(session) = self.session_mut(slot) else { return };
+        let (number, lasts) = (session.address.number, session.lasts());
+        let (wait, reason) = match session.outgoing.pubrec(packet_id, pubrec.reason.is_error()) {
+            Ok(PubrecOutcome::Release(flight)) => {
+                self.finish_flight(slot, flight);
+                if lasts {
+                    self.persist(Operation::PutReleased { session: number, packet_id });
+                }
+                (lasts, ReasonCode::Success)
+            }
+            Ok(PubrecOutcome::Repeated) => {
+                (lasts && self.urgent != self.urgent_handed_out, ReasonCode::Success)
+            }
+            Ok(PubrecOutcome::Refused(flight)) => {
+                // Counts as acknowledged, and gives the quota back [MQTT-4.4.0-2].
+                self.count(Metric::DroppedRefused);
+                self.finish_flight(slot, flight);
+                return self.pump(slot, turn);
+            }
+            Err(_) => {
+                self.unknown(key, slot, "PUBREC", packet_id, turn);
+                if pubrec.reason.is_error() {
+                    return;
+                }
+                (false, ReasonCode::PacketIdentifierNotFound)
+            }
+        };
+        let pubrel = Pubrel { packet_id, reason, properties: Properties::EMPTY };
+        self.answer(key, wait, turn, |out, version| pubrel.encode(version, out));
+    }
+
+    pub(super) fn on_pubcomp(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        pubcomp: &Pubcomp<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let packet_id = pubcomp.packet_id;
+        let Some(session) = self.session_mut(slot) else { return };
+        let (number, lasts) = (session.address.number, session.lasts());
+        if session.outgoing.pubcomp(packet_id).is_err() {
+            return self.unknown(key, slot, "PUBCOMP", packet_id, turn);
+        }
+        if lasts {
+            self.persist_lazily(Operation::DeleteReleased { session: number, packet_id });
+        }
+        self.pump(slot, turn);
+    }
+
+    fn unknown(
+        &mut self,
+        _key: ConnectionKey,
+        slot: u32,
+        packet: &str,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.session(slot) else { return };
+        let id = &session.publisher.client_id;
+        self.log(LogLevel::Debug, turn, || {
+            format!(
+                "Received {packet} from {} for an unknown packet identifier ({}).",
+                id.escape_debug(),
+                packet_id.get()
+            )
+        });
+    }
+
+    /// One recipient is done with a message: acknowledged, dropped for a stated reason, or given to another.
+    pub(super) fn settle(&mut self, delivery: &Delivery) {
+        let Some(copy) = delivery.copy else { return };
+        let sequence = delivery.message.sequence;
+        let Settled { is_listed, last } = delivery.message.settle(copy);
+        if !is_listed {
+            self.persist_lazily(Operation::DeleteRecipient { sequence, copy });
+        }
+        match last {
+            Some(copies) => self.persist_lazily(Operation::DeleteMessage { sequence, copies }),
+            None if is_listed => self.persist_lazily(Operation::PutAcknowledged { sequence, copy }),
+            None => {}
+        }
+    }
+
+    /// The session will not outlive its connection any more: its stored messages need not either.
+    pub(super) fn forget_stored(&mut self, slot: u32) {
+        let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
+        self.delete_record(&session);
+        let mut settled = Vec::new();
+        let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_mut());
+        for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy.is_some()) {
+            settled.push(delivery.clone());
+            delivery.copy = None;
+        }
+        self.sessions[slot as usize] = Some(session);
+        for delivery in &settled {
+            self.settle(delivery);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Answers to a client's packets: sent at once, or held until the disk has what they promise. A client that does not
+//! read them is not read from.
+
+use std::collections::VecDeque;
+
+use noctule_protocol::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
+
+use super::connection::{Connection, Ending};
+use super::{Shard, Turn};
+use crate::effect::{Effect, LogLevel, Ticket};
+use crate::input::ConnectionKey;
+use crate::metric::Metric;
+use crate::session::Delivery;
+
+/// What waits for the disk, in sending order, and what it amounts to.
+#[derive(Default)]
+pub(crate) struct HeldPackets {
+    queue: VecDeque<Held>,
+    /// What it keeps in memory as far as the client's own packets caused it.
+    answer_bytes: usize,
+    /// Bytes of deliveries: as good as in the outbox.
+    delivery_bytes: usize,
+    /// QoS 1 messages whose PUBACK is held: they count against the Receive Maximum.
+    pub(crate) pubacks: usize,
+    /// SUBACKs: retained messages stand behind them.
+    pub(crate) subacks: usize,
+    /// Whether the shard has the connection on its list of those that hold packets back.
+    is_listed: bool,
+}
+
+impl HeldPackets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// What it amounts to.
+    pub(crate) fn bytes(&self) -> usize {
+        self.answer_bytes + self.delivery_bytes
+    }
+
+    pub(crate) fn begins_with_connack(&self) -> bool {
+        matches!(self.queue.front(), Some(Held { packet: HeldPacket::Connack(_), .. }))
+    }
+
+    fn push(&mut self, held: Held) {
+        self.account(&held.packet, usize::wrapping_add);
+        self.queue.push_back(held);
+    }
+
+    /// Takes the first packet if its batch is durable.
+    fn pop(&mut self, durable: Ticket) -> Option<HeldPacket> {
+        if self.queue.front()?.ticket > durable {
+            return None;
+        }
+        let Held { packet, .. } = self.queue.pop_front()?;
+        self.account(&packet, usize::wrapping_sub);
+        Some(packet)
+    }
+
+    /// Deliveries are bounded by window and outbox; what answers a client's packets by not reading from it.
+    fn account(&mut self, packet: &HeldPacket, change: impl Fn(usize, usize) -> usize) {
+        match packet {
+            HeldPacket::Publish { delivery, .. } => {
+                self.delivery_bytes = change(self.delivery_bytes, delivery.packet_bytes());
+            }
+            HeldPacket::Connack(bytes)
+            | HeldPacket::Puback(bytes)
+            | HeldPacket::Suback(bytes)
+            | HeldPacket::Answer(bytes) => {
+                self.answer_bytes = change(self.answer_bytes, bytes.len() + HELD_OVERHEAD);
+            }
+        }
+        match packet {
+            HeldPacket::Puback(_) => self.pubacks = change(self.pubacks, 1),
+            HeldPacket::Suback(_) => self.subacks = change(self.subacks, 1),
+            HeldPacket::Connack(_) | HeldPacket::Answer(_) | HeldPacket::Publish { .. } => {}
+        }
+    }
+}
+
+/// What one held answer costs beside its bytes, roughly.
+const HELD_OVERHEAD: usize = 64;
+
+/// A packet that waits for the disk.
+struct Held {
+    ticket: Ticket,
+    packet: HeldPacket,
+}
+
+pub(crate) enum HeldPacket {
+    /// CONNACK: deliveries begin behind it.
+    Connack(Vec<u8>),
+    Puback(Vec<u8>),
+    Suback(Vec<u8>),
+    Answer(Vec<u8>),
+    /// A QoS 2 PUBLISH to a session that lasts: its identifier must be durable first.
+    Publish {
+        packet_id: PacketId,
+        dup: bool,
+        delivery: Delivery,
+    },
+}
+
+/// An answer is larger than the client's Maximum Packet Size: it can neither be sent [MQTT-3.1.2-24] nor left
+/// out.
+const ANSWER_TOO_LARGE: DecodeError = DecodeError {
+    reason: ReasonCode::PacketTooLarge,
+    what: "the answer is larger than the client's maximum packet size",
+};
+
+impl Shard {
+    /// Sends an answer: at once, or behind what is held; `wait` holds it until this turn's batch is durable.
+    pub(super) fn answer(
+        &mut self,
+        key: ConnectionKey,
+        wait: bool,
+        turn: &mut Turn<'_>,
+        encode: impl FnOnce(&mut Vec<u8>, ProtocolVersion) -> Result<(), EncodeError>,
+    ) {
+        self.answer_as(HeldPacket::Answer, key, wait, turn, encode);
+    }
+
+    /// The same, and what to call it while it is held.
+    pub(super) fn answer_as(
+        &mut self,
+        held: fn(Vec<u8>) -> HeldPacket,
+        key: ConnectionKey,
+        wait: bool,
+        turn: &mut Turn<'_>,
+        encode: impl FnOnce(&mut Vec<u8>, ProtocolVersion) -> Result<(), EncodeError>,
+    ) {
+        let Some(connection) = self.connection(key) else { return };
+        let fits = if wait || !connection.held.is_empty() {
+            let mut bytes = Vec::new();
+            let encoded = encode(&mut bytes, connection.version);
+            let fits = bytes.len() <= connection.maximum_packet_size as usize;
+            match encoded {
+                Ok(()) if fits => self.hold(key, wait, held(bytes)),
+                Ok(()) => {}
+                Err(error) => self.log_unencoded(error, turn),
+            }
+            fits
+        } else {
+            self.send(key, turn, encode)
+        };
+        if fits {
+            self.pause_if_full(key, turn);
+        } else {
+            self.close(key, Ending::Refused(ANSWER_TOO_LARGE), turn);
+        }
+    }
+
+    /// Puts a packet behind what is held; `wait` holds it until this turn's batch is durable.
+    pub(super) fn hold(&mut self, key: ConnectionKey, wait: bool, packet: HeldPacket) {
+        let ticket = if wait { self.turn } else { Ticket(0) };
+        let Some(connection) = self.connection_mut(key) else { return };
+        connection.held.push(Held { ticket, packet });
+        if !std::mem::replace(&mut connection.held.is_listed, true) {
+            self.holding.push_back(key);
+        }
+    }
+
+    /// Appends a packet to the outbox and counts it as an answer. False, and nothing appended, if the client
+    /// accepts no packet of that size [MQTT-3.1.2-24].
+    fn send(
+        &mut self,
+        key: ConnectionKey,
+        turn: &mut Turn<'_>,
+        encode: impl FnOnce(&mut Vec<u8>, ProtocolVersion) -> Result<(), EncodeError>,
+    ) -> bool {
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return true };
+        let out = connection.outbox.end(&mut self.pool);
+        let before = out.len();
+        if let Err(error) = encode(out, connection.version) {
+            self.log_unencoded(error, turn);
+            return true;
+        }
+        let length = out.len() - before;
+        if length > connection.maximum_packet_size as usize {
+            out.truncate(before);
+            return false;
+        }
+        connection.answer_bytes += length;
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push_back(key);
+        }
+        true
+    }
+
+    fn log_unencoded(&self, error: EncodeError, turn: &mut Turn<'_>) {
+        self.log(LogLevel::Error, turn, || format!("Error: a packet could not be encoded: {error}."));
+    }
+
+    /// A client that sends without reading makes answers pile up: it is not read from until it reads.
+    fn pause_if_full(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        let limit = self.settings.outbox_bytes_max;
+        let Some(connection) = self.connection_mut(key) else { return };
+        if connection.answer_bytes + connection.held.answer_bytes > limit && !connection.paused {
+            connection.paused = true;
+            turn.effects.push(Effect::Pause { connection: key });
+        }
+    }
+
+    pub(super) fn written(&mut self, key: ConnectionKey, bytes: usize, turn: &mut Turn<'_>) {
+        self.counts.add(Metric::BytesSent, bytes as u64);
+        let limit = self.settings.outbox_bytes_max;
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return };
+        if connection.key != key {
+            return;
+        }
+        connection.outbox.written(bytes, &mut self.pool);
+        let left = connection.outbox.len();
+        connection.answer_bytes = connection.answer_bytes.min(left);
+        if left > 0 && !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push_back(key);
+        }
+        if connection.paused && left + connection.held.answer_bytes <= limit / 2 {
+            connection.paused = false;
+            turn.effects.push(Effect::Resume { connection: key });
+        }
+        if let Some(slot) = connection.slot() {
+            self.pump(slot, turn);
+        }
+    }
+
+    pub(super) fn became_durable(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
+        self.durable = self.durable.max(ticket);
+        for _ in 0..self.holding.len() {
+            let Some(key) = self.holding.pop_front() else { return };
+            if let Some(connection) = self.connection_mut(key) {
+                connection.held.is_listed = false;
+            }
+            self.release(key, turn);
+            // What was released may have made room for deliveries that are held in turn, and listed it again.
+            if let Some(connection) = self.connection_mut(key)
+                && !connection.held.is_empty()
+                && !std::mem::replace(&mut connection.held.is_listed, true)
+            {
+                self.holding.push_back(key);
+            }
+        }
+    }
+
+    /// Sends what is held and durable, in order.
+    fn release(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        let mut released = false;
+        let durable = self.durable;
+        while let Some(packet) = self.connection_mut(key).and_then(|connection| connection.held.pop(durable))
+        {
+            released = true;
+            match packet {
+                HeldPacket::Connack(bytes)
+                | HeldPacket::Puback(bytes)
+                | HeldPacket::Suback(bytes)
+                | HeldPacket::Answer(bytes) => self.send_bytes(key, &bytes, turn),
+                HeldPacket::Publish { packet_id, dup, delivery } => {
+                    self.send_held_publish(key, packet_id, dup, &delivery, turn);
+                }
+            }
+        }
+        if released {
+            self.pause_if_full(key, turn);
+            if let Some(slot) = self.connection(key).and_then(Connection::slot) {
+                self.pump(slot, turn);
+            }
+        }
+    }
+
+    /// A packet whose size was checked when it was encoded.
+    pub(super) fn send_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
+        self.send(key, turn, |out, _| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,402 @@
+//! CONNECT: who may come in, and with which session [MQTT-3.1.4].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::connection::{IncomingAliases, OutgoingAliases, silence_max};
+use noctule_protocol::frame::{Frame, PacketType};
+use noctule_protocol::packet::{Connack, ConnackCode, Connect};
+use noctule_protocol::property::{Properties, Property};
+use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, ReasonCode};
+
+use super::answer::HeldPacket;
+use super::connection::{Ending, Stage};
+use super::{Shard, Turn};
+use crate::effect::LogLevel;
+use crate::input::ConnectionKey;
+use crate::message::Publisher;
+use crate::metric::Metric;
+use crate::record::Operation;
+use crate::router::SessionAddress;
+use crate::session::{NEVER, Session};
+use crate::settings::ListenerSettings;
+use crate::timer::Timer;
+use crate::will::Will;
+
+/// A CONNECT that will not be accepted.
+struct Refusal {
+    reason: ReasonCode,
+    /// For the log, in Mosquitto's words where it has them.
+    why: &'static str,
+}
+
+impl Refusal {
+    const fn new(reason: ReasonCode, why: &'static str) -> Self {
+        Self { reason, why }
+    }
+}
+
+/// The session a connection is about to serve.
+struct Claimed {
+    slot: u32,
+    /// Whether stored state is used.
+    session_present: bool,
+    /// Whether a stored session was ended for it.
+    forgets: bool,
+}
+
+impl Shard {
+    /// The first packet must be a CONNECT [MQTT-3.1.0-1].
+    pub(super) fn first_packet(
+        &mut self,
+        key: ConnectionKey,
+        frame: Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        if frame.packet_type()? != PacketType::Connect {
+            return Err(DecodeError::protocol("the first packet is no CONNECT"));
+        }
+        let connect = match Connect::decode(frame) {
+            Ok(connect) => connect,
+            Err(error) if error == Connect::UNKNOWN_LEVEL => {
+                // [MQTT311-3.1.2-2]; the version being unknown, the answer has the oldest form, as Mosquitto's.
+                let code = ConnackCode::V3(ConnectReturnCode::UnacceptableProtocolVersion);
+                self.refuse_with(key, code, Properties::EMPTY, "unsupported protocol version", turn);
+                return Ok(());
+            }
+            Err(error) if Connect::version_of(frame) == Ok(ProtocolVersion::V5) => {
+                // [MQTT-4.13.1-1]; 3.x is not answered [MQTT311-3.1.4-1].
+                if let Some(connection) = self.connection_mut(key) {
+                    connection.version = ProtocolVersion::V5;
+                }
+                self.refuse_with(key, ConnackCode::V5(error.reason), Properties::EMPTY, error.what, turn);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(connection) = self.connection_mut(key) {
+            connection.version = connect.version;
+            connection.bridge = connect.bridge;
+            connection.problem_information = connect.properties.request_problem_information().unwrap_or(true);
+            connection.maximum_packet_size = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
+        }
+        match self.examine(key, &connect) {
+            Ok(keep_alive) => self.accept(key, &connect, keep_alive, turn),
+            Err(refusal) => self.refuse(key, &connect, &refusal, turn),
+        }
+        Ok(())
+    }
+
+    fn listener(&self, key: ConnectionKey) -> Option<&ListenerSettings> {
+        let connection = self.connection(key)?;
+        self.settings.listeners.get(usize::from(connection.listener.0))
+    }
+
+    /// Everything that can refuse a well-formed CONNECT. Gives the Keep Alive to use.
+    fn examine(&self, key: ConnectionKey, connect: &Connect<'_>) -> Result<u16, Refusal> {
+        let Some(listener) = self.listener(key) else {
+            return Err(Refusal::new(ReasonCode::ServerUnavailable, "its listener is gone"));
+        };
+        if connect.properties.authentication_method().is_some() {
+            // [MQTT-4.12.0-1]: no method is configured.
+            return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, "bad authentication method"));
+        }
+        if connect.client_id.is_empty() {
+            let may_be_empty = match connect.version {
+                ProtocolVersion::V31 => false,
+                // [MQTT311-3.1.3-8]
+                ProtocolVersion::V311 => connect.clean_start && listener.allow_zero_length_clientid,
+                ProtocolVersion::V5 => listener.allow_zero_length_clientid,
+            };
+            if !may_be_empty {
+                return Err(Refusal::new(
+                    ReasonCode::ClientIdentifierNotValid,
+                    "client identifier not valid",
+                ));
+            }
+        }
+        if !listener.allow_anonymous {
+            // Without a configured way to check a user name, a name proves nothing.
+            return Err(Refusal::new(ReasonCode::NotAuthorized, "not authorised"));
+        }
+        if let Some(will) = &connect.will {
+            if will.qos > listener.maximum_qos {
+                // [MQTT-3.2.2-12]
+                return Err(Refusal::new(
+                    ReasonCode::QoSNotSupported,
+                    "used disallowed feature (QoS too high)",
+                ));
+            }
+            if will.retain && !self.settings.retain_available {
+                // [MQTT-3.2.2-13]
+                return Err(Refusal::new(
+                    ReasonCode::RetainNotSupported,
+                    "used disallowed feature (retain not available)",
+                ));
+            }
+        }
+        let max = self.settings.max_keepalive;
+        let too_long = max > 0 && (connect.keep_alive == 0 || connect.keep_alive > max);
+        match connect.version {
+            // 3.x cannot be told another Keep Alive; Mosquitto refuses the identifier.
+            ProtocolVersion::V31 | ProtocolVersion::V311 if too_long => {
+                Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, "keep alive exceeds max_keepalive"))
+            }
+            ProtocolVersion::V5 if too_long => Ok(max),
+            _ => Ok(connect.keep_alive),
+        }
+    }
+
+    fn refuse(&mut self, key: ConnectionKey, connect: &Connect<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
+        if connect.version == ProtocolVersion::V5 {
+            self.refuse_with(key, ConnackCode::V5(refusal.reason), Properties::EMPTY, refusal.why, turn);
+        } else if let Some(code) = refusal.reason.connect_return_code() {
+            self.refuse_with(key, ConnackCode::V3(code), Properties::EMPTY, refusal.why, turn);
+        } else {
+            // [MQTT311-3.2.2-6]
+            self.close(key, Ending::NotAccepted(refusal.why), turn);
+        }
+    }
+
+    /// Session present is 0 [MQTT-3.2.2-6], and the connection is closed [MQTT-3.2.2-7].
+    fn refuse_with(
+        &mut self,
+        key: ConnectionKey,
+        code: ConnackCode,
+        properties: Properties<'_>,
+        why: &'static str,
+        turn: &mut Turn<'_>,
+    ) {
+        self.answer(key, false, turn, |out, version| {
+            Connack { session_present: false, code, properties }.encode(version, out)
+        });
+        self.close(key, Ending::NotAccepted(why), turn);
+    }
+
+    fn accept(&mut self, key: ConnectionKey, connect: &Connect<'_>, keep_alive: u16, turn: &mut Turn<'_>) {
+        let Some(listener) = self.listener(key).cloned() else { return };
+        let assigned =
+            connect.client_id.is_empty().then(|| turn.shared.new_client_id(&listener.auto_id_prefix));
+        let client_id: Arc<str> = Arc::from(assigned.as_deref().unwrap_or(connect.client_id));
+
+        let Claimed { slot, session_present, mut forgets } =
+            self.claim_session(&client_id, connect.clean_start, turn);
+        let asked_expiry = match connect.version {
+            ProtocolVersion::V5 => connect.properties.session_expiry_interval().unwrap_or(0),
+            // [MQTT311-3.1.2-4] [MQTT311-3.1.2-6]
+            ProtocolVersion::V31 | ProtocolVersion::V311 => {
+                if connect.clean_start {
+                    0
+                } else {
+                    NEVER
+                }
+            }
+        };
+        let expiry = self.limit_expiry(asked_expiry);
+        let window = self.send_window(connect);
+
+        let Some(session) = self.session_mut(slot) else { return };
+        session.publisher =
+            Publisher { client_id: Arc::clone(&client_id), user_name: connect.user_name.map(Arc::from) };
+        session.connection = Some(key);
+        session.disconnected_at = None;
+        session.will = connect.will.as_ref().map(Will::from_connect);
+        session.outgoing.set_window(window);
+        session.expiry = expiry;
+        if session.lasts() {
+            session.stored = true;
+            let record = session.record();
+            self.persist(Operation::PutSession(record));
+        } else if std::mem::take(&mut session.stored) {
+            // It will end with this connection.
+            self.forget_stored(slot);
+            forgets = true;
+        }
+        if forgets {
+            // A session the client was told is over must not come back with a crash.
+            self.urgent += 1;
+        }
+
+        let had_expiry = asked_expiry > 0;
+        if let Some(connection) = self.connection_mut(key) {
+            connection.stage = Stage::Established { slot };
+            connection.silence_max = silence_max(keep_alive);
+            connection.had_expiry = had_expiry;
+            let accepted = listener.max_topic_alias;
+            let made =
+                connect.properties.topic_alias_maximum().unwrap_or(0).min(listener.max_topic_alias_broker);
+            if connect.version == ProtocolVersion::V5 {
+                connection.incoming_aliases =
+                    (accepted > 0).then(|| Box::new(IncomingAliases::new(accepted)));
+                connection.outgoing_aliases = (made > 0).then(|| Box::new(OutgoingAliases::new(made)));
+            }
+        }
+        self.rearm(key, turn);
+        self.send_connack(
+            key,
+            connect,
+            &listener,
+            session_present,
+            keep_alive,
+            (asked_expiry, expiry),
+            forgets,
+            assigned.as_deref(),
+            turn,
+        );
+        self.log_connected(key, connect, &client_id, keep_alive, turn);
+        self.pump(slot, turn);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is one field of the answer")]
+    fn send_connack(
+        &mut self,
+        key: ConnectionKey,
+        connect: &Connect<'_>,
+        listener: &ListenerSettings,
+        session_present: bool,
+        keep_alive: u16,
+        (asked_expiry, expiry): (u32, u32),
+        forgets: bool,
+        assigned: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        // 3.1 has no Session Present; its byte is reserved.
+        let session_present = session_present && connect.version != ProtocolVersion::V31;
+        let connack = if connect.version == ProtocolVersion::V5 {
+            // In Mosquitto's order.
+            let mut properties = Properties::EMPTY;
+            if keep_alive != connect.keep_alive {
+                properties.push(Property::ServerKeepAlive(keep_alive));
+            }
+            if listener.max_topic_alias > 0 {
+                properties.push(Property::TopicAliasMaximum(listener.max_topic_alias));
+            }
+            if let Some(client_id) = assigned {
+                properties.push(Property::AssignedClientIdentifier(client_id)); // [MQTT-3.1.3-7]
+            }
+            if expiry != asked_expiry {
+                properties.push(Property::SessionExpiryInterval(expiry));
+            }
+            if !self.settings.retain_available {
+                properties.push(Property::RetainAvailable(0));
+            }
+            properties.push(Property::MaximumPacketSize(self.settings.maximum_packet_size));
+            if self.settings.max_inflight_messages > 0 {
+                properties.push(Property::ReceiveMaximum(self.settings.max_inflight_messages));
+            }
+            if listener.maximum_qos < QoS::ExactlyOnce {
+                properties.push(Property::MaximumQoS(listener.maximum_qos.level())); // [MQTT-3.2.2-9]
+            }
+            Connack { session_present, code: ConnackCode::V5(ReasonCode::Success), properties }
+        } else {
+            let code = ConnackCode::V3(ConnectReturnCode::Accepted);
+            Connack { session_present, code, properties: Properties::EMPTY }
+        };
+        let mut bytes = Vec::new();
+        let encoded = connack.encode(connect.version, &mut bytes);
+        let Some(connection) = self.connection(key) else { return };
+        if encoded.is_err() || bytes.len() > connection.maximum_packet_size as usize {
+            // [MQTT-3.1.2-24], and nothing may come before it [MQTT-3.2.0-1].
+            self.close(key, Ending::NotAccepted("its CONNACK is larger than it accepts"), turn);
+        } else if expiry > 0 || forgets {
+            self.hold(key, true, HeldPacket::Connack(bytes));
+        } else {
+            self.send_bytes(key, &bytes, turn);
+        }
+    }
+
+    /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] to [MQTT-3.1.2-6].
+    fn claim_session(&mut self, client_id: &Arc<str>, clean_start: bool, turn: &mut Turn<'_>) -> Claimed {
+        let mut forgets = false;
+        let known = turn.shared.directory().get(client_id).copied();
+        let slot = known.and_then(|address| {
+            let session = self.session(address.slot)?;
+            (session.address == address).then_some((address.slot, session.connection))
+        });
+        if let Some((slot, old)) = slot {
+            if let Some(old) = old {
+                self.close(old, Ending::TakenOver, turn);
+            }
+            // It may have ended with its connection.
+            if self.session(slot).is_some_and(|session| &session.publisher.client_id == client_id) {
+                if !clean_start {
+                    self.resume(slot);
+                    return Claimed { slot, session_present: true, forgets };
+                }
+                forgets = self.session(slot).is_some_and(|session| session.stored);
+                self.end_session(slot, turn);
+            }
+        }
+        Claimed { slot: self.create_session(client_id, turn), session_present: false, forgets }
+    }
+
+    /// Someone came back in time: neither expiry nor will.
+    fn resume(&mut self, slot: u32) {
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
+        let number = session.address.number;
+        if let Some(at) = session.ends_at.take() {
+            self.timers.disarm(at, Timer::SessionExpiry(slot, number));
+        }
+        if let Some(at) = session.will_at.take() {
+            // [MQTT-3.1.3-9]
+            self.timers.disarm(at, Timer::WillDelay(slot, number));
+            session.will = None;
+        }
+    }
+
+    pub(super) fn create_session(&mut self, client_id: &Arc<str>, turn: &mut Turn<'_>) -> u32 {
+        let number = turn.shared.next_session_number();
+        self.count(Metric::SessionsCreated);
+        let slot = self.free_sessions.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            (self.sessions.len() - 1) as u32
+        });
+        let address = SessionAddress { slot, number };
+        let publisher = Publisher { client_id: Arc::clone(client_id), user_name: None };
+        self.sessions[slot as usize] = Some(Box::new(Session::new(address, publisher, u16::MAX)));
+        turn.shared.directory().insert(Arc::clone(client_id), address);
+        slot
+    }
+
+    /// `persistent_client_expiration` caps every session's life.
+    pub(super) fn limit_expiry(&self, asked: u32) -> u32 {
+        let cap = self.settings.persistent_client_expiration.map(|cap: Duration| cap.as_secs());
+        cap.map_or(asked, |cap| asked.min(u32::try_from(cap).unwrap_or(NEVER)))
+    }
+
+    /// How many QoS 1 and 2 messages may be in flight to this client: our limit and its Receive Maximum
+    /// [MQTT-3.3.4-9].
+    fn send_window(&self, connect: &Connect<'_>) -> u16 {
+        let ours = match self.settings.max_inflight_messages {
+            0 => u16::MAX,
+            limit => limit,
+        };
+        connect.properties.receive_maximum().map_or(ours, |theirs| theirs.min(ours))
+    }
+
+    fn log_connected(
+        &self,
+        key: ConnectionKey,
+        connect: &Connect<'_>,
+        client_id: &str,
+        keep_alive: u16,
+        turn: &mut Turn<'_>,
+    ) {
+        if !self.settings.connection_messages {
+            return;
+        }
+        let Some(connection) = self.connection(key) else { return };
+        let peer = connection.peer_text();
+        self.log(LogLevel::Notice, turn, || {
+            let what = if connect.bridge { "bridge" } else { "client" };
+            let level = connect.version.level();
+            let clean = u8::from(connect.clean_start);
+            let user =
+                connect.user_name.map(|user| format!(", u'{}'", user.escape_debug())).unwrap_or_default();
+            format!(
+                "New {what} connected from {peer} as {} (p{level}, c{clean}, k{keep_alive}{user}).",
+                client_id.escape_debug()
+            )
+        });
+    }
+}

@@ -1,0 +1,380 @@
+//! One connection: frames in, packets out, and what holds packets back.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use noctule_protocol::connection::{IncomingAliases, OutgoingAliases};
+use noctule_protocol::frame::{Frame, PacketType, next_frame};
+use noctule_protocol::packet::{
+    Auth, Disconnect, Packet, Pingreq, Puback, Pubcomp, Publish, Pubrec, Pubrel, Subscribe, Unsubscribe,
+};
+use noctule_protocol::property::{Properties, Property};
+use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
+
+use super::answer::HeldPackets;
+use super::{Shard, Turn};
+use crate::effect::{Effect, LogLevel};
+use crate::input::{ConnectionKey, ListenerIndex};
+use crate::metric::Metric;
+use crate::session::Outbox;
+use crate::timer::Timer;
+
+/// A transport, and since its CONNECT the session it serves.
+pub(crate) struct Connection {
+    pub(crate) key: ConnectionKey,
+    pub(crate) listener: ListenerIndex,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) stage: Stage,
+    pub(crate) version: ProtocolVersion,
+    /// Mosquitto's bridge bit: no echo, retain as published.
+    pub(crate) bridge: bool,
+    /// A partial frame: as many bytes as were received of it, never as many as it declares.
+    partial: Vec<u8>,
+    pub(crate) outbox: Outbox,
+    pub(crate) dirty: bool,
+    /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
+    pub(super) answer_bytes: usize,
+    pub(super) paused: bool,
+    /// Packets that wait for a batch to become durable.
+    pub(crate) held: HeldPackets,
+    /// What its timer is armed for.
+    deadline: Duration,
+    /// One and a half times the Keep Alive [MQTT-3.1.2-22].
+    pub(crate) silence_max: Option<Duration>,
+    last_received: Duration,
+    /// Largest packet the client takes.
+    pub(crate) maximum_packet_size: u32,
+    /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
+    pub(crate) problem_information: bool,
+    pub(crate) incoming_aliases: Option<Box<IncomingAliases>>,
+    pub(crate) outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Whether its session lasted from the beginning: only then may DISCONNECT prolong it.
+    pub(crate) had_expiry: bool,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    AwaitingConnect,
+    /// CONNECT was accepted; its CONNACK may still be held. The session stands in this slot.
+    Established {
+        slot: u32,
+    },
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ending<'a> {
+    ClosedByPeer,
+    Failed(&'a str),
+    /// DISCONNECT came, with this reason code.
+    ByClient(ReasonCode),
+    /// Another connection took the session over [MQTT-3.1.4-3].
+    TakenOver,
+    /// The client broke a rule; a 5.0 client is told which.
+    Refused(DecodeError),
+    /// CONNECT was answered with a refusal already, or needs no answer.
+    NotAccepted(&'static str),
+    /// Nothing came for too long.
+    TimedOut,
+    ShuttingDown,
+}
+
+impl Connection {
+    fn new(
+        key: ConnectionKey,
+        listener: ListenerIndex,
+        peer: Option<SocketAddr>,
+        now: Duration,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            key,
+            listener,
+            peer,
+            stage: Stage::AwaitingConnect,
+            version: ProtocolVersion::V311,
+            bridge: false,
+            partial: Vec::new(),
+            outbox: Outbox::default(),
+            dirty: false,
+            answer_bytes: 0,
+            paused: false,
+            held: HeldPackets::default(),
+            deadline,
+            silence_max: None,
+            last_received: now,
+            maximum_packet_size: u32::MAX,
+            problem_information: true,
+            incoming_aliases: None,
+            outgoing_aliases: None,
+            had_expiry: false,
+        }
+    }
+
+    /// Whether deliveries may go out: the CONNACK is not held.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.held.begins_with_connack()
+    }
+
+    /// Bytes that wait, for the transport or for the disk: what `outbox_bytes_max` limits.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.outbox.len() + self.held.bytes()
+    }
+
+    pub(crate) fn slot(&self) -> Option<u32> {
+        match self.stage {
+            Stage::AwaitingConnect => None,
+            Stage::Established { slot } => Some(slot),
+        }
+    }
+
+    pub(crate) fn peer_text(&self) -> String {
+        self.peer.map_or_else(|| "local".to_owned(), |peer| format!("{}:{}", peer.ip(), peer.port()))
+    }
+}
+
+impl Shard {
+    pub(super) fn open(
+        &mut self,
+        key: ConnectionKey,
+        listener: ListenerIndex,
+        peer: Option<SocketAddr>,
+        turn: &mut Turn<'_>,
+    ) {
+        let deadline = turn.now.monotonic + self.settings.connect_timeout;
+        let connection = Connection::new(key, listener, peer, turn.now.monotonic, deadline);
+        let index = key.index as usize;
+        if index >= self.connections.len() {
+            self.connections.resize_with(index + 1, || None);
+        }
+        self.timers.arm(deadline, Timer::Connection(key));
+        self.count(Metric::ConnectionsOpened);
+        if self.settings.connection_messages {
+            let port =
+                self.settings.listeners.get(usize::from(listener.0)).map_or(0, |listener| listener.port);
+            self.log(LogLevel::Notice, turn, || {
+                format!("New connection from {} on port {port}.", connection.peer_text())
+            });
+        }
+        self.connections[index] = Some(Box::new(connection));
+    }
+
+    pub(super) fn received(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
+        self.counts.add(Metric::BytesReceived, bytes.len() as u64);
+        let Some(connection) = self.connection_mut(key) else { return };
+        connection.last_received = turn.now.monotonic;
+        if connection.partial.is_empty() {
+            let consumed = self.frames(key, bytes, turn);
+            if let Some(connection) = self.connection_mut(key) {
+                connection.partial.extend_from_slice(&bytes[consumed..]);
+            }
+        } else {
+            let mut buffer = std::mem::take(&mut connection.partial);
+            buffer.extend_from_slice(bytes);
+            let consumed = self.frames(key, &buffer, turn);
+            if let Some(connection) = self.connection_mut(key) {
+                // A small rest does not keep the buffer of a large packet.
+                connection.partial = if consumed == 0 { buffer } else { buffer[consumed..].to_vec() };
+            }
+        }
+    }
+
+    /// Bytes kept of a packet of this connection that has not come whole: not more than twice what was received
+    /// of it, whatever length it declares.
+    pub fn partial_bytes(&self, connection: ConnectionKey) -> usize {
+        self.connection(connection).map_or(0, |connection| connection.partial.capacity())
+    }
+
+    /// Handles the whole frames in `bytes`; gives how many bytes they were.
+    fn frames(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> usize {
+        let mut consumed = 0;
+        while let Some(connection) = self.connection(key) {
+            let limit = match connection.stage {
+                Stage::AwaitingConnect => {
+                    self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
+                }
+                Stage::Established { .. } => self.settings.maximum_packet_size,
+            };
+            let stage = connection.stage;
+            match next_frame(&bytes[consumed..], limit) {
+                Ok(Some((frame, length))) => {
+                    consumed += length;
+                    self.counts.count(Metric::PacketsReceived);
+                    let result = match stage {
+                        Stage::AwaitingConnect => self.first_packet(key, frame, turn),
+                        Stage::Established { slot } => self.packet(key, slot, frame, turn),
+                    };
+                    if let Err(error) = result {
+                        self.close(key, Ending::Refused(error), turn);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => self.close(key, Ending::Refused(error), turn),
+            }
+        }
+        consumed
+    }
+
+    fn packet(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        frame: Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        let version = match self.connection(key) {
+            Some(connection) => connection.version,
+            None => return Ok(()),
+        };
+        // Each packet is decoded by itself: the way through an enum of all of them costs as much as the packet.
+        match frame.packet_type()? {
+            PacketType::Publish => {
+                let publish = Publish::decode(frame, version)?;
+                publish.check_sender(Role::Client)?;
+                self.on_publish(key, slot, &publish, turn)?;
+            }
+            PacketType::Puback => self.on_puback(key, slot, &Puback::decode(frame, version)?, turn),
+            PacketType::Pubrec => self.on_pubrec(key, slot, &Pubrec::decode(frame, version)?, turn),
+            PacketType::Pubrel => self.on_pubrel(key, slot, &Pubrel::decode(frame, version)?, turn),
+            PacketType::Pubcomp => self.on_pubcomp(key, slot, &Pubcomp::decode(frame, version)?, turn),
+            PacketType::Subscribe => {
+                self.on_subscribe(key, slot, &Subscribe::decode(frame, version)?, turn);
+            }
+            PacketType::Unsubscribe => {
+                self.on_unsubscribe(key, slot, &Unsubscribe::decode(frame, version)?, turn);
+            }
+            PacketType::Pingreq => {
+                Pingreq::decode(frame, version)?;
+                self.answer(key, false, turn, |out, version| Packet::Pingresp.encode(version, out));
+            }
+            PacketType::Disconnect => {
+                let disconnect = Disconnect::decode(frame, version)?;
+                disconnect.check_sender(Role::Client)?;
+                self.on_disconnect(key, slot, &disconnect, turn)?;
+            }
+            PacketType::Connect => return Err(DecodeError::protocol("second CONNECT")),
+            PacketType::Auth => {
+                Auth::decode(frame, version)?;
+                return Err(DecodeError::protocol("AUTH without Authentication Method"));
+            }
+            PacketType::Connack | PacketType::Suback | PacketType::Unsuback | PacketType::Pingresp => {
+                return Err(DecodeError::protocol("packet that only a server sends"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn connection_timed_out(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        let now = turn.now.monotonic;
+        let Some(connection) = self.connection_mut(key) else { return };
+        let Stage::Established { .. } = connection.stage else {
+            return self.close(key, Ending::TimedOut, turn);
+        };
+        let Some(silence_max) = connection.silence_max else { return };
+        if connection.paused {
+            // What it sent is not read: its silence is ours.
+            connection.last_received = now;
+        }
+        let deadline = connection.last_received + silence_max;
+        if deadline <= now {
+            return self.close(key, Ending::TimedOut, turn);
+        }
+        connection.deadline = deadline;
+        self.timers.arm(deadline, Timer::Connection(key));
+    }
+
+    /// From now on the Keep Alive counts instead of the deadline for CONNECT.
+    pub(super) fn rearm(&mut self, key: ConnectionKey, turn: &Turn<'_>) {
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return };
+        self.timers.disarm(connection.deadline, Timer::Connection(key));
+        if let Some(silence_max) = connection.silence_max {
+            connection.deadline = turn.now.monotonic + silence_max;
+            self.timers.arm(connection.deadline, Timer::Connection(key));
+        }
+    }
+
+    /// Ends a connection: tells a 5.0 client why, hands what is left to the shell, and leaves the session.
+    pub(super) fn close(&mut self, key: ConnectionKey, ending: Ending<'_>, turn: &mut Turn<'_>) {
+        if self.connection(key).is_none() {
+            return;
+        }
+        let Some(mut connection) = self.connections[key.index as usize].take() else { return };
+        self.timers.disarm(connection.deadline, Timer::Connection(key));
+        self.count(Metric::ConnectionsClosed);
+        if let (Some(reason), ProtocolVersion::V5, Stage::Established { .. }, true) =
+            (ending.told(), connection.version, connection.stage, connection.is_ready())
+        {
+            let why = match ending {
+                Ending::Refused(error) if connection.problem_information => Some(error.what),
+                _ => None,
+            };
+            // With its Reason String if it fits [MQTT-3.14.2-3].
+            let properties = [Properties::new(why.map(Property::ReasonString)), Properties::EMPTY];
+            let end = connection.outbox.end(&mut self.pool);
+            let before = end.len();
+            for properties in properties {
+                let told = Disconnect { reason, properties }.encode(connection.version, end);
+                if told.is_ok() && end.len() - before <= connection.maximum_packet_size as usize {
+                    break;
+                }
+                end.truncate(before);
+            }
+        }
+        if !matches!(ending, Ending::ClosedByPeer | Ending::Failed(_)) {
+            let farewell = std::mem::take(&mut connection.outbox).into_bytes();
+            turn.effects.push(Effect::Close { connection: key, farewell });
+        }
+        let slot = connection.slot();
+        self.log_ending(&connection, ending, turn);
+        if let Some(slot) = slot {
+            self.leave(slot, ending, turn);
+        }
+    }
+
+    fn log_ending(&self, connection: &Connection, ending: Ending<'_>, turn: &mut Turn<'_>) {
+        if !self.settings.connection_messages {
+            return;
+        }
+        let id = connection.slot().and_then(|slot| self.session(slot));
+        let id = id.map_or("<unknown>", |session| &session.publisher.client_id);
+        let peer = connection.peer_text();
+        self.log(LogLevel::Notice, turn, || match ending.described() {
+            None => format!("Client {id} [{peer}] disconnected."),
+            Some(why) => format!("Client {id} [{peer}] disconnected: {why}."),
+        });
+    }
+}
+
+impl Ending<'_> {
+    /// The reason code of the DISCONNECT a 5.0 client gets.
+    fn told(self) -> Option<ReasonCode> {
+        match self {
+            Self::ClosedByPeer | Self::Failed(_) | Self::ByClient(_) | Self::NotAccepted(_) => None,
+            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
+            Self::Refused(error) => Some(error.reason),
+            Self::TimedOut => Some(ReasonCode::KeepAliveTimeout),
+            Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
+        }
+    }
+
+    /// The end of the log line, in Mosquitto's words.
+    fn described(self) -> Option<String> {
+        Some(match self {
+            Self::ByClient(ReasonCode::Success) => return None,
+            Self::ByClient(reason) => reason.describe().to_owned(),
+            Self::ClosedByPeer => "connection closed by client".to_owned(),
+            Self::Failed(text) => format!("bad socket read/write: {text}"),
+            Self::TakenOver => "session taken over".to_owned(),
+            Self::Refused(error) => format!("{error}"),
+            Self::NotAccepted(why) => why.to_owned(),
+            Self::TimedOut => "exceeded timeout".to_owned(),
+            Self::ShuttingDown => "server shutting down".to_owned(),
+        })
+    }
+
+    /// Whether the client left as it should, so that its Will is discarded [MQTT-3.14.4-3].
+    pub(super) fn discards_will(self) -> bool {
+        matches!(self, Self::ByClient(ReasonCode::Success))
+    }
+}

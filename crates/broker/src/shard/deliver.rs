@@ -1,0 +1,450 @@
+//! From a route to an outbox: what is sent now, what waits, what is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::connection::AliasUse;
+use noctule_protocol::delivery::Resend;
+use noctule_protocol::packet::{Publish, PublishQoS, Pubrel};
+use noctule_protocol::property::{Properties, Property};
+use noctule_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
+
+use super::answer::HeldPacket;
+use super::connection::Connection;
+use super::group::Groups;
+use super::{Shard, Turn};
+use crate::effect::LogLevel;
+use crate::input::ConnectionKey;
+use crate::message::{MessageView, Publication};
+use crate::metric::Metric;
+use crate::record::{Operation, Recipient};
+use crate::router::{SessionAddress, Target};
+use crate::session::{Delivery, Flight, Identifiers, Pool, Queued, Session};
+use crate::settings::Settings;
+
+/// How one copy of a message travels.
+#[derive(Clone, Copy)]
+struct Envelope<'a> {
+    qos: PublishQoS,
+    dup: bool,
+    retain: bool,
+    identifiers: &'a Identifiers,
+}
+
+impl Shard {
+    /// Gives one copy to one session. Lasting sessions that will acknowledge it are added to `recipients`.
+    pub(super) fn deliver(
+        &mut self,
+        address: SessionAddress,
+        target: &Target,
+        group: Option<u32>,
+        publication: &mut Publication<'_>,
+        recipients: &mut Vec<Recipient>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Self { settings, connections, sessions, groups, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(address.slot as usize) else { return };
+        if session.address != address {
+            return;
+        }
+        let view = publication.view;
+        let qos = granted(settings, view.qos, target.qos);
+        let retain = target.retain_as_published && view.retain;
+        let mut connection = connection_of(connections, session);
+        if qos == QoS::AtMostOnce
+            && let Some(connection) = connection.as_deref_mut()
+            && connection.is_ready()
+            && !session.queue.holds_back_qos0()
+        {
+            let envelope = Envelope {
+                qos: PublishQoS::AtMostOnce,
+                dup: false,
+                retain,
+                identifiers: &target.identifiers,
+            };
+            let metric = if connection.backlog_bytes() >= settings.outbox_bytes_max {
+                Metric::DroppedOutboxFull
+            } else if connection.push(&view, envelope, turn.now.wall, pool) {
+                mark_dirty(connection, dirty);
+                Metric::PublishSent
+            } else {
+                Metric::DroppedTooLarge
+            };
+            return counts.count(metric);
+        }
+        let kind = match (qos, &connection) {
+            (QoS::AtMostOnce, Some(_)) => Queued::Behind,
+            _ => Queued::Limited,
+        };
+        let connected = connection.is_some();
+        let stored = session.lasts() && qos != QoS::AtMostOnce;
+        let delivery = |publication: &mut Publication<'_>| Delivery {
+            message: publication.keep(),
+            qos,
+            retain,
+            identifiers: target.identifiers.clone(),
+            group,
+            copy: None,
+            kind,
+        };
+        if qos != QoS::AtMostOnce
+            && session.queue.is_empty()
+            && let Some(connection) = connection
+            && may_send(session, connection, settings, view.payload.len())
+        {
+            if stored || group.is_some() {
+                let mut delivery = delivery(publication);
+                let recipient = stored.then(|| add_copy(session, groups, &mut delivery));
+                if self.begin(address.slot, delivery, turn) {
+                    recipients.extend(recipient);
+                }
+                return;
+            }
+            // The session ends with its connection: nothing will ever be resent, so nothing is kept.
+            let flight = Flight { delivery: None, payload_bytes: view.payload.len() as u32 };
+            let Some(packet_id) = session.outgoing.begin(qos, flight) else { return };
+            let envelope = Envelope {
+                qos: numbered(qos, packet_id),
+                dup: false,
+                retain,
+                identifiers: &target.identifiers,
+            };
+            if connection.push(&view, envelope, turn.now.wall, pool) {
+                session.flight_bytes += view.payload.len();
+                mark_dirty(connection, dirty);
+                counts.count(Metric::PublishSent);
+            } else {
+                session.outgoing.forget(packet_id);
+                counts.count(Metric::DroppedTooLarge);
+            }
+            return;
+        }
+        if qos == QoS::AtMostOnce && !connected && !settings.queue_qos0_messages {
+            return counts.count(Metric::DroppedOffline);
+        }
+        let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
+        let admitted = match kind {
+            Queued::Behind => session.queue.admits_behind(settings),
+            Queued::Limited | Queued::Retained => session.queue.admits(settings, connected, in_flight),
+        };
+        if admitted {
+            let mut delivery = delivery(publication);
+            if stored {
+                recipients.push(add_copy(session, groups, &mut delivery));
+            }
+            session.queue.push(delivery);
+        } else if kind == Queued::Behind {
+            counts.count(Metric::DroppedOutboxFull);
+        } else {
+            self.dropped_queue_full(address.slot, turn);
+        }
+    }
+
+    fn dropped_queue_full(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        self.count(Metric::DroppedQueueFull);
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
+        if !std::mem::replace(&mut session.dropping, true) {
+            let id = Arc::clone(&session.publisher.client_id);
+            self.log(LogLevel::Notice, turn, || {
+                format!("Outgoing messages are being dropped for client {}.", id.escape_debug())
+            });
+        }
+    }
+
+    /// Starts a QoS 1 or 2 exchange that is remembered. False if the message is too large for the client.
+    fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return false };
+        let Some(key) = session.connection else { return false };
+        let payload_bytes = delivery.message.payload.len();
+        let (sequence, qos) = (delivery.message.sequence, delivery.qos);
+        let flight = Flight { delivery: Some(delivery.clone()), payload_bytes: payload_bytes as u32 };
+        let Some(packet_id) = session.outgoing.begin(qos, flight) else { return false };
+        session.flight_bytes += payload_bytes;
+        if let (Some(copy), QoS::ExactlyOnce) = (delivery.copy, qos) {
+            // Its identifier must survive us, or it would be delivered again under another one.
+            self.persist(Operation::PutSent { sequence, copy, packet_id });
+            self.hold(key, true, HeldPacket::Publish { packet_id, dup: false, delivery });
+            return true;
+        }
+        if self.push_delivery(slot, packet_id, false, &delivery, turn) {
+            return true;
+        }
+        self.forget_too_large(slot, packet_id);
+        false
+    }
+
+    /// Appends a remembered delivery to its session's outbox. False if it is too large for the client.
+    fn push_delivery(
+        &mut self,
+        slot: u32,
+        packet_id: PacketId,
+        dup: bool,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return true };
+        let Some(connection) = connection_of(connections, session) else { return true };
+        let envelope = Envelope {
+            qos: numbered(delivery.qos, packet_id),
+            dup,
+            retain: delivery.retain,
+            identifiers: &delivery.identifiers,
+        };
+        let pushed = connection.push(&delivery.message.view(), envelope, turn.now.wall, pool);
+        if pushed {
+            mark_dirty(connection, dirty);
+            counts.count(Metric::PublishSent);
+        }
+        pushed
+    }
+
+    /// A message no packet the client accepts can hold: it counts as delivered [MQTT-3.1.2-25].
+    fn forget_too_large(&mut self, slot: u32, packet_id: PacketId) {
+        self.count(Metric::DroppedTooLarge);
+        let Some(session) = self.session_mut(slot) else { return };
+        if let Some(flight) = session.outgoing.forget(packet_id) {
+            self.finish_flight(slot, flight);
+        }
+    }
+
+    /// A QoS 2 PUBLISH whose identifier has become durable.
+    pub(super) fn send_held_publish(
+        &mut self,
+        key: ConnectionKey,
+        packet_id: PacketId,
+        dup: bool,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(slot) = self.connection(key).and_then(Connection::slot) else { return };
+        if !self.push_delivery(slot, packet_id, dup, delivery, turn) {
+            self.forget_too_large(slot, packet_id);
+        }
+    }
+
+    /// Sends what may be sent: first what the last connection left unacknowledged, in its order
+    /// [MQTT-4.4.0-1], then what waits.
+    pub(super) fn pump(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        while self.pump_one(slot, turn) {}
+    }
+
+    /// Sends one packet, or takes one message off the queue. False if nothing more can be done now.
+    fn pump_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
+        let Self { settings, connections, sessions, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
+        let Some(connection) = connection_of(connections, session) else { return false };
+        if !connection.is_ready() || connection.backlog_bytes() >= settings.outbox_bytes_max {
+            return false;
+        }
+        if session.outgoing.has_resends() {
+            return self.resend_one(slot, turn);
+        }
+        if let Some(replay) = session.queue.pop_replay() {
+            return self.go_on_replaying(slot, replay, turn);
+        }
+        let Some(next) = session.queue.front() else {
+            session.dropping = false;
+            return false;
+        };
+        if next.kind == Queued::Retained && connection.held.subacks > 0 {
+            // What answers a SUBSCRIBE comes behind its SUBACK, as in Mosquitto.
+            return false;
+        }
+        let view = next.message.view();
+        if view.is_expired(turn.now.wall) {
+            // [MQTT-3.3.2-5]
+            if let Some(delivery) = session.queue.pop() {
+                self.count(Metric::DroppedExpired);
+                self.settle(&delivery);
+            }
+            return true;
+        }
+        if next.qos != QoS::AtMostOnce && !may_send(session, connection, settings, view.payload.len()) {
+            return false;
+        }
+        let Some(delivery) = session.queue.pop() else { return false };
+        if delivery.qos == QoS::AtMostOnce {
+            self.push_qos0(slot, &delivery, turn);
+        } else {
+            self.begin(slot, delivery, turn);
+        }
+        true
+    }
+
+    fn push_qos0(&mut self, slot: u32, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return };
+        let Some(connection) = connection_of(connections, session) else { return };
+        let envelope = Envelope {
+            qos: PublishQoS::AtMostOnce,
+            dup: false,
+            retain: delivery.retain,
+            identifiers: &delivery.identifiers,
+        };
+        let metric = if connection.push(&delivery.message.view(), envelope, turn.now.wall, pool) {
+            mark_dirty(connection, dirty);
+            Metric::PublishSent
+        } else {
+            Metric::DroppedTooLarge
+        };
+        counts.count(metric);
+    }
+
+    fn resend_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(session) = self.session_mut(slot) else { return false };
+        let Some(key) = session.connection else { return false };
+        let resend = match session.outgoing.next_resend() {
+            // The rest waits for the window.
+            None => return false,
+            Some(Resend::Pubrel { packet_id }) => Err(packet_id),
+            Some(Resend::Publish { packet_id, message, .. }) => Ok((packet_id, message.delivery.clone())),
+        };
+        match resend {
+            Err(packet_id) => {
+                let pubrel = Pubrel { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
+                self.answer(key, false, turn, |out, version| pubrel.encode(version, out));
+            }
+            Ok((packet_id, Some(delivery))) => {
+                if !self.push_delivery(slot, packet_id, true, &delivery, turn) {
+                    self.forget_too_large(slot, packet_id);
+                }
+            }
+            // Not kept: its session was to end with its connection, so this cannot be reached by a resume.
+            Ok((packet_id, None)) => self.forget_too_large(slot, packet_id),
+        }
+        true
+    }
+
+    /// Takes a finished exchange off the books.
+    pub(super) fn finish_flight(&mut self, slot: u32, flight: Flight) {
+        let Some(session) = self.session_mut(slot) else { return };
+        session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes as usize);
+        if let Some(delivery) = flight.delivery {
+            self.settle(&delivery);
+        }
+    }
+}
+
+impl Connection {
+    /// Appends one PUBLISH. False, and nothing appended, if the client accepts no packet of that size
+    /// [MQTT-3.1.2-24].
+    fn push(
+        &mut self,
+        view: &MessageView<'_>,
+        envelope: Envelope<'_>,
+        wall: Duration,
+        pool: &mut Pool,
+    ) -> bool {
+        let Envelope { qos, dup, retain, identifiers } = envelope;
+        let mut topic = view.topic;
+        let mut used_alias = AliasUse::None;
+        let properties = if self.version == ProtocolVersion::V5 {
+            if let Some(aliases) = &mut self.outgoing_aliases {
+                used_alias = aliases.assign(topic);
+            }
+            publish_properties(view, identifiers, used_alias, wall)
+        } else {
+            Properties::EMPTY
+        };
+        if let AliasUse::Known(_) = used_alias {
+            topic = "";
+        }
+        let out = self.outbox.end(pool);
+        let before = out.len();
+        let publish = Publish { dup, qos, retain, topic, properties, payload: view.payload };
+        let fits = publish.encode(self.version, out).is_ok()
+            && out.len() - before <= self.maximum_packet_size as usize;
+        if !fits {
+            out.truncate(before);
+            if let AliasUse::New(_) = used_alias {
+                // The client never hears of this alias; topics in full are always right, and may be shorter.
+                self.outgoing_aliases = None;
+                return self.push(view, envelope, wall, pool);
+            }
+        }
+        fits
+    }
+}
+
+/// What is passed on unaltered, then what this hop decides, in Mosquitto's order.
+fn publish_properties<'a>(
+    view: &MessageView<'a>,
+    identifiers: &Identifiers,
+    alias: AliasUse,
+    wall: Duration,
+) -> Properties<'a> {
+    let expiry = view.expiry_left(wall);
+    if identifiers.is_empty() && expiry.is_none() && matches!(alias, AliasUse::None) {
+        return Properties::from_checked_bytes(view.properties);
+    }
+    let mut properties = Properties::from_checked_bytes(view.properties);
+    if let Some(seconds) = expiry {
+        properties.push(Property::MessageExpiryInterval(seconds));
+    }
+    if let AliasUse::New(alias) | AliasUse::Known(alias) = alias {
+        properties.push(Property::TopicAlias(alias));
+    }
+    for identifier in identifiers.iter() {
+        properties.push(Property::SubscriptionIdentifier(identifier));
+    }
+    properties
+}
+
+/// The QoS of a delivery: the lower of published and granted [MQTT-3.8.4-8], unless configured otherwise.
+pub(super) fn granted(settings: &Settings, published: QoS, subscribed: QoS) -> QoS {
+    if settings.upgrade_outgoing_qos { subscribed } else { published.min(subscribed) }
+}
+
+/// Whether a QoS 1 or 2 message may go out: window, bytes in flight, and room in the outbox.
+pub(super) fn may_send(
+    session: &Session,
+    connection: &Connection,
+    settings: &Settings,
+    payload_bytes: usize,
+) -> bool {
+    let in_flight = session.outgoing.in_flight();
+    let bytes = settings.max_inflight_bytes;
+    let bytes_left = bytes == 0 || in_flight == 0 || session.flight_bytes + payload_bytes <= bytes;
+    connection.is_ready()
+        && session.outgoing.has_room()
+        && bytes_left
+        && connection.backlog_bytes() < settings.outbox_bytes_max
+}
+
+fn numbered(qos: QoS, packet_id: PacketId) -> PublishQoS {
+    match qos {
+        QoS::AtMostOnce => PublishQoS::AtMostOnce,
+        QoS::AtLeastOnce => PublishQoS::AtLeastOnce(packet_id),
+        QoS::ExactlyOnce => PublishQoS::ExactlyOnce(packet_id),
+    }
+}
+
+/// Makes the delivery one that is stored until it is acknowledged; gives what to store of it.
+fn add_copy(session: &Session, groups: &Groups, delivery: &mut Delivery) -> Recipient {
+    let (copy, _) = delivery.message.add_copy();
+    delivery.copy = Some(copy);
+    Recipient {
+        copy,
+        session: session.address.number,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        identifiers: delivery.identifiers.clone(),
+        group: delivery.group.and_then(|group| groups.filter(group)),
+    }
+}
+
+pub(super) fn connection_of<'a>(
+    connections: &'a mut [Option<Box<Connection>>],
+    session: &Session,
+) -> Option<&'a mut Connection> {
+    let key = session.connection?;
+    connections.get_mut(key.index as usize)?.as_deref_mut().filter(|connection| connection.key == key)
+}
+
+fn mark_dirty(connection: &mut Connection, dirty: &mut std::collections::VecDeque<ConnectionKey>) {
+    if !connection.dirty {
+        connection.dirty = true;
+        dirty.push_back(connection.key);
+    }
+}

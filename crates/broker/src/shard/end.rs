@@ -1,0 +1,187 @@
+//! How connections and sessions end: DISCONNECT, expiry and wills.
+
+use std::time::Duration;
+
+use noctule_protocol::packet::Disconnect;
+use noctule_protocol::{DecodeError, QoS};
+
+use super::connection::Ending;
+use super::{Shard, Turn};
+use crate::authorize::authorize;
+use crate::input::ConnectionKey;
+use crate::message::{MessageView, Publication, SessionNumber};
+use crate::metric::Metric;
+use crate::record::Operation;
+use crate::router::Destination;
+use crate::session::{NEVER, Session};
+use crate::timer::Timer;
+
+impl Shard {
+    pub(super) fn on_disconnect(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        disconnect: &Disconnect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        if let Some(asked) = disconnect.properties.session_expiry_interval() {
+            if asked > 0 && self.connection(key).is_some_and(|connection| !connection.had_expiry) {
+                return Err(DecodeError::protocol(
+                    "DISCONNECT prolongs a session that was to end with its connection",
+                ));
+            }
+            let expiry = self.limit_expiry(asked);
+            if let Some(session) = self.session_mut(slot) {
+                session.expiry = expiry;
+            }
+        }
+        self.close(key, Ending::ByClient(disconnect.reason), turn);
+        Ok(())
+    }
+
+    /// The session's connection ended.
+    pub(super) fn leave(&mut self, slot: u32, ending: Ending<'_>, turn: &mut Turn<'_>) {
+        let Some(session) = self.session_mut(slot) else { return };
+        session.connection = None;
+        session.disconnected_at = Some(turn.now.wall);
+        session.outgoing.interrupt();
+        if ending.discards_will() {
+            session.will = None;
+        }
+        let (number, expiry) = (session.address.number, session.expiry);
+        if !session.lasts() {
+            return self.end_session(slot, turn);
+        }
+        let record = session.record();
+        self.persist_lazily(Operation::PutSession(record));
+        if expiry != NEVER {
+            let at = turn.now.monotonic + Duration::from_secs(expiry.into());
+            self.timers.arm(at, Timer::SessionExpiry(slot, number));
+            if let Some(session) = self.session_mut(slot) {
+                session.ends_at = Some(at);
+            }
+        }
+        match self.session(slot).and_then(|session| session.will.as_ref()).map(|will| will.delay) {
+            None => {}
+            Some(Duration::ZERO) => self.publish_will(slot, turn),
+            Some(delay) => {
+                let at = turn.now.monotonic + delay;
+                self.timers.arm(at, Timer::WillDelay(slot, number));
+                if let Some(session) = self.session_mut(slot) {
+                    session.will_at = Some(at);
+                }
+            }
+        }
+        self.redistribute(slot, turn);
+    }
+
+    pub(super) fn session_expired(&mut self, slot: u32, number: SessionNumber, turn: &mut Turn<'_>) {
+        if self.session(slot).is_some_and(|session| session.address.number == number) {
+            self.end_session(slot, turn);
+        }
+    }
+
+    pub(super) fn will_due(&mut self, slot: u32, number: SessionNumber, turn: &mut Turn<'_>) {
+        if self.session(slot).is_some_and(|session| session.address.number == number) {
+            self.publish_will(slot, turn);
+        }
+    }
+
+    /// Publishes the session's Will, if it still has one, and deletes it [MQTT-3.1.2-8] [MQTT-3.1.2-10].
+    pub(super) fn publish_will(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
+        if let Some(at) = session.will_at.take() {
+            self.timers.disarm(at, Timer::WillDelay(slot, session.address.number));
+        }
+        let Some(will) = session.will.take() else { return };
+        let (number, publisher) = (session.address.number, session.publisher.clone());
+        if session.lasts() {
+            let record = session.record();
+            self.persist_lazily(Operation::PutSession(record));
+        }
+        let view = MessageView {
+            topic: &will.topic,
+            payload: &will.payload,
+            properties: &will.properties,
+            qos: will.qos,
+            retain: will.retain,
+            expires: will.expiry.map(|expiry| turn.now.wall + expiry),
+            publisher: number,
+        };
+        let sequence = self.next_sequence();
+        let mut publication = Publication::borrowed(view, sequence);
+        match authorize(&mut publication) {
+            Ok(publication) => {
+                self.pass_on(publication, Some(&publisher), turn);
+            }
+            Err(_) => self.count(Metric::DroppedDenied),
+        }
+    }
+
+    /// Deletes a session with all its state [MQTT-4.1.0-2]; its connection is gone already.
+    pub(super) fn end_session(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        self.publish_will(slot, turn);
+        let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
+        let number = session.address.number;
+        self.count(Metric::SessionsEnded);
+        if let Some(at) = session.ends_at {
+            self.timers.disarm(at, Timer::SessionExpiry(slot, number));
+        }
+        {
+            let mut directory = turn.shared.directory();
+            if directory.get(&session.publisher.client_id) == Some(&session.address) {
+                directory.remove(&session.publisher.client_id);
+            }
+        }
+        if session.stored {
+            self.delete_record(&session);
+        }
+        for (filter, to) in std::mem::take(&mut session.subscriptions) {
+            match to {
+                Destination::Session(_) => turn.shared.unsubscribe(&filter, to),
+                Destination::Group(group) => self.leave_group(group, &filter, number, turn),
+            }
+        }
+        // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
+        let mut homeless = Vec::new();
+        let mut lost = 0;
+        let in_flight = session.outgoing.extract_if(|_, _, _| true).into_iter();
+        let in_flight = in_flight.filter_map(|(_, _, flight)| Some((true, flight?.delivery)));
+        let queued = std::iter::from_fn(|| session.queue.pop()).map(|delivery| (false, Some(delivery)));
+        for (was_sent, delivery) in in_flight.chain(queued) {
+            match delivery {
+                Some(delivery)
+                    if delivery.group.is_some() && !(was_sent && delivery.qos == QoS::ExactlyOnce) =>
+                {
+                    homeless.push(delivery);
+                }
+                delivery => {
+                    lost += 1;
+                    if let Some(delivery) = delivery {
+                        self.settle(&delivery);
+                    }
+                }
+            }
+        }
+        self.counts.add(Metric::DroppedSessionEnded, lost);
+        self.free_sessions.push(slot);
+        self.rehome(homeless, number, turn);
+    }
+
+    /// Takes a session and all that belongs to it alone out of the store.
+    pub(super) fn delete_record(&mut self, session: &Session) {
+        let number = session.address.number;
+        self.persist_lazily(Operation::DeleteSession(number));
+        for filter in session.subscriptions.keys() {
+            self.persist_lazily(Operation::DeleteSubscription { session: number, filter: filter.clone() });
+        }
+        for (packet_id, _) in session.incoming.iter() {
+            self.persist_lazily(Operation::DeleteIncoming { session: number, packet_id });
+        }
+        for (packet_id, _, message) in session.outgoing.iter() {
+            if message.is_none() {
+                self.persist_lazily(Operation::DeleteReleased { session: number, packet_id });
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The state of one event loop, and its one entry: [`Shard::handle`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+
+use crate::effect::{Effect, LogLevel, Ticket};
+use crate::input::{ConnectionKey, Input, TransportEnd};
+use crate::message::Sequence;
+use crate::metric::{Counts, Metric};
+use crate::now::Now;
+use crate::record::Operation;
+use crate::router::Router;
+use crate::session::{Pool, Session};
+use crate::settings::Settings;
+use crate::shared::{self, Shared};
+use crate::timer::{Timer, Timers};
+
+mod acknowledge;
+mod answer;
+mod connect;
+mod connection;
+mod deliver;
+mod end;
+mod group;
+mod publish;
+mod restore;
+mod retain;
+mod subscribe;
+
+use connection::{Connection, Ending};
+use group::Groups;
+pub use restore::RestoreError;
+
+/// How often expired retained messages are looked for.
+const RETAINED_SWEEP: Duration = Duration::from_secs(60);
+
+/// All that one event loop owns: its connections, the sessions that live here, and what waits for the disk.
+pub struct Shard {
+    settings: Arc<Settings>,
+    router: Router,
+    connections: Vec<Option<Box<Connection>>>,
+    sessions: Vec<Option<Box<Session>>>,
+    free_sessions: Vec<u32>,
+    groups: Groups,
+    timers: Timers,
+    /// What was counted since the last input.
+    counts: Counts,
+    pool: Pool,
+    /// Connections whose outbox got bytes since it was last shown.
+    dirty: VecDeque<ConnectionKey>,
+    /// Connections that hold packets back until a batch is durable.
+    holding: VecDeque<ConnectionKey>,
+    sequence: Sequence,
+    /// Changes of this turn, in order.
+    operations: Vec<Operation>,
+    /// How many changes an acknowledgement waits for, since the start.
+    urgent: u64,
+    /// `urgent` when the last batch was handed out.
+    urgent_handed_out: u64,
+    /// The ticket that this turn's batch will have.
+    turn: Ticket,
+    durable: Ticket,
+    /// Where the sweep for expired retained messages goes on.
+    sweep_from: Option<String>,
+    sweep_armed: bool,
+    /// Retained messages that replays may still look at in this turn.
+    replay_steps: usize,
+}
+
+/// What every step of a turn needs.
+pub(crate) struct Turn<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) now: Now,
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+impl Shard {
+    /// An empty shard. `source` names it in the order of messages and is never used again for another.
+    pub fn new(settings: Arc<Settings>, source: u32) -> Self {
+        let hasher = shared::hasher(&settings);
+        Self {
+            router: Router::new(hasher.clone(), settings.allow_duplicate_messages),
+            settings,
+            connections: Vec::new(),
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            groups: Groups::new(hasher),
+            timers: Timers::default(),
+            counts: Counts::default(),
+            pool: Pool::default(),
+            dirty: VecDeque::new(),
+            holding: VecDeque::new(),
+            sequence: Sequence { source, counter: 0 },
+            operations: Vec::new(),
+            urgent: 0,
+            urgent_handed_out: 0,
+            turn: Ticket(1),
+            durable: Ticket(0),
+            sweep_from: None,
+            sweep_armed: false,
+            replay_steps: retain::REPLAY_STEPS,
+        }
+    }
+
+    /// Decides about one thing that happened. `now` never goes back. Bytes to send are appended to outboxes
+    /// ([`next_dirty`](Self::next_dirty)); everything else the shell must do is appended to `effects`.
+    pub fn handle(&mut self, shared: &Shared, input: Input<'_>, now: Now, effects: &mut Vec<Effect>) {
+        let turn = &mut Turn { shared, now, effects };
+        match input {
+            Input::Connected { connection, listener, peer } => self.open(connection, listener, peer, turn),
+            Input::Received { connection, bytes } => self.received(connection, bytes, turn),
+            Input::Written { connection, bytes } => self.written(connection, bytes, turn),
+            Input::Closed { connection, end } => {
+                let ending = match end {
+                    TransportEnd::ClosedByPeer => Ending::ClosedByPeer,
+                    TransportEnd::Failed(text) => Ending::Failed(text),
+                };
+                self.close(connection, ending, turn);
+            }
+            Input::TimedOut => self.timed_out(turn),
+            Input::Durable { ticket } => self.became_durable(ticket, turn),
+            Input::Shutdown => self.shut_down(turn),
+        }
+        self.counts.hand_over(&shared.metrics);
+    }
+
+    /// Ends a turn: hands out its changes as one batch. To be called after the turn's inputs and before any
+    /// outbox is flushed.
+    pub fn end_turn(&mut self, effects: &mut Vec<Effect>) {
+        self.replay_steps = retain::REPLAY_STEPS;
+        if self.operations.is_empty() {
+            return;
+        }
+        effects.push(Effect::Persist {
+            ticket: self.turn,
+            operations: std::mem::take(&mut self.operations),
+            urgent: self.urgent != self.urgent_handed_out,
+        });
+        self.urgent_handed_out = self.urgent;
+        self.turn.0 += 1;
+    }
+
+    /// A connection with bytes to write. It comes again when it gets new ones, or when
+    /// [`Input::Written`] left some.
+    pub fn next_dirty(&mut self) -> Option<ConnectionKey> {
+        while let Some(key) = self.dirty.pop_front() {
+            if let Some(connection) = self.connection_mut(key) {
+                connection.dirty = false;
+                if !connection.outbox.is_empty() {
+                    return Some(key);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether [`next_dirty`](Self::next_dirty) may have one.
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// All bytes that wait for this connection; empty if it is gone.
+    pub fn output(&self, connection: ConnectionKey) -> &[u8] {
+        self.connection(connection).map_or(&[], |connection| connection.outbox.bytes())
+    }
+
+    /// When [`Input::TimedOut`] is due, on the monotonic clock.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    fn timed_out(&mut self, turn: &mut Turn<'_>) {
+        while let Some(timer) = self.timers.pop_due(turn.now.monotonic) {
+            match timer {
+                Timer::Connection(key) => self.connection_timed_out(key, turn),
+                Timer::SessionExpiry(slot, number) => self.session_expired(slot, number, turn),
+                Timer::WillDelay(slot, number) => self.will_due(slot, number, turn),
+                Timer::Replay(slot, number) => {
+                    if self.session(slot).is_some_and(|session| session.address.number == number) {
+                        self.pump(slot, turn);
+                    }
+                }
+                Timer::RetainedSweep => self.sweep_retained(turn),
+            }
+        }
+    }
+
+    fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        for slot in 0..self.sessions.len() as u32 {
+            self.publish_will(slot, turn);
+        }
+        for index in 0..self.connections.len() {
+            if let Some(key) = self.connections[index].as_ref().map(|connection| connection.key) {
+                self.close(key, Ending::ShuttingDown, turn);
+            }
+        }
+    }
+
+    fn connection(&self, key: ConnectionKey) -> Option<&Connection> {
+        self.connections.get(key.index as usize)?.as_deref().filter(|connection| connection.key == key)
+    }
+
+    fn connection_mut(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
+        self.connections
+            .get_mut(key.index as usize)?
+            .as_deref_mut()
+            .filter(|connection| connection.key == key)
+    }
+
+    fn session(&self, slot: u32) -> Option<&Session> {
+        self.sessions.get(slot as usize)?.as_deref()
+    }
+
+    fn session_mut(&mut self, slot: u32) -> Option<&mut Session> {
+        self.sessions.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.sequence.counter += 1;
+        self.sequence
+    }
+
+    /// Notes a change that an acknowledgement waits for.
+    fn persist(&mut self, operation: Operation) {
+        self.operations.push(operation);
+        self.urgent += 1;
+    }
+
+    /// Notes a change that may become durable later.
+    fn persist_lazily(&mut self, operation: Operation) {
+        self.operations.push(operation);
+    }
+
+    fn count(&mut self, metric: Metric) {
+        self.counts.count(metric);
+    }
+
+    fn log(&self, level: LogLevel, turn: &mut Turn<'_>, line: impl FnOnce() -> String) {
+        if self.settings.log_levels.contains(level) {
+            turn.effects.push(Effect::Log { level, line: line() });
+        }
+    }
+}
+
+/// A hash map with the shard's seeds.
+type Map<K, V> = HashMap<K, V, RandomState>;

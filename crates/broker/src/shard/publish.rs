@@ -1,0 +1,332 @@
+//! PUBLISH and PUBREL from clients: received once, passed on to all who subscribed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::delivery::Received;
+use noctule_protocol::packet::{Puback, Pubcomp, Publish, PublishQoS, Pubrec, Pubrel};
+use noctule_protocol::property::Properties;
+use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
+
+use super::answer::HeldPacket;
+use super::{Shard, Turn};
+use crate::authorize::{Authorized, authorize};
+use crate::effect::LogLevel;
+use crate::input::ConnectionKey;
+use crate::message::{MessageView, Publication, Publisher};
+use crate::metric::Metric;
+use crate::record::Operation;
+use crate::router::Destination;
+
+impl Shard {
+    pub(super) fn on_publish(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        self.count(Metric::PublishReceived);
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return Ok(()) };
+        let version = connection.version;
+        let limits = self.settings.listeners.get(usize::from(connection.listener.0));
+        if limits.is_some_and(|listener| publish.qos.qos() > listener.maximum_qos) {
+            return Err(DecodeError { reason: ReasonCode::QoSNotSupported, what: "QoS above Maximum QoS" });
+        }
+        if publish.retain && !self.settings.retain_available {
+            return Err(DecodeError {
+                reason: ReasonCode::RetainNotSupported,
+                what: "retained messages are not available",
+            });
+        }
+        let mut aliases = connection.incoming_aliases.take();
+        let topic = match (&mut aliases, version) {
+            (_, ProtocolVersion::V31 | ProtocolVersion::V311) => Ok(publish.topic),
+            (Some(aliases), ProtocolVersion::V5) => {
+                aliases.resolve(publish.topic, publish.properties.topic_alias())
+            }
+            (None, ProtocolVersion::V5) => match publish.properties.topic_alias() {
+                None => Ok(publish.topic),
+                Some(_) => Err(DecodeError {
+                    reason: ReasonCode::TopicAliasInvalid,
+                    what: "topic aliases are not available",
+                }),
+            },
+        };
+        let result = match topic {
+            Ok(topic) => self.publish_on(key, slot, version, topic, publish, turn),
+            Err(error) => Err(error),
+        };
+        if let Some(connection) = self.connection_mut(key) {
+            connection.incoming_aliases = aliases;
+        }
+        result
+    }
+
+    fn publish_on(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        topic: &str,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        let Some(session) = self.session(slot) else { return Ok(()) };
+        let number = session.address.number;
+        if self.settings.log_levels.contains(LogLevel::Debug) {
+            self.log(LogLevel::Debug, turn, || received_line(&session.publisher.client_id, publish, topic));
+        }
+        let forwarded = publish.properties.forwardable();
+        let expiry = publish.properties.message_expiry_interval();
+        let view = MessageView {
+            topic,
+            payload: publish.payload,
+            properties: forwarded.as_bytes(),
+            qos: publish.qos.qos(),
+            retain: publish.retain,
+            expires: expiry.map(|seconds| turn.now.wall + Duration::from_secs(seconds.into())),
+            publisher: number,
+        };
+        let sequence = self.next_sequence();
+        let mut publication = Publication::borrowed(view, sequence);
+        let authorized = authorize(&mut publication);
+        match (publish.qos, authorized) {
+            (PublishQoS::AtMostOnce, Ok(publication)) => {
+                self.pass_on_from(slot, publication, turn);
+                Ok(())
+            }
+            (PublishQoS::AtLeastOnce(packet_id), Ok(publication)) => {
+                self.publish_at_least_once(key, slot, version, packet_id, publication, turn)
+            }
+            (PublishQoS::ExactlyOnce(packet_id), Ok(publication)) => {
+                self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
+            }
+            (qos, Err(_)) => {
+                self.count(Metric::DroppedDenied);
+                self.answer_denied(key, qos, turn);
+                Ok(())
+            }
+        }
+    }
+
+    fn publish_at_least_once(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        packet_id: PacketId,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        self.check_receive_maximum(key, slot, version)?;
+        let before = self.urgent;
+        let matched = self.pass_on_from(slot, publication, turn);
+        let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        self.answer_puback(key, self.urgent != before, packet_id, reason, turn);
+        Ok(())
+    }
+
+    fn answer_puback(
+        &mut self,
+        key: ConnectionKey,
+        wait: bool,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        turn: &mut Turn<'_>,
+    ) {
+        let puback = Puback { packet_id, reason, properties: Properties::EMPTY };
+        self.answer_as(HeldPacket::Puback, key, wait, turn, |out, version| puback.encode(version, out));
+    }
+
+    fn publish_exactly_once(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        packet_id: PacketId,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        let publication = publication.into_inner();
+        let Some(session) = self.session(slot) else { return Ok(()) };
+        let mut wait = false;
+        // A duplicate costs no quota and no memory [MQTT-4.3.3-10].
+        if !session.incoming.contains(packet_id) {
+            self.check_receive_maximum(key, slot, version)?;
+            self.check_held_bytes(slot, publication.view.payload.len())?;
+            let message = publication.keep();
+            let Some(session) = self.session_mut(slot) else { return Ok(()) };
+            session.incoming_bytes += message.payload.len();
+            if session.incoming.publish(packet_id, Arc::clone(&message)) == Received::New && session.lasts() {
+                let session = session.address.number;
+                self.persist(Operation::PutIncoming { session, packet_id, message });
+                wait = true;
+            }
+        } else {
+            // Its first PUBREC may still be held; the repetition may not overtake it.
+            wait = session.lasts() && self.urgent != self.urgent_handed_out;
+        }
+        let pubrec = Pubrec { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
+        self.answer(key, wait, turn, |out, version| pubrec.encode(version, out));
+        Ok(())
+    }
+
+    pub(super) fn on_pubrel(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        pubrel: &Pubrel<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let packet_id = pubrel.packet_id;
+        let Some(session) = self.session_mut(slot) else { return };
+        let (number, lasts) = (session.address.number, session.lasts());
+        let before = self.urgent;
+        let message = self.session_mut(slot).and_then(|session| {
+            let message = session.incoming.pubrel(packet_id)?;
+            session.incoming_bytes -= message.payload.len();
+            Some(message)
+        });
+        if let Some(message) = message {
+            // It takes its place in the order now that it is passed on: who subscribes meanwhile gets it live, or
+            // as the retained message, and not both.
+            let message = message.renumbered(self.next_sequence());
+            if lasts {
+                // One batch with the recipients: the exchange cannot be lost between the two.
+                self.persist(Operation::DeleteIncoming { session: number, packet_id });
+            }
+            match authorize(&mut Publication::kept(&message)) {
+                // [MQTT-3.3.2-5]
+                Ok(_) if message.view().is_expired(turn.now.wall) => {
+                    self.count(Metric::DroppedExpired);
+                }
+                Ok(publication) => {
+                    self.pass_on_from(slot, publication, turn);
+                }
+                Err(_) => self.count(Metric::DroppedDenied),
+            }
+        }
+        // An unknown identifier is answered too: the first PUBCOMP may have been lost [MQTT-4.3.3-11].
+        let pubcomp = Pubcomp { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
+        self.answer(key, self.urgent != before, turn, |out, version| pubcomp.encode(version, out));
+    }
+
+    /// 5.0: a denied publish is acknowledged with 0x87; 3.x knows no refusal and gets the normal
+    /// acknowledgement [MQTT311-3.3.5-2].
+    fn answer_denied(&mut self, key: ConnectionKey, qos: PublishQoS, turn: &mut Turn<'_>) {
+        let reason = ReasonCode::NotAuthorized;
+        match qos {
+            PublishQoS::AtMostOnce => {}
+            PublishQoS::AtLeastOnce(packet_id) => self.answer_puback(key, false, packet_id, reason, turn),
+            PublishQoS::ExactlyOnce(packet_id) => {
+                let pubrec = Pubrec { packet_id, reason, properties: Properties::EMPTY };
+                self.answer(key, false, turn, |out, version| pubrec.encode(version, out));
+            }
+        }
+    }
+
+    /// The client may not have more unacknowledged messages than it was told [MQTT-3.3.4-7].
+    fn check_receive_maximum(
+        &self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+    ) -> Result<(), DecodeError> {
+        let limit = match self.settings.max_inflight_messages {
+            0 => usize::from(u16::MAX),
+            limit => usize::from(limit),
+        };
+        let (Some(connection), Some(session)) = (self.connection(key), self.session(slot)) else {
+            return Ok(());
+        };
+        if version == ProtocolVersion::V5 && session.incoming.len() + connection.held.pubacks >= limit {
+            return Err(DecodeError {
+                reason: ReasonCode::ReceiveMaximumExceeded,
+                what: "more unacknowledged messages than Receive Maximum",
+            });
+        }
+        Ok(())
+    }
+
+    /// 3.x has no Receive Maximum; what a session may make us hold for PUBREL is bounded in bytes instead, by
+    /// as much as a 5.0 client could.
+    fn check_held_bytes(&self, slot: u32, payload_bytes: usize) -> Result<(), DecodeError> {
+        let messages = match self.settings.max_inflight_messages {
+            0 => usize::from(u16::MAX),
+            limit => usize::from(limit),
+        };
+        let limit = messages.saturating_mul(self.settings.maximum_packet_size as usize);
+        let held = self.session(slot).map_or(0, |session| session.incoming_bytes);
+        if held + payload_bytes > limit {
+            return Err(DecodeError {
+                reason: ReasonCode::QuotaExceeded,
+                what: "too many bytes wait for PUBREL",
+            });
+        }
+        Ok(())
+    }
+
+    /// Passes on what the session in this slot published.
+    fn pass_on_from(&mut self, slot: u32, publication: Authorized<'_, '_>, turn: &mut Turn<'_>) -> bool {
+        // Only what is retained is asked for its publisher later.
+        let publisher = match publication.view().retain {
+            true => self.session(slot).map(|session| session.publisher.clone()),
+            false => None,
+        };
+        self.pass_on(publication, publisher.as_ref(), turn)
+    }
+
+    /// Retains a message, if it says so and has a publisher to remember, and routes it. Gives whether anybody
+    /// subscribed to it.
+    pub(super) fn pass_on(
+        &mut self,
+        publication: Authorized<'_, '_>,
+        publisher: Option<&Publisher>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let publication = publication.into_inner();
+        if let (true, Some(publisher)) = (publication.view.retain, publisher) {
+            self.retain(publication, publisher, turn);
+        }
+        let route = self.router.route(turn.shared, publication.view.topic);
+        let mut recipients = Vec::new();
+        let mut matched = false;
+        for target in &*route {
+            match target.to {
+                Destination::Session(address) => {
+                    // It is a subscriber all the same: no PUBACK 0x10, as in Mosquitto.
+                    matched = true;
+                    if !target.audience.wants(address.number == publication.view.publisher) {
+                        continue;
+                    }
+                    self.deliver(address, target, None, publication, &mut recipients, turn);
+                }
+                Destination::Group(group) => {
+                    matched = true;
+                    self.deliver_to_group(group, publication, &mut recipients, turn);
+                }
+            }
+        }
+        if !recipients.is_empty() {
+            let message = publication.keep();
+            message.list_copies();
+            self.persist(Operation::PutMessage { message, recipients });
+        }
+        matched
+    }
+}
+
+fn received_line(client_id: &str, publish: &Publish<'_>, topic: &str) -> String {
+    let qos: QoS = publish.qos.qos();
+    format!(
+        "Received PUBLISH from {} (d{}, q{}, r{}, m{}, '{}', ... ({} bytes))",
+        client_id.escape_debug(),
+        u8::from(publish.dup),
+        qos.level(),
+        u8::from(publish.retain),
+        publish.qos.packet_id().map_or(0, PacketId::get),
+        topic.escape_debug(),
+        publish.payload.len()
+    )
+}

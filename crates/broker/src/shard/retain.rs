@@ -1,0 +1,170 @@
+//! Retained messages: set, cleared, replayed to new subscriptions, and swept out when expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::packet::SubscriptionOptions;
+use noctule_protocol::{QoS, TopicFilter};
+
+use super::{RETAINED_SWEEP, Shard, Turn};
+use crate::message::{Message, Publication, Publisher, RetainedMessage};
+use crate::metric::Metric;
+use crate::record::{Operation, Recipient};
+use crate::session::{Delivery, Identifiers, Queued, Replay};
+use crate::timer::Timer;
+
+/// Retained messages one step of the sweep looks at.
+const SWEEP_STEPS: usize = 10_000;
+/// Retained messages that replays look at in one turn of a shard.
+pub(super) const REPLAY_STEPS: usize = 10_000;
+/// With so many retained messages waiting for a session, the replay of another subscription waits too.
+const REPLAY_WAITING_MAX: usize = 10_000;
+/// How long replays pause when a turn's steps are used up and nothing else wakes them.
+const REPLAY_PAUSE: Duration = Duration::from_millis(1);
+
+impl Shard {
+    /// A PUBLISH with RETAIN 1 replaces what is retained for its topic [MQTT-3.3.1-5]; an empty payload
+    /// clears it and is never stored [MQTT-3.3.1-6] [MQTT-3.3.1-7].
+    pub(super) fn retain(
+        &mut self,
+        publication: &mut Publication<'_>,
+        publisher: &Publisher,
+        turn: &mut Turn<'_>,
+    ) {
+        let view = publication.view;
+        let operation = if view.payload.is_empty() {
+            if turn.shared.retained_mut().remove(view.topic).is_none() {
+                return;
+            }
+            Operation::DeleteRetained(view.topic.into())
+        } else {
+            let message = publication.keep();
+            if message.expires.is_some() && !self.sweep_armed {
+                self.sweep_armed = true;
+                self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
+            }
+            let retained = RetainedMessage { message, publisher: publisher.clone() };
+            turn.shared.retained_mut().set(view.topic, retained.clone());
+            Operation::PutRetained(retained)
+        };
+        if view.qos == QoS::AtMostOnce {
+            self.persist_lazily(operation);
+        } else {
+            self.persist(operation);
+        }
+    }
+
+    /// Sends what is retained for a filter to a session that just subscribed to it [MQTT-3.3.1-9].
+    pub(super) fn replay_retained(
+        &mut self,
+        slot: u32,
+        filter: TopicFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: u32,
+        turn: &mut Turn<'_>,
+    ) {
+        let replay =
+            Replay { filter: filter.as_str().into(), options, identifier, since: self.sequence, from: None };
+        let Some(session) = self.session_mut(slot) else { return };
+        session.queue.drop_replay(&replay.filter);
+        if session.queue.retained() >= REPLAY_WAITING_MAX || self.replay_steps == 0 {
+            let Some(session) = self.session_mut(slot) else { return };
+            session.queue.push_replay(replay);
+        } else {
+            let (part, rest) = self.read_retained(slot, replay, turn);
+            let Some(session) = self.session_mut(slot) else { return };
+            part.into_iter().for_each(|delivery| session.queue.push(delivery));
+            if let Some(rest) = rest {
+                session.queue.push_replay(rest);
+            }
+        }
+        self.pump(slot, turn);
+    }
+
+    /// Takes a replay up whose turn it is. False if this must wait for another turn.
+    pub(super) fn go_on_replaying(&mut self, slot: u32, replay: Replay, turn: &mut Turn<'_>) -> bool {
+        let may_go_on = self.replay_steps > 0;
+        let (part, rest) =
+            if may_go_on { self.read_retained(slot, replay, turn) } else { (Vec::new(), Some(replay)) };
+        let Some(session) = self.session_mut(slot) else { return false };
+        session.queue.push_front(part, rest);
+        if !may_go_on {
+            let number = session.address.number;
+            self.timers.arm(turn.now.monotonic + REPLAY_PAUSE, Timer::Replay(slot, number));
+        }
+        may_go_on
+    }
+
+    /// Makes deliveries of the next retained messages of a replay. Gives the replay back if there are more.
+    fn read_retained(
+        &mut self,
+        slot: u32,
+        mut replay: Replay,
+        turn: &mut Turn<'_>,
+    ) -> (Vec<Delivery>, Option<Replay>) {
+        let Some(session) = self.session(slot) else { return (Vec::new(), None) };
+        let (number, lasts) = (session.address.number, session.lasts());
+        let me = Arc::clone(&session.publisher.client_id);
+        let Replay { ref filter, options, identifier, since, ref from } = replay;
+        let mut messages: Vec<Arc<Message>> = Vec::new();
+        let steps = &mut self.replay_steps;
+        let next = turn.shared.retained().for_some_matches(filter, from.as_deref(), steps, |_, retained| {
+            let RetainedMessage { message, publisher } = retained;
+            let echo = options.no_local && publisher.client_id == me;
+            let came_live = message.sequence.source == since.source && message.sequence > since;
+            if !echo && !came_live && !message.view().is_expired(turn.now.wall) {
+                messages.push(Arc::clone(message));
+            }
+        });
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for message in messages {
+            let qos =
+                if self.settings.upgrade_outgoing_qos { options.qos } else { message.qos.min(options.qos) };
+            let identifiers = Identifiers::from_wire(identifier);
+            let mut copy = None;
+            if lasts && qos != QoS::AtMostOnce {
+                let (number_of_copy, is_first) = message.add_copy();
+                copy = Some(number_of_copy);
+                let recipient = Recipient {
+                    copy: number_of_copy,
+                    session: number,
+                    qos,
+                    retain: true,
+                    identifiers: identifiers.clone(),
+                    group: None,
+                };
+                self.persist(if is_first {
+                    message.list_copies();
+                    Operation::PutMessage { message: Arc::clone(&message), recipients: vec![recipient] }
+                } else {
+                    Operation::AddRecipient { sequence: message.sequence, recipient }
+                });
+            }
+            let kind = Queued::Retained;
+            deliveries.push(Delivery { message, qos, retain: true, identifiers, group: None, copy, kind });
+        }
+        replay.from = next;
+        let rest = replay.from.is_some().then_some(replay);
+        (deliveries, rest)
+    }
+
+    /// Takes expired retained messages out, a piece at a time.
+    pub(super) fn sweep_retained(&mut self, turn: &mut Turn<'_>) {
+        let wall = turn.now.wall;
+        let mut expired = Vec::new();
+        let from = self.sweep_from.take();
+        self.sweep_from = turn.shared.retained_mut().sweep(from, SWEEP_STEPS, |topic, retained| {
+            let keep = !retained.message.view().is_expired(wall);
+            if !keep {
+                expired.push(Box::<str>::from(topic));
+            }
+            keep
+        });
+        self.counts.add(Metric::DroppedExpired, expired.len() as u64);
+        for topic in expired {
+            self.persist_lazily(Operation::DeleteRetained(topic));
+        }
+        let pause = if self.sweep_from.is_some() { Duration::from_millis(10) } else { RETAINED_SWEEP };
+        self.timers.arm(turn.now.monotonic + pause, Timer::RetainedSweep);
+    }
+}

@@ -1,0 +1,151 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use std::borrow::Cow;
+
+use noctule_protocol::packet::{
+    RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsuback, Unsubscribe,
+};
+use noctule_protocol::property::Properties;
+use noctule_protocol::{QoS, ReasonCode, SubscriptionFilter};
+
+use super::answer::HeldPacket;
+use super::{Shard, Turn};
+use crate::effect::LogLevel;
+use crate::input::ConnectionKey;
+use crate::record::Operation;
+use crate::router::{Destination, Subscriber};
+
+impl Shard {
+    pub(super) fn on_subscribe(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        subscribe: &Subscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(connection) = self.connection(key) else { return };
+        let listener = self.settings.listeners.get(usize::from(connection.listener.0));
+        let maximum_qos = listener.map_or(QoS::ExactlyOnce, |listener| listener.maximum_qos);
+        let bridge = connection.bridge;
+        let identifier = subscribe.properties.subscription_identifier().unwrap_or(0);
+        let before = self.urgent;
+        let mut codes = Vec::new();
+        let mut replays = Vec::new();
+        for (filter, mut options) in subscribe.filters.iter() {
+            options.qos = options.qos.min(maximum_qos);
+            if bridge {
+                // Mosquitto's bridge bit: no echo, and retained messages stay retained.
+                options.no_local = true;
+                options.retain_as_published = true;
+            }
+            let is_new = self.subscribe(slot, filter, options, identifier, turn);
+            codes.push(options.qos.level());
+            let replay = match options.retain_handling {
+                RetainHandling::SendAtSubscribe => true,
+                RetainHandling::SendAtNewSubscribe => is_new, // [MQTT-3.3.1-10]
+                RetainHandling::DoNotSend => false,
+            };
+            if replay && filter.share.is_none() {
+                replays.push((filter.filter, options));
+            }
+        }
+        let suback = Suback {
+            packet_id: subscribe.packet_id,
+            properties: Properties::EMPTY,
+            codes: Cow::Owned(codes),
+        };
+        let wait = self.urgent != before;
+        self.answer_as(HeldPacket::Suback, key, wait, turn, |out, version| suback.encode(version, out));
+        for (filter, options) in replays {
+            self.replay_retained(slot, filter, options, identifier, turn);
+        }
+    }
+
+    /// Makes or replaces one subscription [MQTT-3.8.4-3]. True if it is new.
+    pub(super) fn subscribe(
+        &mut self,
+        slot: u32,
+        filter: SubscriptionFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: u32,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(session) = self.session(slot) else { return false };
+        let (address, lasts) = (session.address, session.lasts());
+        let to = if filter.share.is_some() {
+            Destination::Group(self.join_group(filter, address, options, identifier, turn))
+        } else {
+            let to = Destination::Session(address);
+            let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
+            turn.shared.subscribe(
+                filter.filter.as_str(),
+                Subscriber { to, qos, no_local, retain_as_published, identifier },
+            );
+            to
+        };
+        if lasts {
+            let filter = filter.as_str().into();
+            self.persist(Operation::PutSubscription { session: address.number, filter, options, identifier });
+        }
+        let Some(session) = self.session_mut(slot) else { return false };
+        let old = session.subscriptions.insert(filter.as_str().into(), to);
+        if self.settings.log_levels.contains(LogLevel::Subscribe)
+            && let Some(session) = self.session(slot)
+        {
+            let id = &session.publisher.client_id;
+            self.log(LogLevel::Subscribe, turn, || {
+                format!("{} {} {}", id.escape_debug(), options.qos.level(), filter.as_str().escape_debug())
+            });
+        }
+        old.is_none()
+    }
+
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        unsubscribe: &Unsubscribe<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let before = self.urgent;
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters.iter() {
+            let existed = self.unsubscribe(slot, filter, turn);
+            let code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            codes.push(code.code());
+        }
+        let unsuback = Unsuback {
+            packet_id: unsubscribe.packet_id,
+            properties: Properties::EMPTY,
+            codes: Cow::Owned(codes),
+        };
+        self.answer(key, self.urgent != before, turn, |out, version| unsuback.encode(version, out));
+    }
+
+    /// Deletes the subscription with exactly this filter [MQTT-3.10.4-1]. Started deliveries are finished
+    /// [MQTT-3.10.4-3].
+    fn unsubscribe(&mut self, slot: u32, filter: SubscriptionFilter<'_>, turn: &mut Turn<'_>) -> bool {
+        let Some(session) = self.session_mut(slot) else { return false };
+        let (number, lasts) = (session.address.number, session.lasts());
+        let Some(to) = session.subscriptions.remove(filter.as_str()) else { return false };
+        if filter.share.is_none() {
+            session.queue.drop_replay(filter.as_str());
+        }
+        match to {
+            Destination::Session(_) => turn.shared.unsubscribe(filter.filter.as_str(), to),
+            Destination::Group(group) => self.leave_group(group, filter.as_str(), number, turn),
+        }
+        if lasts {
+            self.persist(Operation::DeleteSubscription { session: number, filter: filter.as_str().into() });
+        }
+        if self.settings.log_levels.contains(LogLevel::Unsubscribe)
+            && let Some(session) = self.session(slot)
+        {
+            let id = &session.publisher.client_id;
+            self.log(LogLevel::Unsubscribe, turn, || {
+                format!("{} {}", id.escape_debug(), filter.as_str().escape_debug())
+            });
+        }
+        true
+    }
+}

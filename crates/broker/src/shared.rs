@@ -1,0 +1,128 @@
+//! The only state that shards share: the topic tree, retained messages, the directory of clients, numbers
+//! and counters. Locks are held for one look-up or change, never across a call out.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ahash::RandomState;
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::message::{RetainedMessage, SessionNumber};
+use crate::metric::Metrics;
+use crate::retained::Retained;
+use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::settings::Settings;
+use crate::topic_tree::TopicTree;
+
+/// What all shards of one broker share.
+pub struct Shared {
+    /// What is counted.
+    pub metrics: Metrics,
+    subscriptions: RwLock<TopicTree<Subscriber>>,
+    /// Changes with every change of `subscriptions`; read without the lock.
+    generation: AtomicU64,
+    retained: RwLock<Retained<RetainedMessage>>,
+    directory: Mutex<HashMap<Arc<str>, SessionAddress, RandomState>>,
+    next_session: AtomicU64,
+    next_client_id: AtomicU64,
+    secret: [u64; 2],
+}
+
+impl Shared {
+    /// An empty broker.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            metrics: Metrics::default(),
+            subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
+            generation: AtomicU64::new(0),
+            retained: RwLock::new(Retained::new()),
+            directory: Mutex::new(HashMap::with_hasher(hasher(settings))),
+            next_session: AtomicU64::new(1),
+            next_client_id: AtomicU64::new(0),
+            secret: settings.secret,
+        }
+    }
+
+    /// How many sessions exist, connected or not.
+    pub fn session_count(&self) -> usize {
+        self.directory().len()
+    }
+
+    /// How many messages are retained.
+    pub fn retained_count(&self) -> usize {
+        self.retained().len()
+    }
+
+    /// How many subscriptions exist; a shared one counts once.
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions().len()
+    }
+
+    pub(crate) fn subscriptions(&self) -> RwLockReadGuard<'_, TopicTree<Subscriber>> {
+        self.subscriptions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn subscriptions_generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes or replaces a subscription; true if it is new.
+    pub(crate) fn subscribe(&self, filter: &str, subscriber: Subscriber) -> bool {
+        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = tree.insert(filter, subscriber, |other| other.to == subscriber.to);
+        self.generation.store(tree.generation(), Ordering::Release);
+        replaced.is_none()
+    }
+
+    pub(crate) fn unsubscribe(&self, filter: &str, to: Destination) {
+        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
+        tree.remove(filter, |other| other.to == to);
+        self.generation.store(tree.generation(), Ordering::Release);
+    }
+
+    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<RetainedMessage>> {
+        self.retained.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained<RetainedMessage>> {
+        self.retained.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn directory(&self) -> MutexGuard<'_, HashMap<Arc<str>, SessionAddress, RandomState>> {
+        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_session_number(&self) -> SessionNumber {
+        SessionNumber(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Numbers up to `number` are taken, by sessions that were restored.
+    pub(crate) fn session_numbers_taken(&self, number: SessionNumber) {
+        self.next_session.fetch_max(number.0 + 1, Ordering::Relaxed);
+    }
+
+    /// A Client Identifier nobody has and nobody can guess: the prefix and 128 bits, shaped as Mosquitto's
+    /// [MQTT-3.2.2-16].
+    pub(crate) fn new_client_id(&self, prefix: &str) -> String {
+        let [key0, key1] = self.secret;
+        let mut hasher = SipHasher24::new_with_keys(key0, key1);
+        hasher.write_u64(self.next_client_id.fetch_add(1, Ordering::Relaxed));
+        let hash = hasher.finish128().as_u128();
+        format!(
+            "{prefix}{:08X}-{:04X}-{:04X}-{:04X}-{:012X}",
+            hash >> 96,
+            hash >> 80 & 0xFFFF,
+            hash >> 64 & 0xFFFF,
+            hash >> 48 & 0xFFFF,
+            hash & 0xFFFF_FFFF_FFFF
+        )
+    }
+}
+
+/// Hashing that nobody outside can foresee and that a simulation can repeat.
+pub(crate) fn hasher(settings: &Settings) -> RandomState {
+    let [a, b] = settings.secret;
+    RandomState::with_seeds(a, b, a.rotate_left(32), b.rotate_left(32))
+}

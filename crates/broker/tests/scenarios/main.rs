@@ -1,0 +1,24 @@
+//! What the broker decides, told as scenes between clients: one file per noun of the standard.
+
+mod desk;
+
+mod accounting;
+mod bridge;
+mod chaos;
+mod connect;
+mod expiry;
+mod flow;
+mod histories;
+mod limits;
+mod overlap;
+mod publish;
+mod qos2;
+mod reason;
+mod replay;
+mod restart;
+mod resume;
+mod retained;
+mod shared_subscription;
+mod subscribe;
+mod topic_alias;
+mod will;
