@@ -1,0 +1,252 @@
+//! What is written next, and when.
+
+use std::time::Duration;
+
+use crate::Batch;
+
+/// The place of a batch in the one order of all batches of a process, from 1. Zero is durable from the start.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// Longest time that a batch which nobody waits for stays in memory only.
+pub const RIDE_ALONG_MAX: Duration = Duration::from_secs(1);
+
+/// The one ordered, bounded queue between the shards and the store.
+///
+/// All that waits is written at once. An urgent batch makes a commit due at once, and the commit syncs; while
+/// it is under way the next batches gather, so the last sync is the window in which commits are grouped.
+/// Batches that are not urgent wait for an urgent one, for [`RIDE_ALONG_MAX`] at the latest. If they fill
+/// half of the queue before that, they are written without a sync, which then follows at its time.
+///
+/// Decides only: the clock is an argument, and writing is the caller's.
+///
+/// ```text
+/// push … push ─▶ take ─▶ Commit ─ Store::commit ─▶ finish ─▶ durable_up_to
+/// ```
+#[derive(Debug)]
+pub struct CommitQueue {
+    waiting: Vec<Batch>,
+    waiting_bytes: usize,
+    /// Bytes of the commit under way; they count until it is written.
+    taken_bytes: usize,
+    bound_bytes: usize,
+    /// The last ticket given.
+    pushed: Ticket,
+    durable: Ticket,
+    /// Whether an urgent batch waits.
+    urgent: bool,
+    /// When the oldest batch came that no sync covers, written or not, and not part of a syncing commit.
+    unsynced_since: Option<Duration>,
+}
+
+/// What must be written now. At most one is under way.
+#[derive(Debug)]
+pub struct Commit {
+    /// In order.
+    pub batches: Vec<Batch>,
+    /// Whether it must reach the disk, with all that was written before.
+    pub sync: bool,
+    /// The last ticket among `batches` or before.
+    pub up_to: Ticket,
+}
+
+impl CommitQueue {
+    /// An empty queue that holds at most `bound_bytes` of batches, those of a commit under way included. A
+    /// single batch may be larger: it is taken when nothing else is there.
+    pub const fn new(bound_bytes: usize) -> Self {
+        Self {
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            taken_bytes: 0,
+            bound_bytes,
+            pushed: Ticket(0),
+            durable: Ticket(0),
+            urgent: false,
+            unsynced_since: None,
+        }
+    }
+
+    /// Adds a batch behind all others. `urgent` says that somebody waits for it to be durable. Full, the
+    /// batch comes back, and nothing has changed.
+    pub fn push(&mut self, batch: Batch, urgent: bool, now: Duration) -> Result<Ticket, Batch> {
+        let bytes = self.bytes();
+        if bytes > 0 && bytes.saturating_add(batch.bytes()) > self.bound_bytes {
+            return Err(batch);
+        }
+        self.waiting_bytes += batch.bytes();
+        self.waiting.push(batch);
+        self.urgent |= urgent;
+        self.unsynced_since.get_or_insert(now);
+        self.pushed.0 += 1;
+        Ok(self.pushed)
+    }
+
+    /// When something is to be written if nothing else is pushed; in the past if it is so already. `None`
+    /// while nothing waits.
+    pub fn due(&self) -> Option<Duration> {
+        if self.urgent || self.is_half_full() {
+            return Some(Duration::ZERO);
+        }
+        self.unsynced_since.map(|since| since + RIDE_ALONG_MAX)
+    }
+
+    /// All that waits, if it is due.
+    pub fn take(&mut self, now: Duration) -> Option<Commit> {
+        let overdue = self.unsynced_since.is_some_and(|since| since + RIDE_ALONG_MAX <= now);
+        if self.urgent || overdue {
+            Some(self.cut(true))
+        } else if self.is_half_full() {
+            Some(self.cut(false))
+        } else {
+            None
+        }
+    }
+
+    /// All that waits or is not synced, due or not.
+    pub fn take_all(&mut self) -> Option<Commit> {
+        self.unsynced_since.map(|_| self.cut(true))
+    }
+
+    /// A commit was written, and synced if it asked for that. Returns what is durable now.
+    pub fn finish(&mut self, commit: &Commit) -> Ticket {
+        self.taken_bytes = 0;
+        if commit.sync {
+            self.durable = commit.up_to;
+        }
+        self.durable
+    }
+
+    /// The last ticket that is durable with all before it.
+    pub const fn durable_up_to(&self) -> Ticket {
+        self.durable
+    }
+
+    /// Bytes of batches that wait or are being written.
+    pub const fn bytes(&self) -> usize {
+        self.waiting_bytes + self.taken_bytes
+    }
+
+    fn is_half_full(&self) -> bool {
+        !self.waiting.is_empty() && self.waiting_bytes >= self.bound_bytes / 2
+    }
+
+    fn cut(&mut self, sync: bool) -> Commit {
+        if sync {
+            self.unsynced_since = None;
+            self.urgent = false;
+        }
+        self.taken_bytes = std::mem::take(&mut self.waiting_bytes);
+        Commit { batches: std::mem::take(&mut self.waiting), sync, up_to: self.pushed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchOp, Keyspace};
+
+    const BOUND: usize = 10_000;
+
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A batch that counts as `bytes`.
+    fn batch(bytes: usize) -> Batch {
+        let overhead = Batch::new().bytes() + size_of::<BatchOp>();
+        let mut batch = Batch::new();
+        batch.delete(Keyspace::Meta, vec![0; bytes - overhead]);
+        assert_eq!(batch.bytes(), bytes);
+        batch
+    }
+
+    /// (batches, sync, up to) of what is due.
+    fn take(queue: &mut CommitQueue, now: Duration) -> Option<(usize, bool, u64)> {
+        let commit = queue.take(now)?;
+        queue.finish(&commit);
+        Some((commit.batches.len(), commit.sync, commit.up_to.number()))
+    }
+
+    #[test]
+    fn an_urgent_batch_takes_all_others_along_at_once() {
+        let mut queue = CommitQueue::new(BOUND);
+        assert_eq!(queue.due(), None);
+        queue.push(batch(100), false, at(0)).unwrap();
+        queue.push(batch(100), true, at(1)).unwrap();
+        queue.push(batch(100), false, at(2)).unwrap();
+        assert_eq!(queue.due(), Some(Duration::ZERO));
+        assert_eq!(take(&mut queue, at(2)), Some((3, true, 3)));
+        assert_eq!((queue.due(), queue.durable_up_to().number(), queue.bytes()), (None, 3, 0));
+        assert_eq!(take(&mut queue, at(5000)), None);
+    }
+
+    #[test]
+    fn others_ride_along_after_a_second_at_the_latest() {
+        let mut queue = CommitQueue::new(BOUND);
+        queue.push(batch(100), false, at(500)).unwrap();
+        queue.push(batch(100), false, at(900)).unwrap();
+        assert_eq!(queue.due(), Some(at(1500)));
+        assert_eq!(take(&mut queue, at(1499)), None);
+        assert_eq!(take(&mut queue, at(1500)), Some((2, true, 2)));
+        queue.push(batch(100), false, at(1600)).unwrap();
+        assert_eq!(queue.due(), Some(at(2600)), "a second of its own");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_written_early_when_it_is_much_and_synced_in_time() {
+        let mut queue = CommitQueue::new(BOUND);
+        queue.push(batch(BOUND / 2 - 100), false, at(0)).unwrap();
+        assert_eq!(take(&mut queue, at(1)), None);
+        queue.push(batch(100), false, at(2)).unwrap();
+        assert_eq!(take(&mut queue, at(2)), Some((2, false, 2)));
+        assert_eq!((queue.durable_up_to().number(), queue.bytes()), (0, 0), "written, not durable");
+        assert_eq!(queue.due(), Some(at(1000)));
+        assert_eq!(take(&mut queue, at(1000)), Some((0, true, 2)));
+        assert_eq!(queue.durable_up_to().number(), 2);
+    }
+
+    #[test]
+    fn the_bound_counts_what_is_being_written() {
+        let mut queue = CommitQueue::new(BOUND);
+        assert_eq!(queue.push(batch(BOUND - 100), true, at(0)).unwrap().number(), 1);
+        assert_eq!(queue.push(batch(101), true, at(0)), Err(batch(101)));
+        let commit = queue.take(at(0)).unwrap();
+        assert_eq!(queue.push(batch(101), true, at(0)), Err(batch(101)));
+        assert_eq!(queue.push(batch(100), true, at(0)).unwrap().number(), 2, "a refused batch has no number");
+        queue.finish(&commit);
+        assert_eq!((queue.bytes(), queue.durable_up_to().number()), (100, 1));
+        assert_eq!(queue.push(batch(101), true, at(0)).unwrap().number(), 3);
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_bound_goes_alone() {
+        let mut queue = CommitQueue::new(BOUND);
+        queue.push(batch(BOUND + 1), false, at(0)).unwrap();
+        assert!(queue.push(batch(100), true, at(0)).is_err());
+        assert_eq!(take(&mut queue, at(0)), Some((1, false, 1)));
+        queue.push(batch(BOUND * 2), true, at(0)).unwrap();
+    }
+
+    #[test]
+    fn draining_takes_and_syncs_everything() {
+        let mut queue = CommitQueue::new(BOUND);
+        assert!(queue.take_all().is_none());
+        queue.push(batch(BOUND / 2), false, at(0)).unwrap();
+        assert_eq!(take(&mut queue, at(0)), Some((1, false, 1)));
+        let commit = queue.take_all().unwrap();
+        assert_eq!((commit.batches.len(), commit.sync), (0, true));
+        assert_eq!(queue.finish(&commit).number(), 1);
+        assert!(queue.take_all().is_none());
+    }
+}

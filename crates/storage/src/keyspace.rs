@@ -1,0 +1,71 @@
+//! The kinds of records a store keeps apart.
+
+/// One ordered space of keys. Numbers and names are part of the format on disk: never change or reuse one.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Keyspace {
+    /// Sessions, by session number.
+    Session = 0,
+    /// Their subscriptions, by session number and Topic Filter.
+    Subscription = 1,
+    /// Published messages, by sequence.
+    Message = 2,
+    /// Who must get a message, by sequence. Apart from the message, so that a start reads small rows only.
+    Delivery = 3,
+    /// Who must get a message too, by sequence and copy: they came later.
+    Recipient = 4,
+    /// How far single copies are, by sequence and copy.
+    State = 5,
+    /// Outgoing QoS 2 exchanges behind PUBREC, by session number and Packet Identifier.
+    Released = 6,
+    /// Incoming QoS 2 exchanges before PUBREL, by session number and Packet Identifier.
+    Incoming = 7,
+    /// Retained messages, by topic.
+    Retained = 8,
+    /// Facts about the store itself, by name.
+    Meta = 9,
+}
+
+impl Keyspace {
+    /// Every keyspace, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Session,
+        Self::Subscription,
+        Self::Message,
+        Self::Delivery,
+        Self::Recipient,
+        Self::State,
+        Self::Released,
+        Self::Incoming,
+        Self::Retained,
+        Self::Meta,
+    ];
+
+    /// Its name on disk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Subscription => "subscription",
+            Self::Message => "message",
+            Self::Delivery => "delivery",
+            Self::Recipient => "recipient",
+            Self::State => "state",
+            Self::Released => "released",
+            Self::Incoming => "incoming",
+            Self::Retained => "retained",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_lists_each_keyspace_at_its_number() {
+        for (number, keyspace) in Keyspace::ALL.into_iter().enumerate() {
+            assert_eq!(keyspace as usize, number);
+        }
+    }
+}
