@@ -1,0 +1,209 @@
+//! What the broker is told: plain values with defaults, built once and passed down.
+
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::diagnostic::Position;
+use crate::log::Log;
+
+/// Everything a configuration file and the command line say. [`Config::default`] is what an empty file gives:
+/// loopback only, anonymous clients welcome.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Where to listen. Never empty.
+    pub listeners: Vec<Listener>,
+    /// No `listener`, `port` or `bind_address` was given: `listeners` are loopback ones, and the broker should
+    /// say that only this machine can connect. A loopback address that the machine lacks is then no error.
+    pub local_only: bool,
+    /// What one client may ask of the broker.
+    pub limits: ClientLimits,
+    /// Retained messages are kept and delivered; if not, a retained publish disconnects.
+    pub retain_available: bool,
+    /// Deliver at the subscription's QoS even if the message was published with a lower one.
+    pub upgrade_outgoing_qos: bool,
+    /// One copy for each matching subscription; if false, one copy for all of them.
+    pub allow_duplicate_messages: bool,
+    /// A durable session whose client was not seen for this long ends; `None` is never.
+    pub persistent_client_expiration: Option<Duration>,
+    /// How often `$SYS` is published; `None` is never.
+    pub sys_interval: Option<Duration>,
+    /// What survives a restart.
+    pub persistence: Persistence,
+    /// Where log lines go and which of them.
+    pub log: Log,
+    /// Receives the process number; removed at exit.
+    pub pid_file: Option<PathBuf>,
+    /// The user to become when started as root, as written in the file.
+    pub user: Option<String>,
+    /// Event loops, each on its own thread.
+    pub worker_threads: NonZeroU16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listeners: Listener::loopback(1883).into(),
+            local_only: true,
+            limits: ClientLimits::default(),
+            retain_available: true,
+            upgrade_outgoing_qos: false,
+            allow_duplicate_messages: true,
+            persistent_client_expiration: None,
+            sys_interval: None,
+            persistence: Persistence::default(),
+            log: Log::default(),
+            pid_file: None,
+            user: None,
+            worker_threads: NonZeroU16::MIN,
+        }
+    }
+}
+
+/// What one client may ask of the broker. Nothing here is unbounded unless it says `None`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientLimits {
+    /// QoS 1 and 2 messages in flight towards one client, and the Receive Maximum told to it.
+    /// `None` is no limit but the protocol's (65535).
+    pub max_inflight_messages: Option<NonZeroU16>,
+    /// Payload bytes of QoS 1 and 2 messages in flight towards one client; one message is always allowed.
+    pub max_inflight_bytes: Option<NonZeroU64>,
+    /// Messages queued for one session beyond those in flight; when full, the new message is dropped.
+    pub max_queued_messages: Option<NonZeroU32>,
+    /// The same in bytes; the first limit reached wins.
+    pub max_queued_bytes: Option<NonZeroU64>,
+    /// Queue QoS 0 messages too for durable sessions whose client is away.
+    pub queue_qos0_messages: bool,
+    /// Longest Keep Alive granted, in seconds: 5.0 clients are told, 3.x clients that ask for more are refused.
+    pub max_keepalive: Option<NonZeroU16>,
+    /// Largest packet accepted, in bytes; told to 5.0 clients.
+    pub max_packet_size: u32,
+    /// Bytes that may wait in one connection's outgoing buffer before QoS 0 messages to it are dropped.
+    pub outbox_bytes_max: u32,
+    /// How long a new connection may take until its CONNECT is accepted.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            max_inflight_messages: NonZeroU16::new(20),
+            max_inflight_bytes: None,
+            max_queued_messages: NonZeroU32::new(1000),
+            max_queued_bytes: None,
+            queue_qos0_messages: false,
+            max_keepalive: None,
+            max_packet_size: 2_000_000,
+            outbox_bytes_max: 1 << 20,
+            connect_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One place to accept clients at, and what holds for those who come in there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Connections at a time, never 0; `None` is any number.
+    pub max_connections: Option<u32>,
+    /// Highest QoS that clients may publish with: 0, 1 or 2.
+    pub max_qos: u8,
+    /// Topic aliases that a client may use towards the broker; 0 is none.
+    pub max_topic_alias: u16,
+    /// Topic aliases that the broker may use towards a client; 0 is none.
+    pub max_topic_alias_broker: u16,
+    /// Accept clients that give no user name.
+    pub allow_anonymous: bool,
+    /// Make an identifier for clients that send an empty one.
+    pub allow_zero_length_clientid: bool,
+    /// What made identifiers begin with; at most 50 bytes.
+    pub auto_id_prefix: String,
+    /// The line that opened this listener, for messages about it. `None` for loopback listeners nobody asked for.
+    pub defined_at: Option<Position>,
+}
+
+impl Listener {
+    /// A listener with every option at its default. Anonymous clients are refused.
+    pub fn new(address: ListenAddress) -> Self {
+        Self {
+            address,
+            protocol: Protocol::Mqtt,
+            max_connections: None,
+            max_qos: 2,
+            max_topic_alias: 10,
+            max_topic_alias_broker: 10,
+            allow_anonymous: false,
+            allow_zero_length_clientid: true,
+            auto_id_prefix: "auto-".to_owned(),
+            defined_at: None,
+        }
+    }
+
+    /// The two listeners of local only mode: 127.0.0.1 and ::1, anonymous clients welcome.
+    pub fn loopback(port: u16) -> [Self; 2] {
+        ["127.0.0.1", "::1"].map(|host| {
+            let address = ListenAddress { host: Some(host.to_owned()), port, domain: SocketDomain::Any };
+            Self { allow_anonymous: true, ..Self::new(address) }
+        })
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenAddress {
+    /// A host name or address as written; it may resolve to several. `None` is every address of the machine.
+    pub host: Option<String>,
+    /// TCP port, never 0.
+    pub port: u16,
+    /// Which of the host's addresses to take.
+    pub domain: SocketDomain,
+}
+
+/// Which kind of address a listener takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SocketDomain {
+    /// Both kinds.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+/// What a listener's clients speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// MQTT over TCP.
+    Mqtt,
+}
+
+/// What is kept on disk. While `enabled` is false the rest has no effect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Persistence {
+    /// Sessions, queues and retained messages survive a restart.
+    pub enabled: bool,
+    /// The directory for all stored data; `None` is the current one.
+    pub location: Option<PathBuf>,
+    /// The name of Mosquitto's database in `location`.
+    pub file: String,
+    /// Seconds, or changes if `autosave_on_changes`, between two saves; 0 is only at exit and on signal.
+    pub autosave_interval: u32,
+    /// `autosave_interval` counts changes.
+    pub autosave_on_changes: bool,
+}
+
+impl Default for Persistence {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            location: None,
+            file: "mosquitto.db".to_owned(),
+            autosave_interval: 1800,
+            autosave_on_changes: false,
+        }
+    }
+}

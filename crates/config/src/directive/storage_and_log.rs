@@ -1,0 +1,39 @@
+//! What is kept on disk, what is logged, what is published about the broker itself.
+
+use super::Directive;
+use super::Scope::Global;
+use super::broker::{INT_MAX, at_least, number};
+use crate::value::Repeat::Refuse;
+use crate::value::Takes::{Flag, LogDestination, LogTypeName, Path, Text};
+
+pub(super) const DIRECTIVES: &[Directive] = &[
+    Directive::new("persistence", Global, Flag, "false")
+        .help("Sessions, queues and retained messages survive a restart")
+        .aliases(&["retained_persistence"])
+        .only("`persistence false` (all stays in memory)", "the durable store"),
+    Directive::new("persistence_file", Global, Text(Refuse), "mosquitto.db")
+        .help("The name of Mosquitto's database"),
+    Directive::new("persistence_location", Global, Path(Refuse), "")
+        .help("The directory for all stored data; the default is the current one"),
+    Directive::new("autosave_interval", Global, at_least(0, INT_MAX), "1800")
+        .help("Seconds between two saves; 0 is only at exit and on SIGUSR1"),
+    Directive::new("autosave_on_changes", Global, Flag, "false")
+        .help("`autosave_interval` counts changes instead of seconds"),
+    Directive::new("sys_interval", Global, number(0, 65535), "0")
+        .help("Seconds between two publications of `$SYS`; 0 is never")
+        .only("`sys_interval 0`", "$SYS"),
+    Directive::new("log_dest", Global, LogDestination, "stderr")
+        .help("Where log lines go; may be written several times, but only with one file")
+        .only("`log_dest stdout`, `stderr`, `file PATH` or `none`", "that destination"),
+    Directive::new("log_facility", Global, number(0, 7), "")
+        .help("The local facility of syslog")
+        .waits_for("logging to syslog"),
+    Directive::new("log_timestamp", Global, Flag, "true").help("Write the time in front of each log line"),
+    Directive::new("log_timestamp_format", Global, Text(Refuse), "")
+        .help("The time's format, as of strftime; the default is seconds since 1970"),
+    Directive::new("log_type", Global, LogTypeName, "")
+        .help("Lines to log; repeatable; the default is error, warning, notice and information"),
+    Directive::new("websockets_log_level", Global, number(-INT_MAX, INT_MAX), "0")
+        .help("Once the level of a WebSocket library")
+        .removed("that library is not used"),
+];
