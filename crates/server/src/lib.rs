@@ -1,0 +1,48 @@
+//! What a broker does: it owns threads, sockets, clocks, logs and signals. What it decides is in `noctule-broker`.
+//!
+//! [`run`] is the whole life of a broker process. [`Broker`] is the part of it that could run many times in one
+//! process: listening sockets, one acceptor thread, and one thread per shard.
+
+pub mod log;
+
+mod acceptor;
+mod broker;
+mod descriptor_limit;
+mod error;
+mod greeting;
+mod listener;
+mod panic;
+mod pid_file;
+mod program;
+mod run;
+mod settings;
+mod shard;
+mod signals;
+mod user;
+
+pub use broker::Broker;
+pub use error::StartError;
+pub use listener::Listeners;
+pub use program::Program;
+pub use run::{Options, run};
+
+use std::io;
+
+use signals::Signal;
+
+/// Name of the thread that writes log lines.
+const LOG_THREAD: &str = "log";
+
+/// What the thread that watches over the others is told.
+#[derive(Debug)]
+enum Notice {
+    /// The process got a signal.
+    Signal(Signal),
+    /// A thread is done.
+    ThreadEnded {
+        /// Its name.
+        thread: String,
+        /// How.
+        result: io::Result<()>,
+    },
+}

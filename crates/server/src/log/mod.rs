@@ -1,0 +1,128 @@
+//! Log lines, off the threads that make them.
+//!
+//! [`Log`] puts a line into a bounded queue and never waits, so that a blocked pipe or a slow disk blocks no client.
+//! One [`Writer`] takes the lines out, stamps them and writes them to every destination. What does not fit is
+//! counted, and the count is written when there is room again.
+
+mod destination;
+mod queue;
+mod stamp;
+mod strftime;
+mod writer;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use noctule_config::{LogType, LogTypes};
+
+use destination::Destinations;
+use queue::Queue;
+use stamp::Stamp;
+
+pub use writer::Writer;
+
+/// Bytes of lines that may wait for the writer.
+const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Longest wait for a destination that takes nothing, when the process is about to end.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Takes log lines; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Log {
+    types: LogTypes,
+    queue: Arc<Queue>,
+}
+
+impl Log {
+    /// Opens the destinations. The lines wait in the queue until [`Writer::run`] or [`Writer::drain`] writes them.
+    ///
+    /// As in Mosquitto a log file that cannot be opened is no reason not to start: errors, this one first, then
+    /// go to standard error.
+    pub fn open(config: &noctule_config::Log) -> (Self, Writer) {
+        let (destinations, unopened) = Destinations::open(config);
+        let types = match (&unopened, destinations.is_empty()) {
+            (Some(_), _) => LogTypes::NONE.with(LogType::Error),
+            (None, true) => LogTypes::NONE,
+            (None, false) => config.types,
+        };
+        let queue = Arc::new(Queue::new(QUEUE_BYTES_MAX));
+        let log = Self { types, queue: Arc::clone(&queue) };
+        if let Some(path) = unopened {
+            log.error(format!("Error: Unable to open log file {} for writing.", path.display()));
+        }
+        (log, Writer::new(queue, Stamp::new(&config.timestamp), destinations))
+    }
+
+    /// A log that takes nothing.
+    pub fn none() -> Self {
+        Self { types: LogTypes::NONE, queue: Arc::new(Queue::new(0)) }
+    }
+
+    /// Which lines are taken; others need not be formatted.
+    pub fn types(&self) -> LogTypes {
+        self.types
+    }
+
+    /// Takes a line of the given type, without time stamp and line end.
+    pub fn write(&self, kind: LogType, line: impl Into<String>) {
+        if self.types.contains(kind) {
+            self.queue.push(seconds_now(), line.into());
+        }
+    }
+
+    /// Somebody must act.
+    pub fn error(&self, line: impl Into<String>) {
+        self.write(LogType::Error, line);
+    }
+
+    /// Something is odd.
+    pub fn warning(&self, line: impl Into<String>) {
+        self.write(LogType::Warning, line);
+    }
+
+    /// A client came or went.
+    pub fn notice(&self, line: impl Into<String>) {
+        self.write(LogType::Notice, line);
+    }
+
+    /// The broker did something.
+    pub fn information(&self, line: impl Into<String>) {
+        self.write(LogType::Information, line);
+    }
+
+    /// An error after which the process ends: it finds room in a full queue, and this returns when it is written,
+    /// or after two seconds.
+    pub fn fatal(&self, line: impl Into<String>) {
+        if self.types.contains(LogType::Error) {
+            self.queue.push_always(seconds_now(), line.into());
+            self.flush();
+        }
+    }
+
+    /// Waits until all lines so far are written, at most two seconds; tells whether they are.
+    pub fn flush(&self) -> bool {
+        self.queue.wait_written(FLUSH_TIME_MAX)
+    }
+
+    /// Opens the log file anew after the lines so far, because it was rotated.
+    pub fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// Ends the writer after the lines so far; later lines are lost. Waits for it at most two seconds.
+    pub fn close(&self) {
+        self.queue.close();
+        self.flush();
+    }
+}
+
+/// Seconds since 1970 by the wall clock.
+fn seconds_now() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// One line for standard error before there is a log, stamped as Mosquitto stamps it.
+pub fn early_line(line: &str) -> String {
+    format!("{}: {line}", seconds_now())
+}

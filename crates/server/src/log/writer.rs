@@ -1,0 +1,201 @@
+//! The one that writes log lines.
+
+use std::sync::Arc;
+
+use super::destination::Destinations;
+use super::queue::{Batch, Queue};
+use super::seconds_now;
+use super::stamp::Stamp;
+
+/// Formatted bytes handed to the destinations at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Takes lines out of the queue and writes them. Runs on a thread of its own.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Arc<Queue>,
+    stamp: Stamp,
+    destinations: Destinations,
+    buffer: String,
+    /// Lines in `buffer`.
+    buffered: u64,
+    /// Lines lost and not yet reported.
+    lost: u64,
+}
+
+impl Writer {
+    pub(super) fn new(queue: Arc<Queue>, stamp: Stamp, destinations: Destinations) -> Self {
+        Self { queue, stamp, destinations, buffer: String::new(), buffered: 0, lost: 0 }
+    }
+
+    /// Writes until [`Log::close`](super::Log::close).
+    pub fn run(mut self) {
+        loop {
+            let batch = self.queue.wait();
+            let last = batch.last;
+            self.write(batch);
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Writes what waits now, on the calling thread.
+    pub fn drain(&mut self) {
+        let batch = self.queue.take();
+        self.write(batch);
+    }
+
+    fn write(&mut self, batch: Batch) {
+        for (place, entry) in batch.entries.iter().enumerate() {
+            if batch.reopen_at == Some(place) {
+                self.reopen();
+            }
+            self.add(entry.seconds, &entry.line);
+            if self.buffer.len() >= CHUNK_BYTES {
+                self.hand_over();
+            }
+        }
+        self.hand_over();
+        self.lost += batch.lost;
+        if self.lost > 0 {
+            let lost = self.lost;
+            self.add(
+                seconds_now(),
+                &format!("Warning: {lost} log lines were lost because a log destination did not take them."),
+            );
+            if self.hand_over() {
+                self.lost = 0;
+            } else {
+                // The report itself is no lost line.
+                self.lost = lost;
+            }
+        }
+        if batch.reopen_at == Some(batch.entries.len()) {
+            self.reopen();
+        }
+        self.queue.report_written();
+    }
+
+    fn reopen(&mut self) {
+        self.hand_over();
+        if let Err((path, error)) = self.destinations.reopen() {
+            let path = path.display();
+            self.add(seconds_now(), &format!("Error: Unable to open log file {path} for writing: {error}."));
+            self.hand_over();
+        }
+    }
+
+    fn add(&mut self, seconds: i64, line: &str) {
+        self.buffer.push_str(self.stamp.at(seconds));
+        push_printable(&mut self.buffer, line);
+        self.buffer.push('\n');
+        self.buffered += 1;
+    }
+
+    fn hand_over(&mut self) -> bool {
+        let taken = self.buffer.is_empty() || self.destinations.write(self.buffer.as_bytes());
+        if !taken {
+            self.lost += self.buffered;
+        }
+        self.buffered = 0;
+        self.buffer.clear();
+        self.buffer.shrink_to(2 * CHUNK_BYTES);
+        taken
+    }
+}
+
+/// Appends `line` with its control characters made visible: topics and client identifiers come from the network, and
+/// must neither forge a line nor talk to the terminal. Mosquitto's own lines use tabs.
+fn push_printable(to: &mut String, line: &str) {
+    if !line.chars().any(char::is_control) {
+        return to.push_str(line);
+    }
+    for c in line.chars() {
+        match c {
+            '\t' => to.push(c),
+            c if c.is_control() => to.extend(c.escape_default()),
+            c => to.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use noctule_config::{Log as Config, LogType, LogTypes, Timestamp};
+
+    use super::super::Log;
+    use super::*;
+
+    fn to_file(path: &Path) -> Config {
+        Config {
+            stderr: false,
+            file: Some(path.to_owned()),
+            timestamp: Timestamp::None,
+            types: LogTypes::default(),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn lines_of_wanted_types_reach_the_file_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let (log, writer) = Log::open(&to_file(&path));
+        let thread = std::thread::spawn(move || writer.run());
+        log.information("mosquitto version 2.1.2 starting");
+        log.write(LogType::Debug, "not wanted");
+        log.notice("a\nb\tc\u{1b}[31m");
+        log.close();
+        thread.join().unwrap();
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            "mosquitto version 2.1.2 starting\na\\nb\tc\\u{1b}[31m\n"
+        );
+    }
+
+    #[test]
+    fn a_rotated_file_is_opened_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (directory.path().join("log"), directory.path().join("log.1"));
+        let (log, mut writer) = Log::open(&to_file(&path));
+        log.error("before");
+        writer.drain();
+        fs::rename(&path, &old).unwrap();
+        log.reopen();
+        writer.drain();
+        log.error("after");
+        writer.drain();
+        assert_eq!(fs::read_to_string(old).unwrap(), "before\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "after\n");
+    }
+
+    #[test]
+    fn lost_lines_are_reported_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let config = to_file(&path);
+        let (destinations, unopened) = Destinations::open(&config);
+        assert_eq!(unopened, None);
+        let queue = Arc::new(Queue::new(0));
+        queue.push(0, "one".to_owned());
+        queue.push(0, "two".to_owned());
+        let mut writer = Writer::new(queue, Stamp::new(&config.timestamp), destinations);
+        writer.drain();
+        writer.drain();
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            "Warning: 2 log lines were lost because a log destination did not take them.\n"
+        );
+    }
+
+    #[test]
+    fn without_its_file_the_log_keeps_errors_only() {
+        let (log, _writer) = Log::open(&to_file(Path::new("/nonexistent/log")));
+        assert!(log.types().contains(LogType::Error));
+        assert!(!log.types().contains(LogType::Information));
+    }
+}

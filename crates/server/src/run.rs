@@ -1,0 +1,175 @@
+//! The life of a broker process.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::thread;
+
+use noctule_config::Config;
+
+use crate::broker::Broker;
+use crate::error::StartError;
+use crate::listener::Listeners;
+use crate::log::{Log, Writer};
+use crate::pid_file::PidFile;
+use crate::program::Program;
+use crate::signals::{self, Signal};
+use crate::{LOG_THREAD, Notice, descriptor_limit, greeting, panic, user};
+
+/// What the command line says beside the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// As what this process was started.
+    pub program: Program,
+    /// The configuration file, for the log.
+    pub config_file: Option<PathBuf>,
+    /// Go into the background once everything that can fail early has not failed.
+    pub daemon: bool,
+}
+
+/// Runs a broker until it is asked to end by SIGTERM or SIGINT. An error has been logged already.
+///
+/// To be called once, from the main thread, before any other thread was started.
+pub fn run(config: &Config, options: &Options) -> Result<(), StartError> {
+    let mut lines = Vec::new();
+    let became = user::become_user(config.user.as_deref(), options.program, &mut lines);
+    let (log, writer) = Log::open(&config.log);
+    panic::end_the_process(&log);
+    for (kind, line) in lines {
+        log.write(kind, line);
+    }
+    let mut writer = Some(writer);
+    let result = became.and_then(|()| live(config, options, &log, &mut writer));
+    if let Err(error) = &result {
+        let executable = match options.program {
+            Program::Mosquitto => "/usr/sbin/mosquitto".to_owned(),
+            Program::Noctule => env::current_exe().unwrap_or_default().display().to_string(),
+        };
+        for line in error.log_lines(&executable) {
+            log.error(line);
+        }
+    }
+    if let Some(writer) = &mut writer {
+        writer.drain();
+    }
+    log.close();
+    result
+}
+
+/// `writer` is taken when it gets its thread; until then it is there for the last words.
+fn live(
+    config: &Config,
+    options: &Options,
+    log: &Log,
+    writer: &mut Option<Writer>,
+) -> Result<(), StartError> {
+    let Options { program, config_file, daemon } = options;
+    let version = format!("{} version {}", program.name(), program.version());
+    log.information(format!("{version} starting"));
+    log.information(match config_file {
+        Some(path) => format!("Config loaded from {}.", path.display()),
+        None => "Using default config.".to_owned(),
+    });
+    if let Err(error) = descriptor_limit::raise() {
+        log.warning(format!("Warning: Unable to raise the limit of open files: {}.", error.desc()));
+    }
+    let listeners = Listeners::open(config, log)?;
+    if *daemon {
+        if let Some(writer) = writer {
+            writer.drain();
+        }
+        // The current directory stays, as paths in the configuration may be relative to it.
+        nix::unistd::daemon(true, false)
+            .map_err(|error| StartError::system("go into the background")(error.into()))?;
+    }
+    let _pid_file = match &config.pid_file {
+        Some(path) => {
+            Some(PidFile::write(path).map_err(|source| StartError::PidFile { path: path.clone(), source })?)
+        }
+        None => None,
+    };
+    if let Some(writer) = writer.take() {
+        let thread = thread::Builder::new().name(LOG_THREAD.to_owned());
+        thread.spawn(move || writer.run()).map_err(StartError::system("start a thread"))?;
+    }
+    let mut broker = Broker::start(config, log, listeners)?;
+    signals::watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
+    log.information(format!("{version} running"));
+    if *program == Program::Noctule && !*daemon && io::stderr().is_terminal() {
+        greet(greeting::text(config, broker.addresses()), log)?;
+    }
+    let ended = match serve(&mut broker, log) {
+        Ok(()) => {
+            log.information(format!("{version} terminating"));
+            broker.stop()
+        }
+        Err(error) => Err(error),
+    };
+    if ended.is_err() {
+        // From here on there are only words left, and nobody may be reading them.
+        panic::abort_after(panic::LAST_WORDS_TIME_MAX);
+    }
+    ended
+}
+
+/// Greets behind the lines so far, from a thread of its own: a terminal that was stopped (Ctrl-S) takes nothing, and
+/// signals are obeyed all the same.
+fn greet(text: String, log: &Log) -> Result<(), StartError> {
+    let log = log.clone();
+    let greet = move || {
+        log.flush();
+        // A terminal that is gone is no reason to end.
+        let _ = io::stderr().write_all(text.as_bytes());
+    };
+    let thread = thread::Builder::new().name("greeting".to_owned()).spawn(greet);
+    thread.map(drop).map_err(StartError::system("start a thread"))
+}
+
+/// Obeys signals until one says to end.
+fn serve(broker: &mut Broker, log: &Log) -> Result<(), StartError> {
+    loop {
+        match broker.next_notice() {
+            Notice::Signal(Signal::Terminate) => return Ok(()),
+            Notice::Signal(Signal::Reload) => {
+                log.reopen();
+                log.warning(
+                    "SIGHUP: log files were opened anew. Reloading the configuration is not available yet; restart to apply changes.",
+                );
+            }
+            Notice::Signal(Signal::RotateLog) => log.reopen(),
+            Notice::Signal(Signal::Save) => {
+                log.warning("SIGUSR1: everything is kept in memory only, so there is nothing to save to.");
+            }
+            Notice::Signal(Signal::PrintTree) => {
+                log.warning("SIGUSR2: printing the subscription tree is not available yet.");
+            }
+            Notice::ThreadEnded { thread, result } => {
+                let unasked = || io::Error::other("nobody asked it to");
+                let source = result.err().unwrap_or_else(unasked);
+                return Err(StartError::ThreadEnded { thread, source });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noctule_config::{ListenAddress, Listener, SocketDomain};
+
+    #[test]
+    fn a_thread_that_ends_unasked_ends_the_broker() {
+        let host = Some("127.0.0.1".to_owned());
+        let address = ListenAddress { host, port: 0, domain: SocketDomain::Any };
+        let config = Config { listeners: vec![Listener::new(address)], ..Config::default() };
+        for (body, told) in [
+            (Err(io::Error::other("no more events")), "thread 'doomed' ended: no more events"),
+            (Ok(()), "thread 'doomed' ended: nobody asked it to"),
+        ] {
+            let listeners = Listeners::open(&config, &Log::none()).unwrap();
+            let mut broker = Broker::start(&config, &Log::none(), listeners).unwrap();
+            broker.spawn("doomed".to_owned(), || body).unwrap();
+            assert_eq!(serve(&mut broker, &Log::none()).unwrap_err().to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From what the configuration says to what the core is told.
+
+use noctule_broker::{ListenerSettings, LogLevel, LogLevels, Settings};
+use noctule_config::{Config, LogType, LogTypes};
+use noctule_protocol::QoS;
+
+use crate::listener::Listeners;
+
+/// The core's settings. Lines that no destination takes are not asked for, so they are never formatted.
+pub(crate) fn of_broker(
+    config: &Config,
+    listeners: &Listeners,
+    log_types: LogTypes,
+    secret: [u64; 2],
+) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        listeners: config
+            .listeners
+            .iter()
+            .enumerate()
+            .map(|(index, listener)| {
+                let open = listeners.0.iter().find(|open| usize::from(open.index) == index);
+                ListenerSettings {
+                    port: open.map_or(listener.address.port, |open| open.address.port()),
+                    allow_anonymous: listener.allow_anonymous,
+                    allow_zero_length_clientid: listener.allow_zero_length_clientid,
+                    auto_id_prefix: listener.auto_id_prefix.clone(),
+                    maximum_qos: QoS::from_level(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
+                    max_topic_alias: listener.max_topic_alias,
+                    max_topic_alias_broker: listener.max_topic_alias_broker,
+                }
+            })
+            .collect(),
+        maximum_packet_size: limits.max_packet_size,
+        connect_timeout: limits.connect_timeout,
+        max_inflight_messages: limits.max_inflight_messages.map_or(0, Into::into),
+        max_inflight_bytes: limits.max_inflight_bytes.map_or(0, |bytes| saturating_usize(bytes.get())),
+        max_queued_messages: limits
+            .max_queued_messages
+            .map_or(0, |count| saturating_usize(count.get().into())),
+        max_queued_bytes: limits.max_queued_bytes.map_or(0, |bytes| saturating_usize(bytes.get())),
+        queue_qos0_messages: limits.queue_qos0_messages,
+        max_keepalive: limits.max_keepalive.map_or(0, Into::into),
+        retain_available: config.retain_available,
+        allow_duplicate_messages: config.allow_duplicate_messages,
+        upgrade_outgoing_qos: config.upgrade_outgoing_qos,
+        persistent_client_expiration: config.persistent_client_expiration,
+        connection_messages: config.log.connection_messages,
+        outbox_bytes_max: saturating_usize(limits.outbox_bytes_max.into()),
+        log_levels: log_levels(log_types),
+        secret,
+        ..Settings::default()
+    }
+}
+
+fn saturating_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn log_levels(types: LogTypes) -> LogLevels {
+    let levels = [
+        (LogType::Error, LogLevel::Error),
+        (LogType::Warning, LogLevel::Warning),
+        (LogType::Notice, LogLevel::Notice),
+        (LogType::Information, LogLevel::Information),
+        (LogType::Debug, LogLevel::Debug),
+        (LogType::Subscribe, LogLevel::Subscribe),
+        (LogType::Unsubscribe, LogLevel::Unsubscribe),
+    ];
+    let wanted = levels.into_iter().filter(|(kind, _)| types.contains(*kind));
+    wanted.fold(LogLevels::NONE, |all, (_, level)| all.with(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_configuration_gives_the_cores_defaults() {
+        let config = Config::default();
+        let told = of_broker(&config, &Listeners(Vec::new()), config.log.types, [1, 2]);
+        let expected = Settings {
+            listeners: vec![ListenerSettings::default(); 2],
+            secret: [1, 2],
+            ..Settings::default()
+        };
+        assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let mut config = Config::default();
+        config.limits.max_inflight_messages = None;
+        config.limits.max_queued_messages = None;
+        let told = of_broker(&config, &Listeners(Vec::new()), LogTypes::NONE, [0; 2]);
+        assert_eq!((told.max_inflight_messages, told.max_queued_messages), (0, 0));
+        assert_eq!(told.log_levels, LogLevels::NONE);
+    }
+}
