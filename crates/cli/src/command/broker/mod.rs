@@ -1,0 +1,68 @@
+//! `noctule broker`, and the program `mosquitto`.
+
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic; `say` does not")]
+
+mod mosquitto;
+mod noctule;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use noctule_config::{CommandLine, Diagnostics, Loaded};
+
+use super::{Command, Program};
+
+pub(super) const COMMAND: Command = Command {
+    name: "broker",
+    about: "Run a broker",
+    flags: noctule::flags,
+    run: noctule::run,
+    exit_wrong_flags: super::EXIT_WRONG_FLAGS,
+    program: Some(Program { name: "mosquitto", run: mosquitto::run }),
+};
+
+/// The broker could not listen, or could not go on.
+const EXIT_FAILED: u8 = 1;
+/// The configuration or the command line is wrong.
+const EXIT_INVALID: u8 = 3;
+
+/// Loopback ports on a command line.
+const PORTS_MAX: usize = 10;
+
+/// What a command line asks for, whichever way it was written.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Request {
+    config_file: Option<PathBuf>,
+    ports: Vec<u16>,
+    verbose: bool,
+    quiet: bool,
+    daemon: bool,
+    test_config: bool,
+}
+
+impl Request {
+    /// Reads the configuration, with this command line above it.
+    fn load(&self) -> Result<Loaded, Diagnostics> {
+        let command_line = CommandLine {
+            ports: self.ports.clone(),
+            verbose: self.verbose,
+            quiet: self.quiet,
+            persistence_location: env::var_os("MOSQUITTO_PERSISTENCE_LOCATION").map(PathBuf::from),
+        };
+        noctule_config::load(self.config_file.as_deref(), &command_line)
+    }
+
+    fn run(
+        self,
+        loaded: &Loaded,
+        program: noctule_server::Program,
+    ) -> Result<(), noctule_server::StartError> {
+        let options = noctule_server::Options { program, config_file: self.config_file, daemon: self.daemon };
+        noctule_server::run(&loaded.config, &options)
+    }
+}
+
+fn exit(result: Result<(), u8>) -> ExitCode {
+    result.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
