@@ -1,0 +1,234 @@
+//! One run: the loop over what happens, from the first connection to the last check.
+
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::check;
+use crate::client::Client;
+use crate::context::{Context, Violation};
+use crate::disk::Disk;
+use crate::network::End;
+use crate::plan::Plan;
+use crate::schedule::Event;
+use crate::trace::Trace;
+
+/// All is quiet when nothing came forward for so long.
+const QUIET: Duration = Duration::from_secs(15);
+/// A run that is not quiet by then will never be.
+const CALM_MAX: Duration = Duration::from_secs(600);
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What must not have happened, first things first.
+    pub violations: Vec<Violation>,
+    /// Of the history, if it was hashed.
+    pub hash: u64,
+    /// How much happened, to see that runs are not empty.
+    pub tally: Tally,
+}
+
+/// How much happened in a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Messages published.
+    pub published: usize,
+    /// Messages received.
+    pub received: usize,
+    /// Connections made.
+    pub links: usize,
+    /// Crashes and stops of the broker.
+    pub restarts: usize,
+}
+
+impl Tally {
+    /// Adds another run's.
+    pub fn add(&mut self, other: Self) {
+        self.published += other.published;
+        self.received += other.received;
+        self.links += other.links;
+        self.restarts += other.restarts;
+    }
+}
+
+/// All parts of the simulated world.
+pub(crate) struct World {
+    pub(crate) context: Context,
+    pub(crate) broker: Broker,
+    pub(crate) disk: Disk,
+    pub(crate) clients: Vec<Client>,
+}
+
+/// Runs a plan to its end and checks everything.
+pub fn run(plan: Plan, trace: Trace) -> Outcome {
+    let mut world = World::new(plan, trace);
+    world.run();
+    check::all(&mut world);
+    let context = world.context;
+    Outcome {
+        hash: match context.trace {
+            Trace::Hashed(hash) => hash,
+            Trace::Off | Trace::Printed => 0,
+        },
+        tally: Tally {
+            published: context.facts.published.len(),
+            received: context.facts.received.len(),
+            links: context.links.len(),
+            restarts: context.facts.restarts,
+        },
+        violations: context.violations,
+    }
+}
+
+impl World {
+    fn new(plan: Plan, trace: Trace) -> Self {
+        let mut context = Context::new(plan, trace);
+        let plan = context.plan.clone();
+        context.trace(|| format!("{plan:#?}"));
+        let clients = plan.clients.iter().enumerate();
+        let clients =
+            clients.map(|(number, client)| Client::new(number, client.clone(), &mut context)).collect();
+        context.schedule.plan(Duration::ZERO, Event::Start);
+        context.schedule.plan(plan.active, Event::Calm);
+        let mut world = Self { context, broker: Broker::default(), disk: Disk::default(), clients };
+        world.plan_fault(Duration::from_secs(2));
+        world
+    }
+
+    fn run(&mut self) {
+        self.run_while(|world| !world.context.calm && !world.context.has_failed_badly());
+        self.run_until_quiet("after the faults");
+        if self.context.plan.restarts_quiet {
+            self.context.facts.restarts += 1;
+            if self.context.random.percent(50) {
+                self.broker.crash(&mut self.disk, &mut self.context);
+            } else {
+                self.broker.stop(&mut self.disk, &mut self.context);
+            }
+            self.context.broker_is_up = false;
+            self.run_until_quiet("after a restart");
+        }
+        for client in &mut self.clients {
+            client.epilogue(&mut self.context);
+        }
+        self.run_until_quiet("after the last messages");
+        let auditor = self.clients.len() - 1;
+        self.context.facts.auditor = Some(auditor);
+        self.clients[auditor].join(&mut self.context);
+        self.run_until_quiet("after the audit");
+    }
+
+    fn run_until_quiet(&mut self, when: &str) {
+        let began = self.context.now;
+        let (mut progress, mut since) = (self.context.progress, began);
+        self.context.trace(|| format!("until quiet {when}"));
+        loop {
+            self.step();
+            let now = self.context.now;
+            if progress != self.context.progress || !self.disk.is_idle() {
+                (progress, since) = (self.context.progress, now);
+            }
+            if now - since > QUIET {
+                break;
+            }
+            if self.context.has_failed_badly() {
+                return;
+            }
+            if now - began > CALM_MAX {
+                return self.context.violation("rest", format!("the world does not come to rest {when}"));
+            }
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            let is_auditor = number + 1 == self.clients.len();
+            if !client.is_done() || !(client.is_as_it_should_be() || is_auditor) {
+                let what = format!("client {number} waits for ever {when}");
+                self.context.violation("rest", what);
+            }
+        }
+    }
+
+    fn run_while(&mut self, going: impl Fn(&Self) -> bool) {
+        while going(self) {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let Some((at, event)) = self.context.schedule.next() else {
+            // Nothing is planned; time passes all the same.
+            self.context.now += Duration::from_secs(1);
+            return;
+        };
+        self.context.now = self.context.now.max(at);
+        self.happen(event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        let Self { context, broker, disk, clients } = self;
+        match event {
+            Event::Look(link, End::Broker) => broker.look(link, context),
+            Event::Look(link, End::Client) => {
+                let client = context.links[link].client;
+                clients[client].look(link, context);
+            }
+            Event::Turn => {
+                let was_up = broker.is_up();
+                broker.turn(disk, context);
+                if was_up && !broker.is_up() {
+                    context.facts.restarts += 1;
+                    context.broker_is_up = false;
+                }
+            }
+            Event::Client(number) => clients[number].wake(context),
+            Event::Synced(generation) => {
+                if let Some(ticket) = disk.synced(generation, context) {
+                    broker.durable(ticket, context);
+                }
+            }
+            Event::SyncDue(generation) => disk.sync_due(generation, context),
+            Event::Fault => self.fault(),
+            Event::Start => {
+                broker.start(disk, context);
+                context.broker_is_up = true;
+            }
+            Event::Calm => {
+                context.calm = true;
+                broker.calm();
+                for client in clients {
+                    client.calm(context);
+                }
+            }
+        }
+    }
+
+    fn plan_fault(&mut self, not_before: Duration) {
+        let Context { now, plan, random, schedule, .. } = &mut self.context;
+        let after = random.time(Duration::from_millis(10)..=plan.fault_every * 2);
+        schedule.plan((*now + after).max(not_before), Event::Fault);
+    }
+
+    /// The broker crashes within its next steps, or a link is lost.
+    fn fault(&mut self) {
+        if self.context.calm {
+            return;
+        }
+        let random = &mut self.context.random;
+        if random.percent(self.context.plan.crash_percent) {
+            let steps = random.below(60);
+            self.context.trace(|| format!("the broker will crash in {steps} steps"));
+            self.broker.crash_in(steps);
+        } else {
+            let victims = self.clients.iter().filter(|client| client.may_be_lost());
+            let links: Vec<_> = victims.filter_map(Client::link).collect();
+            if !links.is_empty() {
+                let link = *random.pick(&links);
+                let client_learns = random.millis(0..=3000);
+                let broker_learns = random.millis(0..=3000);
+                let broker_learns = random.percent(70).then_some(broker_learns);
+                self.context.trace(|| format!("link {link} is lost"));
+                self.context.lose_link(link, Some(client_learns), broker_learns);
+            }
+        }
+        self.plan_fault(Duration::ZERO);
+    }
+}
