@@ -1,0 +1,20 @@
+//! The end-to-end tests. Each module is a subject; each test starts its own broker.
+
+mod article;
+mod bridge;
+mod crowd;
+mod cut_off;
+mod exact;
+mod hostile;
+mod mqttjs;
+mod own_clients;
+mod paho;
+mod paho_go;
+mod payload;
+mod process;
+mod qos;
+mod retained;
+mod session;
+mod shared_subscription;
+mod subscription;
+mod will;
