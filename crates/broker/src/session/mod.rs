@@ -1,6 +1,5 @@
 //! What the broker keeps for one Client Identifier, connected or not.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +8,18 @@ use noctule_protocol::delivery::{Incoming, Outgoing};
 use crate::ConnectionKey;
 use crate::message::{Message, Publisher};
 use crate::record::SessionRecord;
-use crate::router::{Destination, SessionAddress};
+use crate::router::SessionAddress;
 use crate::will::Will;
 
 mod identifiers;
 mod outbox;
 mod queue;
+mod subscriptions;
 
 pub use identifiers::Identifiers;
 pub(crate) use outbox::{Outbox, Pool};
 pub(crate) use queue::{Delivery, Queue, Queued, Replay};
+pub(crate) use subscriptions::Subscriptions;
 
 /// Session Expiry Interval that never passes.
 pub(crate) const NEVER: u32 = u32::MAX;
@@ -38,7 +39,7 @@ pub(crate) struct Session {
     /// What its expiry timer is armed for.
     pub(crate) ends_at: Option<Duration>,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
-    pub(crate) subscriptions: BTreeMap<Box<str>, Destination>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) outgoing: Outgoing<Flight>,
     /// Payload bytes in flight.
     pub(crate) flight_bytes: usize,
@@ -47,7 +48,7 @@ pub(crate) struct Session {
     pub(crate) incoming: Incoming<Arc<Message>>,
     /// Their payload bytes.
     pub(crate) incoming_bytes: usize,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Box<Will>>,
     /// What its will timer is armed for.
     pub(crate) will_at: Option<Duration>,
     /// Whether the log has been told that messages are dropped, until its queue is empty again.
@@ -72,7 +73,7 @@ impl Session {
             stored: false,
             disconnected_at: None,
             ends_at: None,
-            subscriptions: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
             outgoing: Outgoing::new(window),
             flight_bytes: 0,
             queue: Queue::default(),
@@ -96,7 +97,7 @@ impl Session {
             user_name: self.publisher.user_name.clone(),
             expiry: self.expiry,
             disconnected_at: self.disconnected_at,
-            will: self.will.clone(),
+            will: self.will.as_deref().cloned(),
         }
     }
 }

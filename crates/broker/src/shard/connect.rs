@@ -200,7 +200,7 @@ impl Shard {
             Publisher { client_id: Arc::clone(&client_id), user_name: connect.user_name.map(Arc::from) };
         session.connection = Some(key);
         session.disconnected_at = None;
-        session.will = connect.will.as_ref().map(Will::from_connect);
+        session.will = connect.will.as_ref().map(|will| Box::new(Will::from_connect(will)));
         session.outgoing.set_window(window);
         session.expiry = expiry;
         if session.lasts() {

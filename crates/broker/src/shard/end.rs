@@ -136,10 +136,10 @@ impl Shard {
         if session.stored {
             self.delete_record(&session);
         }
-        for (filter, to) in std::mem::take(&mut session.subscriptions) {
+        for (filter, to) in std::mem::take(&mut session.subscriptions).iter() {
             match to {
-                Destination::Session(_) => turn.shared.unsubscribe(&filter, to),
-                Destination::Group(group) => self.leave_group(group, &filter, number, turn),
+                Destination::Session(_) => turn.shared.unsubscribe(filter, to),
+                Destination::Group(group) => self.leave_group(group, filter, number, turn),
             }
         }
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
@@ -172,8 +172,8 @@ impl Shard {
     pub(super) fn delete_record(&mut self, session: &Session) {
         let number = session.address.number;
         self.persist_lazily(Operation::DeleteSession(number));
-        for filter in session.subscriptions.keys() {
-            self.persist_lazily(Operation::DeleteSubscription { session: number, filter: filter.clone() });
+        for (filter, _) in session.subscriptions.iter() {
+            self.persist_lazily(Operation::DeleteSubscription { session: number, filter: filter.into() });
         }
         for (packet_id, _) in session.incoming.iter() {
             self.persist_lazily(Operation::DeleteIncoming { session: number, packet_id });

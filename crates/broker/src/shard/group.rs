@@ -209,9 +209,9 @@ impl Shard {
         let number = session.address.number;
         let mut in_groups: Vec<u32> = session
             .subscriptions
-            .values()
-            .filter_map(|to| match to {
-                Destination::Group(group) => Some(*group),
+            .iter()
+            .filter_map(|(_, to)| match to {
+                Destination::Group(group) => Some(group),
                 Destination::Session(_) => None,
             })
             .filter(|&group| self.has_other_connected(group, number))

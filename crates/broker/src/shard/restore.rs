@@ -161,7 +161,7 @@ impl Shard {
             self.timers.arm(at, Timer::WillDelay(slot, number));
             session.will_at = Some(at);
         }
-        session.will = will;
+        session.will = will.map(Box::new);
         if was_connected {
             // Or it would end anew with every crash.
             self.persist_lazily(Operation::PutSession(session.record()));
@@ -192,7 +192,7 @@ impl Shard {
             to
         };
         if let Some(session) = self.session_mut(slot) {
-            session.subscriptions.insert(filter.into(), to);
+            session.subscriptions.insert(filter, to);
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Shard {
             self.persist(Operation::PutSubscription { session: address.number, filter, options, identifier });
         }
         let Some(session) = self.session_mut(slot) else { return false };
-        let old = session.subscriptions.insert(filter.as_str().into(), to);
+        let old = session.subscriptions.insert(filter.as_str(), to);
         if self.settings.log_levels.contains(LogLevel::Subscribe)
             && let Some(session) = self.session(slot)
         {
