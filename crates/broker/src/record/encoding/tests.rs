@@ -1,0 +1,121 @@
+//! Tests of `encoding`.
+
+use proptest::prelude::*;
+
+use std::sync::Arc;
+
+use super::*;
+
+fn message(payload: &[u8], expires: Option<Duration>) -> Arc<Message> {
+    let view = MessageView {
+        topic: "a/b",
+        payload,
+        properties: &[1, 1],
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        expires,
+        publisher: SessionNumber(7),
+    };
+    Arc::new(view.to_message(Sequence { source: 3, counter: 9 }))
+}
+
+/// What comes back of the rows an operation puts; deletions come back as their key.
+fn round_trip(operation: &Operation) -> Vec<String> {
+    let mut rows = Vec::new();
+    operation.changes(|Change { table, key, value }| {
+        rows.push(match value {
+            Some(value) => format!("{:?}", Record::decode(table, &key, &value).unwrap()),
+            None => format!("-{table:?}{key:?}"),
+        });
+    });
+    rows
+}
+
+#[test]
+fn a_session_comes_back() {
+    let record = SessionRecord {
+        number: SessionNumber(5),
+        client_id: "id".into(),
+        user_name: None,
+        expiry: 60,
+        disconnected_at: Some(Duration::from_millis(1500)),
+        will: Some(Will {
+            topic: "w".into(),
+            payload: b"gone"[..].into(),
+            properties: [][..].into(),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            delay: Duration::from_secs(3),
+            expiry: None,
+        }),
+    };
+    let rows = round_trip(&Operation::PutSession(record.clone()));
+    assert_eq!(rows, [format!("{:?}", Record::Session(record))]);
+}
+
+#[test]
+fn a_message_comes_back_with_its_recipients() {
+    let message = message(b"payload", Some(Duration::from_secs(99)));
+    let recipients = vec![
+        Recipient {
+            copy: 0,
+            session: SessionNumber(1),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            identifiers: Identifiers::None,
+            group: None,
+        },
+        Recipient {
+            copy: 2,
+            session: SessionNumber(2),
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            identifiers: Identifiers::Many([1, 268_435_455].into()),
+            group: Some("$share/g/t".into()),
+        },
+    ];
+    let rows =
+        round_trip(&Operation::PutMessage { message: Arc::clone(&message), recipients: recipients.clone() });
+    assert_eq!(rows[0], format!("Message({message:?})"));
+    assert_eq!(rows[1], format!("{:?}", Record::Delivery { sequence: message.sequence, recipients }));
+}
+
+#[test]
+fn what_is_deleted_takes_its_rows_along() {
+    let rows =
+        round_trip(&Operation::DeleteMessage { sequence: Sequence { source: 0, counter: 1 }, copies: 2 });
+    assert_eq!(rows.len(), 2 + 2);
+    assert!(rows.iter().all(|row| row.starts_with('-')));
+    let rows =
+        round_trip(&Operation::DeleteRecipient { sequence: Sequence { source: 0, counter: 1 }, copy: 2 });
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.starts_with('-')));
+}
+
+#[test]
+fn damage_is_an_error() {
+    let mut rows = Vec::new();
+    let publisher = Publisher { client_id: "me".into(), user_name: Some("user".into()) };
+    let retained = RetainedMessage { message: message(b"x", None), publisher };
+    Operation::PutRetained(retained).changes(|change| rows.push(change));
+    let Change { table, key, value } = rows.remove(0);
+    let value = value.unwrap();
+    for length in 0..value.len() {
+        assert!(Record::decode(table, &key, &value[..length]).is_err(), "{length}");
+    }
+    assert!(Record::decode(table, b"other", &value).is_err());
+    assert!(Record::decode(table, &key, &[&value[..], b"x"].concat()).is_err());
+    let mut newer = value.clone();
+    newer[0] = FORMAT + 1;
+    assert!(Record::decode(table, &key, &newer).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_never_panic(table in 0..Table::ALL.len(), key: Vec<u8>, mut value: Vec<u8>) {
+        if let Some(first) = value.first_mut() {
+            *first = FORMAT;
+        }
+        let _ = Record::decode(Table::ALL[table], &key, &value);
+    }
+}
