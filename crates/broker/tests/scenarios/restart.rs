@@ -195,36 +195,6 @@ fn no_local_holds_over_the_crash() {
 }
 
 #[test]
-fn a_retained_message_that_also_waits_is_still_one_message() {
-    let desk = Desk::new();
-    let [early, late] = ["early", "late"].map(|id| desk.hello(id).lasting());
-    let mut subscriber = early.connect();
-    subscriber.subscribe("t", 1);
-    subscriber.lose();
-    desk.client("p").send(publish("t", "x").qos1(1).retained());
-    desk.restart();
-    let mut subscriber = late.connect();
-    subscriber.subscribe("t", 1);
-    assert_eq!(subscriber.acknowledge_all().len(), 1);
-    desk.restart();
-    assert_eq!(early.connect().acknowledge_all().len(), 1);
-    assert!(desk.disk(Stored::is_settled));
-}
-
-#[test]
-fn what_was_too_large_for_one_leaves_nothing_behind() {
-    let desk = Desk::new();
-    let [large, small] = ["large", "small"].map(|id| desk.hello(id).lasting());
-    let mut subscriber = large.connect();
-    subscriber.subscribe("t", 1);
-    small.maximum_packet_size(20).connect().subscribe("t", 1);
-    desk.client("p").send(publish("t", "larger than twenty bytes").qos1(1));
-    desk.restart();
-    assert_eq!(large.connect().acknowledge_all().len(), 1);
-    assert!(desk.disk(Stored::is_settled));
-}
-
-#[test]
 fn a_session_is_given_up_for_good_before_the_client_hears_of_it() {
     for given_up in [|hello: Hello| hello, Hello::resume] {
         let desk = Desk::new();
