@@ -199,6 +199,10 @@ impl Shard {
             match authorize(&mut Publication::kept(&message)) {
                 // [MQTT-3.3.2-5]
                 Ok(_) if message.view().is_expired(turn.now.wall) => {
+                    if message.retain {
+                        // It comes too late for anybody, but what it replaces is no longer true [MQTT-3.3.1-5].
+                        self.clear_retained(&message.topic, message.qos, turn);
+                    }
                     self.count(Metric::DroppedExpired);
                 }
                 Ok(publication) => {

@@ -32,25 +32,33 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let view = publication.view;
-        let operation = if view.payload.is_empty() {
-            if turn.shared.retained_mut().remove(view.topic).is_none() {
-                return;
-            }
-            Operation::DeleteRetained(view.topic.into())
-        } else {
-            let message = publication.keep();
-            if message.expires.is_some() && !self.sweep_armed {
-                self.sweep_armed = true;
-                self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
-            }
-            let retained = RetainedMessage { message, publisher: publisher.clone() };
-            turn.shared.retained_mut().set(view.topic, retained.clone());
-            Operation::PutRetained(retained)
-        };
+        if view.payload.is_empty() {
+            return self.clear_retained(view.topic, view.qos, turn);
+        }
+        let message = publication.keep();
+        if message.expires.is_some() && !self.sweep_armed {
+            self.sweep_armed = true;
+            self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
+        }
+        let retained = RetainedMessage { message, publisher: publisher.clone() };
+        turn.shared.retained_mut().set(view.topic, retained.clone());
+        let operation = Operation::PutRetained(retained);
         if view.qos == QoS::AtMostOnce {
             self.persist_lazily(operation);
         } else {
             self.persist(operation);
+        }
+    }
+
+    /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was
+    /// there may have been cleared by QoS 0 a moment ago, and only in memory.
+    pub(super) fn clear_retained(&mut self, topic: &str, qos: QoS, turn: &mut Turn<'_>) {
+        let was_there = turn.shared.retained_mut().remove(topic).is_some();
+        let operation = Operation::DeleteRetained(topic.into());
+        match qos {
+            QoS::AtMostOnce if was_there => self.persist_lazily(operation),
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.persist(operation),
         }
     }
 

@@ -272,3 +272,19 @@ fn what_was_too_large_leaves_nothing_behind() {
     assert_eq!(hello.connect().acknowledge_all().len(), 1);
     assert_eq!(desk.disk_rows(&[Table::Message, Table::Delivery, Table::Recipient, Table::State]), 0);
 }
+
+#[test]
+fn clearing_what_was_just_cleared_is_acknowledged_when_both_are_on_the_disk() {
+    let desk = Desk::new();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "x").qos1(1).retained());
+    publisher.take();
+    desk.hold_batches();
+    publisher.send(publish("t", "").retained());
+    publisher.send(publish("t", "").qos1(2).retained());
+    publisher.expect_nothing();
+    desk.durable();
+    publisher.take();
+    desk.restart();
+    assert_eq!(desk.retained_count(), 0);
+}

@@ -259,3 +259,16 @@ fn who_subscribes_again_and_again_leaves_no_rows_behind() {
     assert_eq!(desk.hello("away").lasting().connect().acknowledge_all().len(), 1);
     assert!(desk.disk(Stored::is_settled));
 }
+
+#[test] // [MQTT-3.3.1-5]
+fn a_message_that_expires_before_pubrel_replaces_what_was_retained() {
+    let desk = Desk::new();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "old").retained());
+    let expiry = Property::MessageExpiryInterval(1);
+    publisher.send(publish("t", "new").qos2(1).retained().with(expiry));
+    desk.sleep(2.0);
+    publisher.send(pubrel(1));
+    publisher.expect([pubrec(1), pubcomp(1)]);
+    assert_eq!(desk.retained_count(), 0);
+}
