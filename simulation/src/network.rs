@@ -37,6 +37,8 @@ pub(crate) struct Link {
     lost: bool,
     accepted: bool,
     orphaned: bool,
+    /// The client is gone: what is sent to it is answered by a reset.
+    abandoned: bool,
 }
 
 /// One direction.
@@ -120,6 +122,7 @@ impl Context {
             lost: false,
             accepted: false,
             orphaned: false,
+            abandoned: false,
         };
         self.links.push(link);
         let number = self.links.len() - 1;
@@ -130,9 +133,10 @@ impl Context {
     /// Writes as much as fits; gives how many bytes that were. They arrive in pieces.
     pub(crate) fn write_link(&mut self, number: LinkNumber, from: End, bytes: &[u8]) -> usize {
         let link = &mut self.links[number];
-        let lost = link.lost;
+        let (lost, abandoned) = (link.lost, link.abandoned);
         let pipe = link.pipe(from.other());
         let taken = bytes.len().min(pipe.room());
+        let is_refused = abandoned && from == End::Broker && taken > 0;
         pipe.writer_waits = taken < bytes.len();
         let mut rest = &bytes[..taken];
         let mut latest = pipe.flying.back().map_or(self.now, |(at, _)| *at);
@@ -150,6 +154,9 @@ impl Context {
             pipe.flying_bytes += piece;
             rest = others;
         }
+        if is_refused {
+            self.reset_link(number);
+        }
         taken
     }
 
@@ -163,6 +170,27 @@ impl Context {
         let at = pipe.flying.back().map_or(self.now + pipe.latency, |(at, _)| *at);
         pipe.flying.push_back((at, Vec::new()));
         self.schedule.plan(at, Event::Look(number, from.other()));
+    }
+
+    /// The client closes its end. What it has not read, and what still comes, is answered by a reset, which destroys
+    /// what the broker has not read.
+    pub(crate) fn close_link(&mut self, number: LinkNumber) {
+        self.finish_link(number, End::Client);
+        let link = &mut self.links[number];
+        link.abandoned = true;
+        if link.to_client.flying_bytes + link.to_client.arrived.len() > 0 {
+            self.reset_link(number);
+        }
+    }
+
+    fn reset_link(&mut self, number: LinkNumber) {
+        let link = &mut self.links[number];
+        if std::mem::replace(&mut link.lost, true) {
+            return;
+        }
+        let at = self.now + link.to_broker.latency * 2;
+        link.to_broker.reset_at = Some(at);
+        self.schedule.plan(at, Event::Look(number, End::Broker));
     }
 
     /// What this end would find now.

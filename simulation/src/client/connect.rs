@@ -12,7 +12,6 @@ use super::connection::Connection;
 use super::{Client, Expects};
 use crate::context::Context;
 use crate::facts::WillFact;
-use crate::network::End;
 use crate::plan::Life;
 use crate::random::Random;
 
@@ -197,7 +196,7 @@ impl Client {
         {
             context.facts.wills[will].disconnect_sent = Some(context.now);
         }
-        context.finish_link(connection.link, End::Client);
+        context.close_link(connection.link);
         self.ended("DISCONNECT", context);
     }
 

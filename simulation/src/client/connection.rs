@@ -177,7 +177,7 @@ impl Client {
     /// Drops the connection without a word.
     pub(super) fn abandon(&mut self, why: &str, context: &mut Context) {
         if let Some(connection) = &self.connection {
-            context.finish_link(connection.link, End::Client);
+            context.close_link(connection.link);
             self.ended(why, context);
         }
     }
