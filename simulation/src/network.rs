@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::schedule::Event;
 
+/// Bytes a direction of a link holds at least when nothing goes wrong any more.
+const CALM_CAPACITY: usize = 8192;
+
 /// Numbers the links of one run; never used twice.
 pub(crate) type LinkNumber = usize;
 
@@ -113,7 +116,7 @@ impl Context {
         let latency = self.random.time(Duration::from_micros(50)..=self.plan.latency_max);
         let mut pipe = || {
             let capacity = *self.random.pick(&self.plan.link_capacities);
-            Pipe::new(latency, capacity)
+            Pipe::new(latency, if self.calm { capacity.max(CALM_CAPACITY) } else { capacity })
         };
         let link = Link {
             client,
@@ -128,6 +131,15 @@ impl Context {
         let number = self.links.len() - 1;
         self.schedule.plan(self.now + latency, Event::Look(number, End::Broker));
         number
+    }
+
+    /// Links are wide now, so that what has piled up arrives soon.
+    pub(crate) fn widen_links(&mut self) {
+        for link in &mut self.links {
+            for pipe in [&mut link.to_broker, &mut link.to_client] {
+                pipe.capacity = pipe.capacity.max(CALM_CAPACITY);
+            }
+        }
     }
 
     /// Writes as much as fits; gives how many bytes that were. They arrive in pieces.

@@ -194,6 +194,7 @@ impl World {
             Event::Calm => {
                 context.calm = true;
                 broker.calm();
+                context.widen_links();
                 for client in clients {
                     client.calm(context);
                 }
