@@ -14,8 +14,8 @@ use crate::trace::Trace;
 
 /// All is quiet when nothing came forward for so long.
 const QUIET: Duration = Duration::from_secs(15);
-/// A run that is not quiet by then will never be.
-const CALM_MAX: Duration = Duration::from_secs(600);
+/// A run that is not quiet by then will never be: thousands of messages may have to go one by one.
+const CALM_MAX: Duration = Duration::from_secs(7200);
 
 /// What became of a run.
 #[derive(Debug)]
