@@ -52,6 +52,17 @@ pub struct Settings {
     pub secret: [u64; 2],
 }
 
+impl Settings {
+    /// The Receive Maximum that is announced, and our own limit on messages in flight: `max_inflight_messages`, where 0
+    /// stands for the most there can be.
+    pub(crate) fn receive_maximum(&self) -> u16 {
+        match self.max_inflight_messages {
+            0 => u16::MAX,
+            limit => limit,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

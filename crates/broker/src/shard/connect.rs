@@ -367,10 +367,7 @@ impl Shard {
     /// How many QoS 1 and 2 messages may be in flight to this client: our limit and its Receive Maximum
     /// [MQTT-3.3.4-9].
     fn send_window(&self, connect: &Connect<'_>) -> u16 {
-        let ours = match self.settings.max_inflight_messages {
-            0 => u16::MAX,
-            limit => limit,
-        };
+        let ours = self.settings.receive_maximum();
         connect.properties.receive_maximum().map_or(ours, |theirs| theirs.min(ours))
     }
 

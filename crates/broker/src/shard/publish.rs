@@ -237,10 +237,7 @@ impl Shard {
         slot: u32,
         version: ProtocolVersion,
     ) -> Result<(), DecodeError> {
-        let limit = match self.settings.max_inflight_messages {
-            0 => usize::from(u16::MAX),
-            limit => usize::from(limit),
-        };
+        let limit = usize::from(self.settings.receive_maximum());
         let (Some(connection), Some(session)) = (self.connection(key), self.session(slot)) else {
             return Ok(());
         };
@@ -256,10 +253,7 @@ impl Shard {
     /// 3.x has no Receive Maximum; what a session may make us hold for PUBREL is bounded in bytes instead, by
     /// as much as a 5.0 client could.
     fn check_held_bytes(&self, slot: u32, payload_bytes: usize) -> Result<(), DecodeError> {
-        let messages = match self.settings.max_inflight_messages {
-            0 => usize::from(u16::MAX),
-            limit => usize::from(limit),
-        };
+        let messages = usize::from(self.settings.receive_maximum());
         let limit = messages.saturating_mul(self.settings.maximum_packet_size as usize);
         let held = self.session(slot).map_or(0, |session| session.incoming_bytes);
         if held + payload_bytes > limit {
