@@ -96,7 +96,6 @@ pub(crate) enum HeldPacket {
     /// A QoS 2 PUBLISH to a session that lasts: its identifier must be durable first.
     Publish {
         packet_id: PacketId,
-        dup: bool,
         delivery: Delivery,
     },
 }
@@ -181,10 +180,7 @@ impl Shard {
             return false;
         }
         connection.answer_bytes += length;
-        if !connection.dirty {
-            connection.dirty = true;
-            self.dirty.push_back(key);
-        }
+        connection.mark_dirty(&mut self.dirty);
         true
     }
 
@@ -212,9 +208,8 @@ impl Shard {
         connection.outbox.written(bytes, &mut self.pool);
         let left = connection.outbox.len();
         connection.answer_bytes = connection.answer_bytes.min(left);
-        if left > 0 && !connection.dirty {
-            connection.dirty = true;
-            self.dirty.push_back(key);
+        if left > 0 {
+            connection.mark_dirty(&mut self.dirty);
         }
         if connection.paused && left + connection.held.answer_bytes <= limit / 2 {
             connection.paused = false;
@@ -255,8 +250,8 @@ impl Shard {
                 | HeldPacket::Puback(bytes)
                 | HeldPacket::Suback(bytes)
                 | HeldPacket::Answer(bytes) => self.send_bytes(key, &bytes, turn),
-                HeldPacket::Publish { packet_id, dup, delivery } => {
-                    self.send_held_publish(key, packet_id, dup, &delivery, turn);
+                HeldPacket::Publish { packet_id, delivery } => {
+                    self.send_held_publish(key, packet_id, &delivery, turn);
                 }
             }
         }

@@ -1,5 +1,6 @@
-//! One connection: frames in, packets out, and what holds packets back.
+//! One connection: frames in, and how it ends.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -126,6 +127,13 @@ impl Connection {
         match self.stage {
             Stage::AwaitingConnect => None,
             Stage::Established { slot } => Some(slot),
+        }
+    }
+
+    /// Notes that its outbox got bytes since it was last shown.
+    pub(super) fn mark_dirty(&mut self, dirty: &mut VecDeque<ConnectionKey>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(self.key);
         }
     }
 

@@ -65,7 +65,7 @@ impl Shard {
             let metric = if connection.backlog_bytes() >= settings.outbox_bytes_max {
                 Metric::DroppedOutboxFull
             } else if connection.push(&view, envelope, turn.now.wall, pool) {
-                mark_dirty(connection, dirty);
+                connection.mark_dirty(dirty);
                 Metric::PublishSent
             } else {
                 Metric::DroppedTooLarge
@@ -111,7 +111,7 @@ impl Shard {
             };
             if connection.push(&view, envelope, turn.now.wall, pool) {
                 session.flight_bytes += view.payload.len();
-                mark_dirty(connection, dirty);
+                connection.mark_dirty(dirty);
                 counts.count(Metric::PublishSent);
             } else {
                 session.outgoing.forget(packet_id);
@@ -163,21 +163,21 @@ impl Shard {
         if let (Some(copy), QoS::ExactlyOnce) = (delivery.copy, qos) {
             // Its identifier must survive us, or it would be delivered again under another one.
             self.persist(Operation::PutSent { sequence, copy, packet_id });
-            self.hold(key, true, HeldPacket::Publish { packet_id, dup: false, delivery });
+            self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
             return true;
         }
-        if self.push_delivery(slot, packet_id, false, &delivery, turn) {
+        if self.push_delivery(slot, numbered(qos, packet_id), false, &delivery, turn) {
             return true;
         }
         self.forget_too_large(slot, packet_id);
         false
     }
 
-    /// Appends a remembered delivery to its session's outbox. False if it is too large for the client.
+    /// Appends a delivery to its session's outbox. False if it is too large for the client.
     fn push_delivery(
         &mut self,
         slot: u32,
-        packet_id: PacketId,
+        qos: PublishQoS,
         dup: bool,
         delivery: &Delivery,
         turn: &mut Turn<'_>,
@@ -185,15 +185,11 @@ impl Shard {
         let Self { connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return true };
         let Some(connection) = connection_of(connections, session) else { return true };
-        let envelope = Envelope {
-            qos: numbered(delivery.qos, packet_id),
-            dup,
-            retain: delivery.retain,
-            identifiers: &delivery.identifiers,
-        };
-        let pushed = connection.push(&delivery.message.view(), envelope, turn.now.wall, pool);
+        let Delivery { message, retain, identifiers, .. } = delivery;
+        let envelope = Envelope { qos, dup, retain: *retain, identifiers };
+        let pushed = connection.push(&message.view(), envelope, turn.now.wall, pool);
         if pushed {
-            mark_dirty(connection, dirty);
+            connection.mark_dirty(dirty);
             counts.count(Metric::PublishSent);
         }
         pushed
@@ -213,12 +209,12 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         packet_id: PacketId,
-        dup: bool,
         delivery: &Delivery,
         turn: &mut Turn<'_>,
     ) {
         let Some(slot) = self.connection(key).and_then(Connection::slot) else { return };
-        if !self.push_delivery(slot, packet_id, dup, delivery, turn) {
+        let qos = numbered(delivery.qos, packet_id);
+        if !self.push_delivery(slot, qos, false, delivery, turn) {
             self.forget_too_large(slot, packet_id);
         }
     }
@@ -265,30 +261,13 @@ impl Shard {
         }
         let Some(delivery) = session.queue.pop() else { return false };
         if delivery.qos == QoS::AtMostOnce {
-            self.push_qos0(slot, &delivery, turn);
+            if !self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn) {
+                self.count(Metric::DroppedTooLarge);
+            }
         } else {
             self.begin(slot, delivery, turn);
         }
         true
-    }
-
-    fn push_qos0(&mut self, slot: u32, delivery: &Delivery, turn: &mut Turn<'_>) {
-        let Self { connections, sessions, pool, dirty, counts, .. } = self;
-        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return };
-        let Some(connection) = connection_of(connections, session) else { return };
-        let envelope = Envelope {
-            qos: PublishQoS::AtMostOnce,
-            dup: false,
-            retain: delivery.retain,
-            identifiers: &delivery.identifiers,
-        };
-        let metric = if connection.push(&delivery.message.view(), envelope, turn.now.wall, pool) {
-            mark_dirty(connection, dirty);
-            Metric::PublishSent
-        } else {
-            Metric::DroppedTooLarge
-        };
-        counts.count(metric);
     }
 
     fn resend_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
@@ -306,7 +285,8 @@ impl Shard {
                 self.answer(key, false, turn, |out, version| pubrel.encode(version, out));
             }
             Ok((packet_id, Some(delivery))) => {
-                if !self.push_delivery(slot, packet_id, true, &delivery, turn) {
+                let qos = numbered(delivery.qos, packet_id);
+                if !self.push_delivery(slot, qos, true, &delivery, turn) {
                     self.forget_too_large(slot, packet_id);
                 }
             }
@@ -440,11 +420,4 @@ pub(super) fn connection_of<'a>(
 ) -> Option<&'a mut Connection> {
     let key = session.connection?;
     connections.get_mut(key.index as usize)?.as_deref_mut().filter(|connection| connection.key == key)
-}
-
-fn mark_dirty(connection: &mut Connection, dirty: &mut std::collections::VecDeque<ConnectionKey>) {
-    if !connection.dirty {
-        connection.dirty = true;
-        dirty.push_back(connection.key);
-    }
 }
