@@ -7,12 +7,12 @@ use std::time::Duration;
 use noctule_protocol::packet::SubscriptionOptions;
 use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
-use super::{RETAINED_SWEEP, Shard, Turn};
+use super::{Shard, Turn};
 use crate::Effect;
 use crate::message::{Copies, Message, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
-use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::router::SessionAddress;
 use crate::session::{Delivery, Flight, NEVER, Queued, Session};
 use crate::shared::Shared;
 use crate::timer::Timer;
@@ -102,13 +102,7 @@ impl Shard {
             }
             Record::Retained { message, publisher } => {
                 found.source = found.source.max(message.sequence.source);
-                let retained = RetainedMessage { message: Arc::new(message), publisher };
-                let message = Arc::clone(&retained.message);
-                if message.expires.is_some() && !self.sweep_armed {
-                    self.sweep_armed = true;
-                    self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
-                }
-                turn.shared.retained_mut().set(&message.topic, retained);
+                self.keep_retained(RetainedMessage { message: Arc::new(message), publisher }, turn);
             }
             Record::Message(message) => {
                 found.source = found.source.max(message.sequence.source);
@@ -182,18 +176,7 @@ impl Shard {
         let Some(address) = self.session(slot).map(|session| session.address) else { return Ok(()) };
         let parsed = SubscriptionFilter::parse(filter)
             .map_err(|_| RestoreError::Filter { session: address.number.0 })?;
-        let to = if parsed.share.is_some() {
-            Destination::Group(self.join_group(parsed, address, options, identifier, turn))
-        } else {
-            let to = Destination::Session(address);
-            let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
-            let subscriber = Subscriber { to, qos, no_local, retain_as_published, identifier };
-            turn.shared.subscribe(parsed.filter.as_str(), subscriber);
-            to
-        };
-        if let Some(session) = self.session_mut(slot) {
-            session.subscriptions.insert(filter, to);
-        }
+        self.enter_subscription(address, parsed, options, identifier, turn);
         Ok(())
     }
 

@@ -35,19 +35,23 @@ impl Shard {
         if view.payload.is_empty() {
             return self.clear_retained(view.topic, view.qos, turn);
         }
-        let message = publication.keep();
-        if message.expires.is_some() && !self.sweep_armed {
-            self.sweep_armed = true;
-            self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
-        }
-        let retained = RetainedMessage { message, publisher: publisher.clone() };
-        turn.shared.retained_mut().set(view.topic, retained.clone());
+        let retained = RetainedMessage { message: publication.keep(), publisher: publisher.clone() };
+        self.keep_retained(retained.clone(), turn);
         let operation = Operation::PutRetained(retained);
         if view.qos == QoS::AtMostOnce {
             self.persist_lazily(operation);
         } else {
             self.persist(operation);
         }
+    }
+
+    /// Puts a message where it is retained; one that expires will be looked for.
+    pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) {
+        let message = Arc::clone(&retained.message);
+        if message.expires.is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
+            self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
+        }
+        turn.shared.retained_mut().set(&message.topic, retained);
     }
 
     /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was

@@ -13,7 +13,7 @@ use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::record::Operation;
-use crate::router::{Destination, Subscriber};
+use crate::router::{Destination, SessionAddress, Subscriber};
 
 impl Shard {
     pub(super) fn on_subscribe(
@@ -62,7 +62,7 @@ impl Shard {
     }
 
     /// Makes or replaces one subscription [MQTT-3.8.4-3]. True if it is new.
-    pub(super) fn subscribe(
+    fn subscribe(
         &mut self,
         slot: u32,
         filter: SubscriptionFilter<'_>,
@@ -72,23 +72,11 @@ impl Shard {
     ) -> bool {
         let Some(session) = self.session(slot) else { return false };
         let (address, lasts) = (session.address, session.lasts());
-        let to = if filter.share.is_some() {
-            Destination::Group(self.join_group(filter, address, options, identifier, turn))
-        } else {
-            let to = Destination::Session(address);
-            let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
-            turn.shared.subscribe(
-                filter.filter.as_str(),
-                Subscriber { to, qos, no_local, retain_as_published, identifier },
-            );
-            to
-        };
+        let is_new = self.enter_subscription(address, filter, options, identifier, turn);
         if lasts {
             let filter = filter.as_str().into();
             self.persist(Operation::PutSubscription { session: address.number, filter, options, identifier });
         }
-        let Some(session) = self.session_mut(slot) else { return false };
-        let old = session.subscriptions.insert(filter.as_str(), to);
         if self.settings.log_levels.contains(LogLevel::Subscribe)
             && let Some(session) = self.session(slot)
         {
@@ -97,7 +85,29 @@ impl Shard {
                 format!("{} {} {}", id.escape_debug(), options.qos.level(), filter.as_str().escape_debug())
             });
         }
-        old.is_none()
+        is_new
+    }
+
+    /// Enters a subscription where messages are routed, and in its session. True if it is new.
+    pub(super) fn enter_subscription(
+        &mut self,
+        address: SessionAddress,
+        filter: SubscriptionFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: u32,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let to = if filter.share.is_some() {
+            Destination::Group(self.join_group(filter, address, options, identifier, turn))
+        } else {
+            let to = Destination::Session(address);
+            let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
+            let subscriber = Subscriber { to, qos, no_local, retain_as_published, identifier };
+            turn.shared.subscribe(filter.filter.as_str(), subscriber);
+            to
+        };
+        let session = self.session_mut(address.slot);
+        session.is_some_and(|session| session.subscriptions.insert(filter.as_str(), to).is_none())
     }
 
     pub(super) fn on_unsubscribe(
