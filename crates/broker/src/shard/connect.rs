@@ -45,6 +45,16 @@ struct Claimed {
     forgets: bool,
 }
 
+/// What a client got of what it asked for in its CONNECT.
+struct Granted {
+    session_present: bool,
+    keep_alive: u16,
+    asked_expiry: u32,
+    expiry: u32,
+    /// The identifier it was given, if it brought none.
+    assigned: Option<String>,
+}
+
 impl Shard {
     /// The first packet must be a CONNECT [MQTT-3.1.0-1].
     pub(super) fn first_packet(
@@ -232,37 +242,24 @@ impl Shard {
             }
         }
         self.rearm(key, turn);
-        self.send_connack(
-            key,
-            connect,
-            &listener,
-            session_present,
-            keep_alive,
-            (asked_expiry, expiry),
-            forgets,
-            assigned.as_deref(),
-            turn,
-        );
+        let granted = Granted { session_present, keep_alive, asked_expiry, expiry, assigned };
+        let connack = self.connack(connect, &listener, &granted);
+        // What the client is told about a stored session must be so after a crash too.
+        self.send_connack(key, &connack, expiry > 0 || forgets, turn);
         self.log_connected(key, connect, &client_id, keep_alive, turn);
         self.pump(slot, turn);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is one field of the answer")]
-    fn send_connack(
-        &mut self,
-        key: ConnectionKey,
+    fn connack(
+        &self,
         connect: &Connect<'_>,
         listener: &ListenerSettings,
-        session_present: bool,
-        keep_alive: u16,
-        (asked_expiry, expiry): (u32, u32),
-        forgets: bool,
-        assigned: Option<&str>,
-        turn: &mut Turn<'_>,
-    ) {
+        granted: &Granted,
+    ) -> Connack<'static> {
+        let Granted { keep_alive, asked_expiry, expiry, .. } = *granted;
         // 3.1 has no Session Present; its byte is reserved.
-        let session_present = session_present && connect.version != ProtocolVersion::V31;
-        let connack = if connect.version == ProtocolVersion::V5 {
+        let session_present = granted.session_present && connect.version != ProtocolVersion::V31;
+        if connect.version == ProtocolVersion::V5 {
             // In Mosquitto's order.
             let mut properties = Properties::EMPTY;
             if keep_alive != connect.keep_alive {
@@ -271,7 +268,7 @@ impl Shard {
             if listener.max_topic_alias > 0 {
                 properties.push(Property::TopicAliasMaximum(listener.max_topic_alias));
             }
-            if let Some(client_id) = assigned {
+            if let Some(client_id) = &granted.assigned {
                 properties.push(Property::AssignedClientIdentifier(client_id)); // [MQTT-3.1.3-7]
             }
             if expiry != asked_expiry {
@@ -291,14 +288,18 @@ impl Shard {
         } else {
             let code = ConnackCode::V3(ConnectReturnCode::Accepted);
             Connack { session_present, code, properties: Properties::EMPTY }
-        };
-        let mut bytes = Vec::new();
-        let encoded = connack.encode(connect.version, &mut bytes);
+        }
+    }
+
+    /// Sends CONNACK; `wait` holds it, and all that follows, until this turn's batch is durable.
+    fn send_connack(&mut self, key: ConnectionKey, connack: &Connack<'_>, wait: bool, turn: &mut Turn<'_>) {
         let Some(connection) = self.connection(key) else { return };
+        let mut bytes = Vec::new();
+        let encoded = connack.encode(connection.version, &mut bytes);
         if encoded.is_err() || bytes.len() > connection.maximum_packet_size as usize {
             // [MQTT-3.1.2-24], and nothing may come before it [MQTT-3.2.0-1].
             self.close(key, Ending::NotAccepted("its CONNACK is larger than it accepts"), turn);
-        } else if expiry > 0 || forgets {
+        } else if wait {
             self.hold(key, true, HeldPacket::Connack(bytes));
         } else {
             self.send_bytes(key, &bytes, turn);
