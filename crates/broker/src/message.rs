@@ -1,9 +1,11 @@
 //! An application message inside the broker.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use noctule_protocol::QoS;
+use triomphe::ThinArc;
 
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -29,51 +31,137 @@ pub struct Publisher {
 }
 
 /// A message that outlives the turn in which it came: queued, in flight with a session that lasts, retained,
-/// or held for PUBREL. Shared by all who hold it; its payload is in memory once.
-#[derive(Debug)]
-pub struct Message {
-    /// Its place in its source's order.
-    pub sequence: Sequence,
-    /// Topic Name.
-    pub topic: Box<str>,
-    /// Application Message.
-    pub payload: Box<[u8]>,
-    /// The properties that are passed on unaltered, encoded, in their order.
-    pub properties: Box<[u8]>,
-    /// As published.
-    pub qos: QoS,
-    /// As published.
-    pub retain: bool,
-    /// Since the Unix epoch.
-    pub expires: Option<Duration>,
-    /// From whom, for No Local.
-    pub publisher: SessionNumber,
+/// or held for PUBREL. Shared by all who hold it, in one piece of memory; a clone is a pointer to it.
+#[derive(Clone)]
+pub struct Message(ThinArc<Header, u8>);
+
+/// What a [`Message`] is beside its bytes: Topic Name, properties and payload, in this order.
+struct Header {
+    counter: u64,
+    publisher: SessionNumber,
+    /// Nanoseconds since the Unix epoch, or [`NEVER`].
+    expires: u64,
+    source: u32,
     copies: Mutex<Copies>,
+    properties_bytes: u32,
+    topic_bytes: u16,
+    qos: QoS,
+    retain: bool,
 }
 
+/// No expiry. Message Expiry Intervals end long before, in the year 2554.
+const NEVER: u64 = u64::MAX;
+
 impl Message {
+    fn new(view: &MessageView<'_>, sequence: Sequence) -> Self {
+        let MessageView { topic, payload, properties, qos, retain, expires, publisher } = *view;
+        let header = Header {
+            counter: sequence.counter,
+            publisher,
+            expires: expires.map_or(NEVER, |at| u64::try_from(at.as_nanos()).unwrap_or(NEVER).min(NEVER - 1)),
+            source: sequence.source,
+            copies: Mutex::default(),
+            properties_bytes: u32::try_from(properties.len()).expect("a packet is shorter than 256 MiB"),
+            topic_bytes: u16::try_from(topic.len()).expect("a Topic Name has a length of 16 bits"),
+            qos,
+            retain,
+        };
+        Self(ThinArc::from_header_and_slice(header, &[topic.as_bytes(), properties, payload].concat()))
+    }
+
+    fn header(&self) -> &Header {
+        &self.0.header.header
+    }
+
+    /// Its place in its source's order.
+    pub fn sequence(&self) -> Sequence {
+        let &Header { source, counter, .. } = self.header();
+        Sequence { source, counter }
+    }
+
+    /// Topic Name.
+    pub fn topic(&self) -> &str {
+        let topic = &self.0.slice[..usize::from(self.header().topic_bytes)];
+        std::str::from_utf8(topic).expect("it was made from a str of this length")
+    }
+
+    /// Application Message.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.slice[self.payload_begins()..]
+    }
+
+    /// Length of the Application Message.
+    pub fn payload_bytes(&self) -> usize {
+        self.0.slice.len() - self.payload_begins()
+    }
+
+    fn payload_begins(&self) -> usize {
+        let &Header { topic_bytes, properties_bytes, .. } = self.header();
+        usize::from(topic_bytes) + properties_bytes as usize
+    }
+
+    /// The properties that are passed on unaltered, encoded, in their order.
+    pub fn properties(&self) -> &[u8] {
+        &self.0.slice[usize::from(self.header().topic_bytes)..self.payload_begins()]
+    }
+
+    /// As published.
+    pub fn qos(&self) -> QoS {
+        self.header().qos
+    }
+
+    /// As published.
+    pub fn retain(&self) -> bool {
+        self.header().retain
+    }
+
+    /// Since the Unix epoch.
+    pub fn expires(&self) -> Option<Duration> {
+        let at = self.header().expires;
+        (at != NEVER).then(|| Duration::from_nanos(at))
+    }
+
+    /// Whether its Message Expiry Interval has passed [MQTT-3.3.2-5].
+    pub fn is_expired(&self, wall: Duration) -> bool {
+        self.expires().is_some_and(|expires| expires <= wall)
+    }
+
+    /// From whom, for No Local.
+    pub fn publisher(&self) -> SessionNumber {
+        self.header().publisher
+    }
+
     /// How this message looks to one who passes it on.
     pub fn view(&self) -> MessageView<'_> {
         MessageView {
-            topic: &self.topic,
-            payload: &self.payload,
-            properties: &self.properties,
-            qos: self.qos,
-            retain: self.retain,
-            expires: self.expires,
-            publisher: self.publisher,
+            topic: self.topic(),
+            payload: self.payload(),
+            properties: self.properties(),
+            qos: self.qos(),
+            retain: self.retain(),
+            expires: self.expires(),
+            publisher: self.publisher(),
         }
+    }
+
+    /// Length of topic, properties and payload.
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.0.slice.len()
     }
 
     /// About what it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.topic.len() + self.payload.len() + self.properties.len()
+        size_of::<Header>() + 2 * size_of::<usize>() + self.content_bytes()
+    }
+
+    fn copies(&self) -> MutexGuard<'_, Copies> {
+        self.header().copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a lasting session's copy, whose acknowledgement keeps the stored record alive. Gives its number and
     /// whether it is the only open one, so that the record must be made.
     pub(crate) fn add_copy(&self) -> (u32, bool) {
-        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copies = self.copies();
         copies.open += 1;
         copies.made += 1;
         (copies.made - 1, copies.open == 1)
@@ -81,13 +169,13 @@ impl Message {
 
     /// The copies made so far are those the record is made with.
     pub(crate) fn list_copies(&self) {
-        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copies = self.copies();
         copies.listed = copies.made;
     }
 
     /// Takes one copy off.
     pub(crate) fn settle(&self, copy: u32) -> Settled {
-        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copies = self.copies();
         copies.open = copies.open.saturating_sub(1);
         let is_listed = copy < copies.listed;
         let last = (copies.open == 0).then(|| std::mem::take(&mut *copies).listed);
@@ -96,23 +184,29 @@ impl Message {
 
     /// Copies without acknowledgement.
     pub(crate) fn open_copies(&self) -> u32 {
-        self.copies.lock().unwrap_or_else(PoisonError::into_inner).open
+        self.copies().open
     }
 
     /// As read from the store, with all its copies, of which some are open.
     pub(crate) fn restore_copies(&self, copies: Copies) {
-        *self.copies.lock().unwrap_or_else(PoisonError::into_inner) = copies;
+        *self.copies() = copies;
     }
 
     /// The same message at another place in the order.
-    pub(crate) fn renumbered(mut self: Arc<Self>, sequence: Sequence) -> Arc<Self> {
-        match Arc::get_mut(&mut self) {
-            Some(message) => {
-                message.sequence = sequence;
-                self
-            }
-            None => Arc::new(self.view().to_message(sequence)),
-        }
+    pub(crate) fn renumbered(mut self, sequence: Sequence) -> Self {
+        let renumbered = self.0.with_arc_mut(|inner| {
+            let Some(inner) = triomphe::Arc::get_mut(inner) else { return false };
+            let header = inner.header_mut();
+            (header.source, header.counter) = (sequence.source, sequence.counter);
+            true
+        });
+        if renumbered { self } else { self.view().to_message(sequence) }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Message").field(&self.sequence()).field(&self.view()).field(&self.copies()).finish()
     }
 }
 
@@ -139,7 +233,7 @@ pub(crate) struct Settled {
 #[derive(Clone, Debug)]
 pub struct RetainedMessage {
     /// The message.
-    pub message: Arc<Message>,
+    pub message: Message,
     /// Who published it.
     pub publisher: Publisher,
 }
@@ -178,17 +272,7 @@ impl MessageView<'_> {
 
     /// A copy that outlives this turn.
     pub fn to_message(&self, sequence: Sequence) -> Message {
-        Message {
-            sequence,
-            topic: self.topic.into(),
-            payload: self.payload.into(),
-            properties: self.properties.into(),
-            qos: self.qos,
-            retain: self.retain,
-            expires: self.expires,
-            publisher: self.publisher,
-            copies: Mutex::default(),
-        }
+        Message::new(self, sequence)
     }
 }
 
@@ -197,7 +281,7 @@ impl MessageView<'_> {
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
     sequence: Sequence,
-    kept: Option<Arc<Message>>,
+    kept: Option<Message>,
 }
 
 impl<'a> Publication<'a> {
@@ -205,19 +289,47 @@ impl<'a> Publication<'a> {
         Self { view, sequence, kept: None }
     }
 
-    pub(crate) fn kept(message: &'a Arc<Message>) -> Self {
-        Self { view: message.view(), sequence: message.sequence, kept: Some(Arc::clone(message)) }
+    pub(crate) fn kept(message: &'a Message) -> Self {
+        Self { view: message.view(), sequence: message.sequence(), kept: Some(message.clone()) }
     }
 
-    pub(crate) fn keep(&mut self) -> Arc<Message> {
+    pub(crate) fn keep(&mut self) -> Message {
         let (view, sequence) = (self.view, self.sequence);
-        Arc::clone(self.kept.get_or_insert_with(|| Arc::new(view.to_message(sequence))))
+        self.kept.get_or_insert_with(|| view.to_message(sequence)).clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kept_message_is_small_and_looks_as_it_did() {
+        assert_eq!((size_of::<Message>(), size_of::<Header>()), (8, 56));
+        for expires in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
+            let view = MessageView {
+                topic: "a/\u{e4}",
+                payload: b"payload",
+                properties: &[1, 1],
+                qos: QoS::ExactlyOnce,
+                retain: true,
+                expires,
+                publisher: SessionNumber(7),
+            };
+            let at = |counter| Sequence { source: 3, counter };
+            let message = view.to_message(at(9));
+            assert_eq!(message.payload_bytes(), 7);
+            assert_eq!(message.is_expired(Duration::from_secs(1)), expires == Some(Duration::ZERO));
+            let shared = message.clone();
+            let renumbered = message.renumbered(at(10)).renumbered(at(11));
+            assert_eq!((shared.sequence(), renumbered.sequence()), (at(9), at(11)));
+            for message in [shared, renumbered] {
+                let same = MessageView { expires: message.expires(), ..view };
+                assert_eq!(format!("{:?}", message.view()), format!("{same:?}"));
+                assert_eq!(message.expires().is_some(), expires.is_some());
+            }
+        }
+    }
 
     #[test] // [MQTT-3.3.2-6]
     fn the_interval_passed_on_is_what_is_left_rounded_up() {

@@ -82,8 +82,8 @@ impl Operation {
                 put(Table::Subscription, subscription(*session, filter), None);
             }
             Self::PutMessage { message, recipients } => {
-                put(Table::Message, sequence(message.sequence), Some(encode_message(message)));
-                put(Table::Delivery, sequence(message.sequence), Some(recipient_list(recipients)));
+                put(Table::Message, sequence(message.sequence()), Some(encode_message(message)));
+                put(Table::Delivery, sequence(message.sequence()), Some(recipient_list(recipients)));
             }
             Self::AddRecipient { sequence, recipient } => {
                 let value = recipient_list(std::slice::from_ref(recipient));
@@ -120,7 +120,7 @@ impl Operation {
                 put(Table::Incoming, exchange(*session, *packet_id), None)
             }
             Self::PutRetained(kept) => {
-                put(Table::Retained, kept.message.topic.as_bytes().to_vec(), Some(retained(kept)));
+                put(Table::Retained, kept.message.topic().as_bytes().to_vec(), Some(retained(kept)));
             }
             Self::DeleteRetained(topic) => put(Table::Retained, topic.as_bytes().to_vec(), None),
         }
@@ -152,7 +152,7 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
         }
         Table::Message => {
             let message = read_message(&mut value)?;
-            if key.sequence()? != message.sequence {
+            if key.sequence()? != message.sequence() {
                 return Err("message under another's key");
             }
             Record::Message(message)
@@ -179,7 +179,7 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
         }
         Table::Retained => {
             let message = read_message(&mut value)?;
-            if key.rest() != message.topic.as_bytes() {
+            if key.rest() != message.topic().as_bytes() {
                 return Err("message under another's key");
             }
             let client_id = value.text()?.into();
@@ -279,15 +279,15 @@ fn read_session(key: &mut Reader<'_>, value: &mut Reader<'_>) -> Read<SessionRec
 
 fn encode_message(message: &Message) -> Vec<u8> {
     Writer::new()
-        .u32(message.sequence.source)
-        .u64(message.sequence.counter)
-        .bytes(message.topic.as_bytes())
-        .bytes(&message.payload)
-        .bytes(&message.properties)
-        .u8(message.qos.level())
-        .u8(message.retain.into())
-        .option(message.expires, Writer::duration)
-        .u64(message.publisher.0)
+        .u32(message.sequence().source)
+        .u64(message.sequence().counter)
+        .bytes(message.topic().as_bytes())
+        .bytes(message.payload())
+        .bytes(message.properties())
+        .u8(message.qos().level())
+        .u8(message.retain().into())
+        .option(message.expires(), Writer::duration)
+        .u64(message.publisher().0)
         .0
 }
 
@@ -304,6 +304,9 @@ fn read_message(value: &mut Reader<'_>) -> Read<Message> {
     let (topic, payload, properties) = (value.text()?, value.bytes()?, value.bytes()?);
     let (qos, retain, expires) = (value.qos()?, value.u8()? != 0, value.option(Reader::duration)?);
     let publisher = SessionNumber(value.u64()?);
+    if topic.len() > usize::from(u16::MAX) {
+        return Err("topic name of more than 65535 bytes");
+    }
     let view = MessageView { topic: &topic, payload, properties, qos, retain, expires, publisher };
     Ok(view.to_message(sequence))
 }

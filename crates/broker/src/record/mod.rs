@@ -55,7 +55,7 @@ pub enum Operation {
     /// A message must reach lasting sessions.
     PutMessage {
         /// The message, stored once.
-        message: Arc<Message>,
+        message: Message,
         /// For whom.
         recipients: Vec<Recipient>,
     },
@@ -118,7 +118,7 @@ pub enum Operation {
         /// The exchange.
         packet_id: PacketId,
         /// What came.
-        message: Arc<Message>,
+        message: Message,
     },
     /// Its PUBREL came.
     DeleteIncoming {

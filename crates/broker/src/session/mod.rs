@@ -45,7 +45,7 @@ pub(crate) struct Session {
     pub(crate) flight_bytes: usize,
     pub(crate) queue: Queue,
     /// QoS 2 messages between PUBLISH and PUBREL.
-    pub(crate) incoming: Incoming<Arc<Message>>,
+    pub(crate) incoming: Incoming<Message>,
     /// Their payload bytes.
     pub(crate) incoming_bytes: usize,
     pub(crate) will: Option<Box<Will>>,

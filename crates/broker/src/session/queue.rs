@@ -10,19 +10,25 @@ use crate::message::{Message, Sequence};
 use crate::session::Identifiers;
 use crate::settings::Settings;
 
-/// One copy of a message for one session.
+/// One copy of a message for one session. Queues may be long, so it is small.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
-    pub(crate) message: Arc<Message>,
+    pub(crate) message: Message,
+    /// Few deliveries have any of it.
+    through: Option<Box<Through>>,
+    /// [`Self::copy`] plus one, 0 for none.
+    copy: u32,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    pub(crate) identifiers: Identifiers,
-    /// The shared subscription it came through: another member may take it.
-    pub(crate) group: Option<u32>,
-    /// The copy of the stored message that waits for this acknowledgement; `None` if it is not stored.
-    pub(crate) copy: Option<u32>,
     /// Why it stands in the queue, which decides what bounds it.
     pub(crate) kind: Queued,
+}
+
+/// By which subscription a delivery came, where that matters.
+#[derive(Clone, Debug)]
+struct Through {
+    identifiers: Identifiers,
+    group: Option<u32>,
 }
 
 /// What bounds a queued message.
@@ -237,7 +243,7 @@ impl Queue {
     }
 
     fn account(&mut self, delivery: &Delivery, change: impl Fn(usize, usize) -> usize) {
-        let bytes = delivery.message.payload.len();
+        let bytes = delivery.message.payload_bytes();
         if delivery.qos == QoS::AtMostOnce {
             self.qos0 = change(self.qos0, 1);
         }
@@ -256,12 +262,42 @@ impl Queue {
 }
 
 impl Delivery {
+    /// A copy that is not stored, for a subscription without identifier that is not shared.
+    pub(crate) fn new(message: Message, qos: QoS, retain: bool, kind: Queued) -> Self {
+        Self { message, through: None, copy: 0, qos, retain, kind }
+    }
+
+    /// The same, by a subscription with identifiers or a shared one.
+    pub(crate) fn through(mut self, identifiers: &Identifiers, group: Option<u32>) -> Self {
+        self.through = (!identifiers.is_empty() || group.is_some())
+            .then(|| Box::new(Through { identifiers: identifiers.clone(), group }));
+        self
+    }
+
+    /// The Subscription Identifiers it travels with.
+    pub(crate) fn identifiers(&self) -> &Identifiers {
+        self.through.as_ref().map_or(&Identifiers::None, |through| &through.identifiers)
+    }
+
+    /// The shared subscription it came through: another member may take it.
+    pub(crate) fn group(&self) -> Option<u32> {
+        self.through.as_ref()?.group
+    }
+
+    /// The copy of the stored message that waits for this acknowledgement; `None` if it is not stored.
+    pub(crate) fn copy(&self) -> Option<u32> {
+        self.copy.checked_sub(1)
+    }
+
+    pub(crate) fn set_copy(&mut self, copy: Option<u32>) {
+        self.copy = copy.map_or(0, |copy| copy.saturating_add(1));
+    }
+
     /// About how long its PUBLISH will be.
     pub(crate) fn packet_bytes(&self) -> usize {
         /// Fixed header, lengths, Packet Identifier, and the properties this hop adds.
         const REST: usize = 24;
-        let Message { topic, payload, properties, .. } = &*self.message;
-        topic.len() + payload.len() + properties.len() + REST
+        self.message.content_bytes() + REST
     }
 }
 
@@ -280,15 +316,7 @@ mod tests {
             expires: None,
             publisher: SessionNumber(1),
         };
-        Delivery {
-            message: Arc::new(view.to_message(Sequence::default())),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            identifiers: Identifiers::None,
-            group: None,
-            copy: None,
-            kind,
-        }
+        Delivery::new(view.to_message(Sequence::default()), QoS::AtLeastOnce, false, kind)
     }
 
     #[test]
@@ -341,7 +369,7 @@ mod tests {
         let next = |queue: &mut Queue| match queue.pop_replay() {
             Some(replay) => replay.filter.to_string(),
             None => {
-                queue.pop().map_or("-".into(), |d| String::from_utf8(d.message.payload.to_vec()).unwrap())
+                queue.pop().map_or("-".into(), |d| String::from_utf8(d.message.payload().to_vec()).unwrap())
             }
         };
         push(&mut queue, b"1");
@@ -353,7 +381,7 @@ mod tests {
         push(&mut queue, b"3");
         assert!(queue.holds_back_qos0());
         assert_eq!(next(&mut queue), "1");
-        assert_eq!(queue.extract(|delivery| *delivery.message.payload == b"x"[..]).len(), 1);
+        assert_eq!(queue.extract(|delivery| delivery.message.payload() == b"x").len(), 1);
         assert_eq!(next(&mut queue), "a");
         queue.push_front(parts(b"pq"), Some(replay("a")));
         assert_eq!([(); 3].map(|()| next(&mut queue)), ["p", "q", "a"]);
@@ -367,13 +395,26 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_is_small_and_tells_where_it_came_from() {
+        assert_eq!(size_of::<Option<Delivery>>(), 24);
+        let mut one = delivery(b"a", Queued::Limited);
+        assert_eq!((one.identifiers(), one.group(), one.copy()), (&Identifiers::None, None, None));
+        one.set_copy(Some(0));
+        assert_eq!(one.copy(), Some(0));
+        one.set_copy(None);
+        let one = one.through(&Identifiers::One(7), Some(0));
+        assert_eq!((one.identifiers(), one.group(), one.copy()), (&Identifiers::One(7), Some(0), None));
+        assert_eq!(one.through(&Identifiers::None, None).group(), None);
+    }
+
+    #[test]
     fn extract_keeps_order_and_accounts() {
         let mut queue = Queue::default();
         for payload in [b"a", b"b", b"c", b"d"] {
             queue.push(delivery(payload, Queued::Limited));
         }
-        let taken = queue.extract(|delivery| *delivery.message.payload > b"b"[..]);
-        assert_eq!(taken.iter().map(|d| d.message.payload[0]).collect::<Vec<_>>(), b"cd");
+        let taken = queue.extract(|delivery| delivery.message.payload() > b"b");
+        assert_eq!(taken.iter().map(|d| d.message.payload()[0]).collect::<Vec<_>>(), b"cd");
         assert_eq!((queue.limited(), queue.limited_bytes), (2, 2));
     }
 }

@@ -113,8 +113,8 @@ impl Shard {
 
     /// One recipient is done with a message: acknowledged, dropped for a stated reason, or given to another.
     pub(super) fn settle(&mut self, delivery: &Delivery) {
-        let Some(copy) = delivery.copy else { return };
-        let sequence = delivery.message.sequence;
+        let Some(copy) = delivery.copy() else { return };
+        let sequence = delivery.message.sequence();
         let Settled { is_listed, last } = delivery.message.settle(copy);
         if !is_listed {
             self.persist_lazily(Operation::DeleteRecipient { sequence, copy });
@@ -132,9 +132,10 @@ impl Shard {
         self.delete_record(&session);
         let mut settled = Vec::new();
         let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_mut());
-        for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy.is_some()) {
+        for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy().is_some())
+        {
             settled.push(delivery.clone());
-            delivery.copy = None;
+            delivery.set_copy(None);
         }
         self.sessions[slot as usize] = Some(session);
         for delivery in &settled {

@@ -78,14 +78,8 @@ impl Shard {
         };
         let connected = connection.is_some();
         let stored = session.lasts() && qos != QoS::AtMostOnce;
-        let delivery = |publication: &mut Publication<'_>| Delivery {
-            message: publication.keep(),
-            qos,
-            retain,
-            identifiers: target.identifiers.clone(),
-            group,
-            copy: None,
-            kind,
+        let delivery = |publication: &mut Publication<'_>| {
+            Delivery::new(publication.keep(), qos, retain, kind).through(&target.identifiers, group)
         };
         if qos != QoS::AtMostOnce
             && session.queue.is_empty()
@@ -155,12 +149,12 @@ impl Shard {
     fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(key) = session.connection else { return false };
-        let payload_bytes = delivery.message.payload.len();
-        let (sequence, qos) = (delivery.message.sequence, delivery.qos);
+        let payload_bytes = delivery.message.payload_bytes();
+        let (sequence, qos) = (delivery.message.sequence(), delivery.qos);
         let flight = Flight { delivery: Some(delivery.clone()), payload_bytes: payload_bytes as u32 };
         let Some(packet_id) = session.outgoing.begin(qos, flight) else { return false };
         session.flight_bytes += payload_bytes;
-        if let (Some(copy), QoS::ExactlyOnce) = (delivery.copy, qos) {
+        if let (Some(copy), QoS::ExactlyOnce) = (delivery.copy(), qos) {
             // Its identifier must survive us, or it would be delivered again under another one.
             self.persist(Operation::PutSent { sequence, copy, packet_id });
             self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
@@ -185,9 +179,8 @@ impl Shard {
         let Self { connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return true };
         let Some(connection) = connection_of(connections, session) else { return true };
-        let Delivery { message, retain, identifiers, .. } = delivery;
-        let envelope = Envelope { qos, dup, retain: *retain, identifiers };
-        let pushed = connection.push(&message.view(), envelope, turn.now.wall, pool);
+        let envelope = Envelope { qos, dup, retain: delivery.retain, identifiers: delivery.identifiers() };
+        let pushed = connection.push(&delivery.message.view(), envelope, turn.now.wall, pool);
         if pushed {
             connection.mark_dirty(dirty);
             counts.count(Metric::PublishSent);
@@ -247,8 +240,8 @@ impl Shard {
             // What answers a SUBSCRIBE comes behind its SUBACK, as in Mosquitto.
             return false;
         }
-        let view = next.message.view();
-        if view.is_expired(turn.now.wall) {
+        let payload_bytes = next.message.payload_bytes();
+        if next.message.is_expired(turn.now.wall) {
             // [MQTT-3.3.2-5]
             if let Some(delivery) = session.queue.pop() {
                 self.count(Metric::DroppedExpired);
@@ -256,7 +249,7 @@ impl Shard {
             }
             return true;
         }
-        if next.qos != QoS::AtMostOnce && !may_send(session, connection, settings, view.payload.len()) {
+        if next.qos != QoS::AtMostOnce && !may_send(session, connection, settings, payload_bytes) {
             return false;
         }
         let Some(delivery) = session.queue.pop() else { return false };
@@ -403,14 +396,14 @@ fn numbered(qos: QoS, packet_id: PacketId) -> PublishQoS {
 /// Makes the delivery one that is stored until it is acknowledged; gives what to store of it.
 fn add_copy(session: &Session, groups: &Groups, delivery: &mut Delivery) -> Recipient {
     let (copy, _) = delivery.message.add_copy();
-    delivery.copy = Some(copy);
+    delivery.set_copy(Some(copy));
     Recipient {
         copy,
         session: session.address.number,
         qos: delivery.qos,
         retain: delivery.retain,
-        identifiers: delivery.identifiers.clone(),
-        group: delivery.group.and_then(|group| groups.filter(group)),
+        identifiers: delivery.identifiers().clone(),
+        group: delivery.group().and_then(|group| groups.filter(group)),
     }
 }
 

@@ -151,7 +151,7 @@ impl Shard {
         for (was_sent, delivery) in in_flight.chain(queued) {
             match delivery {
                 Some(delivery)
-                    if delivery.group.is_some() && !(was_sent && delivery.qos == QoS::ExactlyOnce) =>
+                    if delivery.group().is_some() && !(was_sent && delivery.qos == QoS::ExactlyOnce) =>
                 {
                     homeless.push(delivery);
                 }

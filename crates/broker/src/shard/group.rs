@@ -221,8 +221,9 @@ impl Shard {
         }
         in_groups.sort_unstable();
         let Some(session) = self.session(slot) else { return };
-        let mine =
-            |delivery: &Delivery| delivery.group.is_some_and(|group| in_groups.binary_search(&group).is_ok());
+        let mine = |delivery: &Delivery| {
+            delivery.group().is_some_and(|group| in_groups.binary_search(&group).is_ok())
+        };
         // Only what another has room for is taken away: the rest keeps its place and its Packet Identifier.
         let in_flight = session.outgoing.iter().filter_map(|(packet_id, qos, flight)| {
             let delivery = flight?.delivery.as_ref()?;
@@ -288,7 +289,7 @@ impl Shard {
 
     /// With another member it would be a new delivery [MQTT-3.3.2-5].
     fn let_go_if_expired(&mut self, delivery: &Delivery, turn: &Turn<'_>) -> bool {
-        let is_expired = delivery.message.view().is_expired(turn.now.wall);
+        let is_expired = delivery.message.is_expired(turn.now.wall);
         if is_expired {
             self.count(Metric::DroppedExpired);
             self.settle(delivery);
@@ -298,7 +299,7 @@ impl Shard {
 
     fn choose_other(&mut self, delivery: &Delivery, from: SessionNumber) -> Option<(Readiness, Member)> {
         let message = &delivery.message;
-        self.choose(delivery.group?, message.qos, message.payload.len(), Some(from))
+        self.choose(delivery.group()?, message.qos(), message.payload_bytes(), Some(from))
     }
 
     fn has_room(&self, readiness: Readiness, member: &Member, delivery: &Delivery) -> bool {
@@ -307,7 +308,7 @@ impl Shard {
             Readiness::Busy(_) => true,
             Readiness::Absent(_) => false,
         };
-        let qos = granted(&self.settings, delivery.message.qos, member.options.qos);
+        let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
         let Some(session) = self.session(member.address.slot) else { return false };
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         qos != QoS::AtMostOnce && session.queue.admits(&self.settings, is_connected, in_flight)
@@ -318,16 +319,16 @@ impl Shard {
         let mut recipients = Vec::new();
         let mut publication = Publication::kept(message);
         let (address, target) = (member.address, member.target());
-        self.deliver(address, &target, delivery.group, &mut publication, &mut recipients, turn);
+        self.deliver(address, &target, delivery.group(), &mut publication, &mut recipients, turn);
         // The new recipient before the old one is let go: the record must not be deleted between.
         if message.open_copies() as usize > recipients.len() {
-            let sequence = message.sequence;
+            let sequence = message.sequence();
             for recipient in recipients {
                 self.persist_lazily(Operation::AddRecipient { sequence, recipient });
             }
         } else if !recipients.is_empty() {
             message.list_copies();
-            self.persist_lazily(Operation::PutMessage { message: Arc::clone(message), recipients });
+            self.persist_lazily(Operation::PutMessage { message: message.clone(), recipients });
         }
         self.settle(delivery);
     }

@@ -1,6 +1,5 @@
 //! PUBLISH and PUBREL from clients: received once, passed on to all who subscribed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_protocol::delivery::Received;
@@ -157,8 +156,8 @@ impl Shard {
             self.check_held_bytes(slot, publication.view.payload.len())?;
             let message = publication.keep();
             let Some(session) = self.session_mut(slot) else { return Ok(()) };
-            session.incoming_bytes += message.payload.len();
-            if session.incoming.publish(packet_id, Arc::clone(&message)) == Received::New && session.lasts() {
+            session.incoming_bytes += message.payload_bytes();
+            if session.incoming.publish(packet_id, message.clone()) == Received::New && session.lasts() {
                 let session = session.address.number;
                 self.persist(Operation::PutIncoming { session, packet_id, message });
                 wait = true;
@@ -185,7 +184,7 @@ impl Shard {
         let before = self.urgent;
         let message = self.session_mut(slot).and_then(|session| {
             let message = session.incoming.pubrel(packet_id)?;
-            session.incoming_bytes -= message.payload.len();
+            session.incoming_bytes -= message.payload_bytes();
             Some(message)
         });
         if let Some(message) = message {
@@ -198,10 +197,10 @@ impl Shard {
             }
             match authorize(&mut Publication::kept(&message)) {
                 // [MQTT-3.3.2-5]
-                Ok(_) if message.view().is_expired(turn.now.wall) => {
-                    if message.retain {
+                Ok(_) if message.is_expired(turn.now.wall) => {
+                    if message.retain() {
                         // It comes too late for anybody, but what it replaces is no longer true [MQTT-3.3.1-5].
-                        self.clear_retained(&message.topic, message.qos, turn);
+                        self.clear_retained(message.topic(), message.qos(), turn);
                     }
                     self.count(Metric::DroppedExpired);
                 }

@@ -91,22 +91,22 @@ impl Shard {
                 None => self.persist_lazily(Operation::DeleteReleased { session, packet_id }),
             },
             Record::Incoming { session, packet_id, message } => {
-                found.source = found.source.max(message.sequence.source);
+                found.source = found.source.max(message.sequence().source);
                 match self.restored_session(session, found) {
                     Some(session) => {
-                        session.incoming_bytes += message.payload.len();
-                        session.incoming.publish(packet_id, Arc::new(message));
+                        session.incoming_bytes += message.payload_bytes();
+                        session.incoming.publish(packet_id, message);
                     }
                     None => self.persist_lazily(Operation::DeleteIncoming { session, packet_id }),
                 }
             }
             Record::Retained { message, publisher } => {
-                found.source = found.source.max(message.sequence.source);
-                self.keep_retained(RetainedMessage { message: Arc::new(message), publisher }, turn);
+                found.source = found.source.max(message.sequence().source);
+                self.keep_retained(RetainedMessage { message, publisher }, turn);
             }
             Record::Message(message) => {
-                found.source = found.source.max(message.sequence.source);
-                found.messages.insert(message.sequence, message);
+                found.source = found.source.max(message.sequence().source);
+                found.messages.insert(message.sequence(), message);
             }
             Record::Delivery { sequence, recipients } => {
                 found.listed.insert(sequence, copies(&recipients));
@@ -199,9 +199,8 @@ impl Shard {
                 continue;
             }
             // If it is retained too, that is the same message: its copies are counted in one place.
-            let retained = turn.shared.retained().get(&message.topic).map(|kept| Arc::clone(&kept.message));
-            let message =
-                retained.filter(|kept| kept.sequence == sequence).unwrap_or_else(|| Arc::new(message));
+            let retained = turn.shared.retained().get(message.topic()).map(|kept| kept.message.clone());
+            let message = retained.filter(|kept| kept.sequence() == sequence).unwrap_or(message);
             message.restore_copies(Copies { open: open.len() as u32, made, listed });
             for recipient in open {
                 let sent = found.sent.get(&(sequence, recipient.copy)).copied();
@@ -213,24 +212,20 @@ impl Shard {
     fn restore_delivery(
         &mut self,
         slot: u32,
-        message: &Arc<Message>,
+        message: &Message,
         recipient: &Recipient,
         sent: Option<PacketId>,
     ) {
         let Self { sessions, groups, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return };
-        let delivery = Delivery {
-            message: Arc::clone(message),
-            qos: recipient.qos,
-            retain: recipient.retain,
-            identifiers: recipient.identifiers.clone(),
-            group: recipient.group.as_deref().and_then(|filter| groups.find(filter)),
-            copy: Some(recipient.copy),
-            kind: Queued::Limited,
-        };
+        let &Recipient { copy, qos, retain, ref identifiers, .. } = recipient;
+        let group = recipient.group.as_deref().and_then(|filter| groups.find(filter));
+        let mut delivery =
+            Delivery::new(message.clone(), qos, retain, Queued::Limited).through(identifiers, group);
+        delivery.set_copy(Some(copy));
         match sent {
             Some(packet_id) if recipient.qos == QoS::ExactlyOnce => {
-                let payload_bytes = message.payload.len();
+                let payload_bytes = message.payload_bytes();
                 session.flight_bytes += payload_bytes;
                 let flight = Flight { delivery: Some(delivery), payload_bytes: payload_bytes as u32 };
                 session.outgoing.begin_with(packet_id, recipient.qos, flight);

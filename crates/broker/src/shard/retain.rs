@@ -47,11 +47,11 @@ impl Shard {
 
     /// Puts a message where it is retained; one that expires will be looked for.
     pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) {
-        let message = Arc::clone(&retained.message);
-        if message.expires.is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
+        let message = retained.message.clone();
+        if message.expires().is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
             self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
         }
-        turn.shared.retained_mut().set(&message.topic, retained);
+        turn.shared.retained_mut().set(message.topic(), retained);
     }
 
     /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was
@@ -118,20 +118,20 @@ impl Shard {
         let (number, lasts) = (session.address.number, session.lasts());
         let me = Arc::clone(&session.publisher.client_id);
         let Replay { ref filter, options, identifier, since, ref from } = replay;
-        let mut messages: Vec<Arc<Message>> = Vec::new();
+        let mut messages: Vec<Message> = Vec::new();
         let steps = &mut self.replay_steps;
         let next = turn.shared.retained().for_some_matches(filter, from.as_deref(), steps, |_, retained| {
             let RetainedMessage { message, publisher } = retained;
             let echo = options.no_local && publisher.client_id == me;
-            let came_live = message.sequence.source == since.source && message.sequence > since;
-            if !echo && !came_live && !message.view().is_expired(turn.now.wall) {
-                messages.push(Arc::clone(message));
+            let came_live = message.sequence().source == since.source && message.sequence() > since;
+            if !echo && !came_live && !message.is_expired(turn.now.wall) {
+                messages.push(message.clone());
             }
         });
         let mut deliveries = Vec::with_capacity(messages.len());
         for message in messages {
             let qos =
-                if self.settings.upgrade_outgoing_qos { options.qos } else { message.qos.min(options.qos) };
+                if self.settings.upgrade_outgoing_qos { options.qos } else { message.qos().min(options.qos) };
             let identifiers = Identifiers::from_wire(identifier);
             let mut copy = None;
             if lasts && qos != QoS::AtMostOnce {
@@ -147,13 +147,15 @@ impl Shard {
                 };
                 self.persist(if is_first {
                     message.list_copies();
-                    Operation::PutMessage { message: Arc::clone(&message), recipients: vec![recipient] }
+                    Operation::PutMessage { message: message.clone(), recipients: vec![recipient] }
                 } else {
-                    Operation::AddRecipient { sequence: message.sequence, recipient }
+                    Operation::AddRecipient { sequence: message.sequence(), recipient }
                 });
             }
-            let kind = Queued::Retained;
-            deliveries.push(Delivery { message, qos, retain: true, identifiers, group: None, copy, kind });
+            let mut delivery =
+                Delivery::new(message, qos, true, Queued::Retained).through(&identifiers, None);
+            delivery.set_copy(copy);
+            deliveries.push(delivery);
         }
         replay.from = next;
         let rest = replay.from.is_some().then_some(replay);
@@ -166,7 +168,7 @@ impl Shard {
         let mut expired = Vec::new();
         let from = self.sweep_from.take();
         self.sweep_from = turn.shared.retained_mut().sweep(from, SWEEP_STEPS, |topic, retained| {
-            let keep = !retained.message.view().is_expired(wall);
+            let keep = !retained.message.is_expired(wall);
             if !keep {
                 expired.push(Box::<str>::from(topic));
             }

@@ -2,11 +2,9 @@
 
 use proptest::prelude::*;
 
-use std::sync::Arc;
-
 use super::*;
 
-fn message(payload: &[u8], expires: Option<Duration>) -> Arc<Message> {
+fn message(payload: &[u8], expires: Option<Duration>) -> Message {
     let view = MessageView {
         topic: "a/b",
         payload,
@@ -16,7 +14,7 @@ fn message(payload: &[u8], expires: Option<Duration>) -> Arc<Message> {
         expires,
         publisher: SessionNumber(7),
     };
-    Arc::new(view.to_message(Sequence { source: 3, counter: 9 }))
+    view.to_message(Sequence { source: 3, counter: 9 })
 }
 
 /// What comes back of the rows an operation puts; deletions come back as their key.
@@ -75,9 +73,9 @@ fn a_message_comes_back_with_its_recipients() {
         },
     ];
     let rows =
-        round_trip(&Operation::PutMessage { message: Arc::clone(&message), recipients: recipients.clone() });
+        round_trip(&Operation::PutMessage { message: message.clone(), recipients: recipients.clone() });
     assert_eq!(rows[0], format!("Message({message:?})"));
-    assert_eq!(rows[1], format!("{:?}", Record::Delivery { sequence: message.sequence, recipients }));
+    assert_eq!(rows[1], format!("{:?}", Record::Delivery { sequence: message.sequence(), recipients }));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Disk {
             match Record::decode(table, &key, &value).expect("a row") {
                 Record::Session(session) => stored.sessions.push(session),
                 Record::Subscription { filter, .. } => stored.subscriptions.push(filter.into()),
-                Record::Message(message) => messages.push(message.sequence),
+                Record::Message(message) => messages.push(message.sequence()),
                 Record::Delivery { sequence, recipients } => {
                     open.entry(sequence).or_default().extend(recipients.iter().map(|r| r.copy));
                 }
@@ -61,8 +61,8 @@ impl Disk {
                 Record::Released { .. } => stored.released += 1,
                 Record::Incoming { .. } => stored.incoming += 1,
                 Record::Retained { message, .. } => {
-                    assert!(!message.payload.is_empty());
-                    stored.retained.insert(message.topic.into(), message.payload.into());
+                    assert!(!message.payload().is_empty());
+                    stored.retained.insert(message.topic().into(), message.payload().into());
                 }
             }
         }
