@@ -23,6 +23,13 @@ impl PacketId {
         self.0.get()
     }
 
+    /// How many steps of [`next`](Self::next) lead here from `first`.
+    pub(crate) const fn distance_from(self, first: Self) -> u16 {
+        let steps = self.get().wrapping_sub(first.get());
+        // Without the step over 0.
+        if self.get() >= first.get() { steps } else { steps - 1 }
+    }
+
     /// The identifier after this one; 65535 is followed by 1.
     #[must_use]
     pub const fn next(self) -> Self {

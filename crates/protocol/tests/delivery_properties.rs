@@ -25,6 +25,8 @@ enum Step {
     Forth,
     /// The oldest packet to the sender arrives.
     Back,
+    /// The youngest packet to the sender, if it is a PUBACK, overtakes the others: older exchanges are left behind.
+    Overtake,
     /// The connection is lost with all that is on it, and there is a new one with this window.
     Lose(u16),
 }
@@ -34,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => select(vec![Step::Begin(QoS::AtLeastOnce), Step::Begin(QoS::ExactlyOnce)]),
         8 => Just(Step::Forth),
         8 => Just(Step::Back),
+        2 => Just(Step::Overtake),
         1 => (1..6_u16).prop_map(Step::Lose),
     ]
 }
@@ -52,9 +55,14 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(window: u16) -> Self {
+    /// `used_before` identifiers have been used, so that the cycle may soon begin again.
+    fn new(window: u16, used_before: u16) -> Self {
+        let mut outgoing = Outgoing::new(window);
+        for _ in 0..used_before {
+            outgoing.allocate(|_| false);
+        }
         Self {
-            outgoing: Outgoing::new(window),
+            outgoing,
             incoming: Incoming::new(),
             forth: VecDeque::new(),
             back: VecDeque::new(),
@@ -70,6 +78,10 @@ impl Pair {
             Step::Begin(qos) => self.begin(qos),
             Step::Forth => self.forth(),
             Step::Back => self.back(),
+            Step::Overtake => {
+                let is_puback = matches!(self.back.back(), Some(Packet::Puback(_)));
+                self.back.rotate_right(usize::from(is_puback));
+            }
             Step::Lose(window) => {
                 self.forth.clear();
                 self.back.clear();
@@ -149,8 +161,12 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_and_qos_2_arrives_once(window in 1..6_u16, steps in vec(step(), 0..200)) {
-        let mut pair = Pair::new(window);
+    fn nothing_is_lost_and_qos_2_arrives_once(
+        window in prop_oneof![1..6_u16, Just(200)],
+        used_before in prop_oneof![Just(0), 65_500..=u16::MAX],
+        steps in vec(step(), 0..200),
+    ) {
+        let mut pair = Pair::new(window, used_before);
         for step in steps {
             pair.step(step);
         }

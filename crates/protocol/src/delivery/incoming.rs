@@ -1,6 +1,6 @@
 //! The receiver's side of QoS 2.
 
-use super::packet_ids::PacketIdMap;
+use super::packet_id_window::PacketIdWindow;
 use crate::PacketId;
 
 /// The exchanges between PUBLISH and PUBREL, each with its message, which is passed on at PUBREL.
@@ -16,7 +16,8 @@ use crate::PacketId;
 /// by the Receive Maximum, and in the end by the number of identifiers; bytes are the caller's business.
 #[derive(Clone, Debug)]
 pub struct Incoming<M> {
-    held: PacketIdMap<M>,
+    /// `None` until the first exchange: most clients never begin one.
+    held: Option<Box<PacketIdWindow<M>>>,
 }
 
 /// What a QoS 2 PUBLISH was.
@@ -30,7 +31,7 @@ pub enum Received {
 
 impl<M> Default for Incoming<M> {
     fn default() -> Self {
-        Self { held: PacketIdMap::default() }
+        Self { held: None }
     }
 }
 
@@ -42,44 +43,43 @@ impl<M> Incoming<M> {
 
     /// A PUBLISH has arrived. A duplicate leaves the message that is held as it is.
     pub fn publish(&mut self, packet_id: PacketId, message: M) -> Received {
-        match self.held.entry(packet_id) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(message);
-                Received::New
-            }
-            std::collections::hash_map::Entry::Occupied(_) => Received::Duplicate,
+        let held = self.held.get_or_insert_default();
+        if held.contains(packet_id) {
+            return Received::Duplicate;
         }
+        held.insert(packet_id, message);
+        Received::New
     }
 
     /// A PUBREL has arrived: answer PUBCOMP [MQTT-4.3.3-11] and pass the message on. `None` if none is held, because it
     /// was passed on before: answer PUBCOMP all the same (5.0 with Packet Identifier not found).
     pub fn pubrel(&mut self, packet_id: PacketId) -> Option<M> {
-        self.held.remove(&packet_id)
+        self.held.as_mut()?.remove(packet_id)
     }
 
     /// Whether the exchange is between PUBLISH and PUBREL.
     pub fn contains(&self, packet_id: PacketId) -> bool {
-        self.held.contains_key(&packet_id)
+        self.held.as_ref().is_some_and(|held| held.contains(packet_id))
     }
 
     /// How many exchanges there are.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.held.as_ref().map_or(0, |held| held.len())
     }
 
     /// Whether there is no exchange.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.held.as_ref().is_none_or(|held| held.is_empty())
     }
 
     /// All exchanges, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, &M)> {
-        self.held.iter().map(|(&packet_id, message)| (packet_id, message))
+        self.held.iter().flat_map(|held| held.iter())
     }
 
     /// Forgets all: the session has ended.
     pub fn clear(&mut self) {
-        self.held = PacketIdMap::default();
+        self.held = None;
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod incoming;
 mod outgoing;
+mod packet_id_window;
 mod packet_ids;
 
 pub use incoming::{Incoming, Received};

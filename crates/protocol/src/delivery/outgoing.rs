@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::UnknownPacketId;
-use super::packet_ids::{PacketIdMap, PacketIds};
+use super::packet_id_window::PacketIdWindow;
+use super::packet_ids::PacketIds;
 use crate::{PacketId, QoS};
 
 /// The exchanges that this end began and that are not acknowledged yet.
@@ -24,15 +25,29 @@ use crate::{PacketId, QoS};
 /// wait until it has. A window that has become smaller delays PUBLISH only, never PUBREL [MQTT-4.9.0-3].
 #[derive(Clone, Debug)]
 pub struct Outgoing<M> {
-    exchanges: PacketIdMap<Exchange<M>>,
     ids: PacketIds,
     window: u16,
+    /// `None` until the first exchange: most clients never have one.
+    begun: Option<Box<Begun<M>>>,
+}
+
+/// The exchanges and their order.
+#[derive(Clone, Debug)]
+struct Begun<M> {
+    exchanges: PacketIdWindow<Exchange<M>>,
     on_wire: usize,
-    begun: u64,
-    /// What was interrupted, in order. The exchange of the first entry always waits to be sent again; one further back may
-    /// have ended meanwhile.
-    publish_again: VecDeque<(u64, PacketId)>,
-    pubrel_again: VecDeque<(u64, PacketId)>,
+    /// How many exchanges were begun.
+    count: u64,
+    /// `None` when nothing waits to be sent again.
+    again: Option<Box<Again>>,
+}
+
+/// What was interrupted, in order. The exchange of the first entry always waits to be sent again; one further back may
+/// have ended meanwhile.
+#[derive(Clone, Debug, Default)]
+struct Again {
+    publish: VecDeque<(u64, PacketId)>,
+    pubrel: VecDeque<(u64, PacketId)>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +66,15 @@ enum Awaits<M> {
 }
 
 impl<M> Awaits<M> {
+    /// `None` for QoS 0, which has no exchange.
+    fn begin(qos: QoS, message: M) -> Option<Self> {
+        match qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce => Some(Self::Puback(message)),
+            QoS::ExactlyOnce => Some(Self::Pubrec(message)),
+        }
+    }
+
     const fn qos(&self) -> QoS {
         match self {
             Self::Puback(_) => QoS::AtLeastOnce,
@@ -106,15 +130,7 @@ pub enum Resend<'a, M> {
 impl<M> Outgoing<M> {
     /// No exchange. A window of 0 counts as 1.
     pub fn new(window: u16) -> Self {
-        Self {
-            exchanges: PacketIdMap::default(),
-            ids: PacketIds::default(),
-            window: window.max(1),
-            on_wire: 0,
-            begun: 0,
-            publish_again: VecDeque::new(),
-            pubrel_again: VecDeque::new(),
-        }
+        Self { ids: PacketIds::default(), window: window.max(1), begun: None }
     }
 
     /// How many exchanges may be on the wire from now on: the peer's Receive Maximum, or less. 0 counts as 1.
@@ -129,30 +145,31 @@ impl<M> Outgoing<M> {
 
     /// Whether [`begin`](Self::begin) would begin an exchange.
     pub fn has_room(&self) -> bool {
-        self.publish_again.is_empty()
-            && self.pubrel_again.is_empty()
-            && self.on_wire < usize::from(self.window)
-            && self.exchanges.len() < usize::from(u16::MAX)
+        self.begun.as_ref().is_none_or(|begun| begun.has_room(self.window))
     }
 
     /// Exchanges that are not acknowledged, whether on the wire or interrupted.
     pub fn in_flight(&self) -> usize {
-        self.exchanges.len()
+        self.begun.as_ref().map_or(0, |begun| begun.exchanges.len())
     }
 
     /// Whether all is acknowledged.
     pub fn is_empty(&self) -> bool {
-        self.exchanges.is_empty()
+        self.begun.as_ref().is_none_or(|begun| begun.exchanges.is_empty())
     }
 
     /// Whether the identifier is in use.
     pub fn contains(&self, packet_id: PacketId) -> bool {
-        self.exchanges.contains_key(&packet_id)
+        self.exchange(packet_id).is_some()
     }
 
     /// The message of an exchange, until it is released.
     pub fn message(&self, packet_id: PacketId) -> Option<&M> {
-        self.exchanges.get(&packet_id)?.state.message()
+        self.exchange(packet_id)?.state.message()
+    }
+
+    fn exchange(&self, packet_id: PacketId) -> Option<&Exchange<M>> {
+        self.begun.as_ref()?.exchanges.get(packet_id)
     }
 
     /// Begins an exchange: send PUBLISH with this identifier and DUP 0 [MQTT-4.3.2-2] [MQTT-4.3.3-2]. `None` when there
@@ -169,68 +186,40 @@ impl<M> Outgoing<M> {
         message: M,
         is_in_use: impl Fn(PacketId) -> bool,
     ) -> Option<PacketId> {
-        let state = match qos {
-            QoS::AtMostOnce => return None,
-            QoS::AtLeastOnce => Awaits::Puback(message),
-            QoS::ExactlyOnce => Awaits::Pubrec(message),
-        };
-        if !self.has_room() {
+        let state = Awaits::begin(qos, message)?;
+        let begun = self.begun.get_or_insert_default();
+        if !begun.has_room(self.window) {
             return None;
         }
-        let packet_id = self.allocate(is_in_use)?;
-        self.insert(packet_id, state, true);
+        let packet_id = self.ids.allocate(|id| begun.exchanges.contains(id) || is_in_use(id))?;
+        begun.insert(packet_id, state, true);
         Some(packet_id)
     }
 
     /// An identifier that no exchange uses, for another packet.
     pub fn allocate(&mut self, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
-        let exchanges = &self.exchanges;
-        self.ids.allocate(|id| exchanges.contains_key(&id) || is_in_use(id))
+        let exchanges = self.begun.as_ref().map(|begun| &begun.exchanges);
+        self.ids.allocate(|id| exchanges.is_some_and(|exchanges| exchanges.contains(id)) || is_in_use(id))
     }
 
     /// Restores an exchange from disk, as one that was interrupted: [`next_resend`](Self::next_resend) will give it, after
     /// those restored before. One with the same identifier is replaced. QoS 0 has no exchange and is ignored.
     pub fn begin_with(&mut self, packet_id: PacketId, qos: QoS, message: M) {
-        let state = match qos {
-            QoS::AtMostOnce => return,
-            QoS::AtLeastOnce => Awaits::Puback(message),
-            QoS::ExactlyOnce => Awaits::Pubrec(message),
-        };
-        let number = self.insert(packet_id, state, false);
-        self.publish_again.push_back((number, packet_id));
+        if let Some(state) = Awaits::begin(qos, message) {
+            self.begun.get_or_insert_default().restore(packet_id, state);
+        }
     }
 
     /// Restores a QoS 2 exchange from disk whose PUBREC had arrived.
     pub fn begin_released(&mut self, packet_id: PacketId) {
-        let number = self.insert(packet_id, Awaits::Pubcomp, false);
-        self.pubrel_again.push_back((number, packet_id));
-    }
-
-    fn insert(&mut self, packet_id: PacketId, state: Awaits<M>, on_wire: bool) -> u64 {
-        let number = self.begun;
-        self.begun += 1;
-        self.on_wire += usize::from(on_wire);
-        if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, on_wire, state }) {
-            self.on_wire -= usize::from(replaced.on_wire);
-            self.skip_settled();
-        }
-        number
-    }
-
-    fn remove(&mut self, packet_id: PacketId) -> Option<Awaits<M>> {
-        let exchange = self.exchanges.remove(&packet_id)?;
-        self.on_wire -= usize::from(exchange.on_wire);
-        self.skip_settled();
-        Some(exchange.state)
+        self.begun.get_or_insert_default().restore(packet_id, Awaits::Pubcomp);
     }
 
     /// A PUBACK has arrived, with whatever reason: the exchange has ended [MQTT-4.4.0-2].
     pub fn puback(&mut self, packet_id: PacketId) -> Result<M, UnknownPacketId> {
-        match self.exchanges.get(&packet_id) {
-            Some(Exchange { state: Awaits::Puback(_), .. }) => {}
-            Some(_) | None => return Err(UnknownPacketId),
-        }
-        self.remove(packet_id).and_then(Awaits::into_message).ok_or(UnknownPacketId)
+        self.end_if(packet_id, |state| matches!(state, Awaits::Puback(_)))?
+            .into_message()
+            .ok_or(UnknownPacketId)
     }
 
     /// A PUBREC has arrived; `refused` when its reason is an error.
@@ -239,56 +228,60 @@ impl<M> Outgoing<M> {
         packet_id: PacketId,
         refused: bool,
     ) -> Result<PubrecOutcome<M>, UnknownPacketId> {
-        let exchange = self.exchanges.get_mut(&packet_id).ok_or(UnknownPacketId)?;
+        let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
+        let exchange = begun.exchanges.get_mut(packet_id).ok_or(UnknownPacketId)?;
         match &exchange.state {
             Awaits::Puback(_) => return Err(UnknownPacketId),
             Awaits::Pubcomp => return Ok(PubrecOutcome::Repeated),
             Awaits::Pubrec(_) => {}
         }
         if refused {
-            let message = self.remove(packet_id).and_then(Awaits::into_message).ok_or(UnknownPacketId)?;
+            let message = self.forget(packet_id).ok_or(UnknownPacketId)?;
             return Ok(PubrecOutcome::Refused(message));
         }
         // The PUBREL that follows puts an interrupted exchange back on the wire.
-        self.on_wire += usize::from(!exchange.on_wire);
+        begun.on_wire += usize::from(!exchange.on_wire);
         exchange.on_wire = true;
         let released = std::mem::replace(&mut exchange.state, Awaits::Pubcomp);
-        self.skip_settled();
+        begun.skip_settled();
         released.into_message().map(PubrecOutcome::Release).ok_or(UnknownPacketId)
     }
 
     /// A PUBCOMP has arrived: the exchange has ended.
     pub fn pubcomp(&mut self, packet_id: PacketId) -> Result<(), UnknownPacketId> {
-        match self.exchanges.get(&packet_id) {
-            Some(Exchange { state: Awaits::Pubcomp, .. }) => {}
+        self.end_if(packet_id, |state| matches!(state, Awaits::Pubcomp)).map(drop)
+    }
+
+    fn end_if(
+        &mut self,
+        packet_id: PacketId,
+        is_right: impl Fn(&Awaits<M>) -> bool,
+    ) -> Result<Awaits<M>, UnknownPacketId> {
+        let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
+        match begun.exchanges.get(packet_id) {
+            Some(exchange) if is_right(&exchange.state) => {}
             Some(_) | None => return Err(UnknownPacketId),
         }
-        self.remove(packet_id).map(drop).ok_or(UnknownPacketId)
+        begun.remove(packet_id).ok_or(UnknownPacketId)
     }
 
     /// The connection is lost: all that is not acknowledged must be sent again on the next one [MQTT-4.4.0-1].
     pub fn interrupt(&mut self) {
-        self.on_wire = 0;
-        self.publish_again.clear();
-        self.pubrel_again.clear();
-        for (&packet_id, exchange) in &mut self.exchanges {
-            exchange.on_wire = false;
-            let queue = match exchange.state {
-                Awaits::Puback(_) | Awaits::Pubrec(_) => &mut self.publish_again,
-                Awaits::Pubcomp => &mut self.pubrel_again,
-            };
-            queue.push_back((exchange.number, packet_id));
+        // A session may wait long for its next connection; with nothing in flight it keeps nothing.
+        self.begun = self.begun.take().filter(|begun| !begun.exchanges.is_empty());
+        if let Some(begun) = &mut self.begun {
+            begun.interrupt();
         }
-        self.publish_again.make_contiguous().sort_unstable();
-        self.pubrel_again.make_contiguous().sort_unstable();
     }
 
     /// What to send next on a new connection. `None` when nothing is left to resend, or until an acknowledgement makes
     /// room in the window.
     pub fn next_resend(&mut self) -> Option<Resend<'_, M>> {
-        let publish = self.publish_again.front().copied();
-        let pubrel = self.pubrel_again.front().copied();
-        let has_room = self.on_wire < usize::from(self.window);
+        let begun = self.begun.as_mut()?;
+        let again = begun.again.as_ref()?;
+        let publish = again.publish.front().copied();
+        let pubrel = again.pubrel.front().copied();
+        let has_room = begun.on_wire < usize::from(self.window);
         let pubrel_first = match (publish, pubrel) {
             (Some(publish), Some(pubrel)) => pubrel < publish || !has_room,
             (None, Some(_)) => true,
@@ -296,10 +289,10 @@ impl<M> Outgoing<M> {
             (Some(_) | None, None) => return None,
         };
         let (_, packet_id) = if pubrel_first { pubrel? } else { publish? };
-        self.exchanges.get_mut(&packet_id)?.on_wire = true;
-        self.on_wire += 1;
-        self.skip_settled();
-        let exchange = self.exchanges.get(&packet_id)?;
+        begun.exchanges.get_mut(packet_id)?.on_wire = true;
+        begun.on_wire += 1;
+        begun.skip_settled();
+        let exchange = begun.exchanges.get(packet_id)?;
         Some(match &exchange.state {
             Awaits::Puback(message) | Awaits::Pubrec(message) => {
                 Resend::Publish { packet_id, qos: exchange.state.qos(), message }
@@ -310,39 +303,27 @@ impl<M> Outgoing<M> {
 
     /// Whether something of the last connection still waits to be sent again.
     pub fn has_resends(&self) -> bool {
-        !self.publish_again.is_empty() || !self.pubrel_again.is_empty()
+        self.begun.as_ref().is_some_and(|begun| begun.again.is_some())
     }
 
     /// The messages of all exchanges that still have one, in no particular order.
     pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
-        self.exchanges.values_mut().filter_map(|exchange| match &mut exchange.state {
+        let exchanges = self.begun.iter_mut().flat_map(|begun| begun.exchanges.iter_mut());
+        exchanges.filter_map(|(_, exchange)| match &mut exchange.state {
             Awaits::Puback(message) | Awaits::Pubrec(message) => Some(message),
             Awaits::Pubcomp => None,
         })
     }
 
-    /// Drops entries in front whose exchange has ended, was replaced, or is on the wire again.
-    fn skip_settled(&mut self) {
-        let exchanges = &self.exchanges;
-        for queue in [&mut self.publish_again, &mut self.pubrel_again] {
-            while let Some((number, packet_id)) = queue.front() {
-                match exchanges.get(packet_id) {
-                    Some(exchange) if exchange.number == *number && !exchange.on_wire => break,
-                    Some(_) | None => drop(queue.pop_front()),
-                }
-            }
-        }
-    }
-
     /// Ends an exchange without an acknowledgement and gives its place in the window back.
     pub fn forget(&mut self, packet_id: PacketId) -> Option<M> {
-        self.remove(packet_id).and_then(Awaits::into_message)
+        self.begun.as_mut()?.remove(packet_id)?.into_message()
     }
 
     /// All exchanges in the order in which they were begun; one that was released has no message any more.
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, QoS, Option<&M>)> {
         self.in_order().into_iter().filter_map(|packet_id| {
-            let state = &self.exchanges.get(&packet_id)?.state;
+            let state = &self.exchange(packet_id)?.state;
             Some((packet_id, state.qos(), state.message()))
         })
     }
@@ -360,10 +341,11 @@ impl<M> Outgoing<M> {
     ) -> Vec<(PacketId, QoS, Option<M>)> {
         let mut extracted = Vec::new();
         for packet_id in self.in_order() {
-            let Some(Exchange { state, .. }) = self.exchanges.get(&packet_id) else { continue };
+            let Some(begun) = &mut self.begun else { break };
+            let Some(Exchange { state, .. }) = begun.exchanges.get(packet_id) else { continue };
             let qos = state.qos();
             if extract(packet_id, qos, state.message())
-                && let Some(state) = self.remove(packet_id)
+                && let Some(state) = begun.remove(packet_id)
             {
                 extracted.push((packet_id, qos, state.into_message()));
             }
@@ -372,10 +354,82 @@ impl<M> Outgoing<M> {
     }
 
     fn in_order(&self) -> Vec<PacketId> {
-        let mut order: Vec<_> =
-            self.exchanges.iter().map(|(&packet_id, exchange)| (exchange.number, packet_id)).collect();
+        let exchanges = self.begun.iter().flat_map(|begun| begun.exchanges.iter());
+        let mut order: Vec<_> = exchanges.map(|(packet_id, exchange)| (exchange.number, packet_id)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, packet_id)| packet_id).collect()
+    }
+}
+
+impl<M> Default for Begun<M> {
+    fn default() -> Self {
+        Self { exchanges: PacketIdWindow::default(), on_wire: 0, count: 0, again: None }
+    }
+}
+
+impl<M> Begun<M> {
+    fn has_room(&self, window: u16) -> bool {
+        self.again.is_none()
+            && self.on_wire < usize::from(window)
+            && self.exchanges.len() < usize::from(u16::MAX)
+    }
+
+    fn insert(&mut self, packet_id: PacketId, state: Awaits<M>, on_wire: bool) -> u64 {
+        let number = self.count;
+        self.count += 1;
+        self.on_wire += usize::from(on_wire);
+        if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, on_wire, state }) {
+            self.on_wire -= usize::from(replaced.on_wire);
+            self.skip_settled();
+        }
+        number
+    }
+
+    fn restore(&mut self, packet_id: PacketId, state: Awaits<M>) {
+        let is_released = matches!(state, Awaits::Pubcomp);
+        let number = self.insert(packet_id, state, false);
+        let again = self.again.get_or_insert_default();
+        let queue = if is_released { &mut again.pubrel } else { &mut again.publish };
+        queue.push_back((number, packet_id));
+    }
+
+    fn remove(&mut self, packet_id: PacketId) -> Option<Awaits<M>> {
+        let exchange = self.exchanges.remove(packet_id)?;
+        self.on_wire -= usize::from(exchange.on_wire);
+        self.skip_settled();
+        Some(exchange.state)
+    }
+
+    fn interrupt(&mut self) {
+        self.on_wire = 0;
+        let mut again = Again::default();
+        for (packet_id, exchange) in self.exchanges.iter_mut() {
+            exchange.on_wire = false;
+            let queue = match exchange.state {
+                Awaits::Puback(_) | Awaits::Pubrec(_) => &mut again.publish,
+                Awaits::Pubcomp => &mut again.pubrel,
+            };
+            queue.push_back((exchange.number, packet_id));
+        }
+        again.publish.make_contiguous().sort_unstable();
+        again.pubrel.make_contiguous().sort_unstable();
+        self.again = Some(Box::new(again));
+    }
+
+    /// Drops entries in front whose exchange has ended, was replaced, or is on the wire again.
+    fn skip_settled(&mut self) {
+        let Some(again) = &mut self.again else { return };
+        for queue in [&mut again.publish, &mut again.pubrel] {
+            while let Some((number, packet_id)) = queue.front() {
+                match self.exchanges.get(*packet_id) {
+                    Some(exchange) if exchange.number == *number && !exchange.on_wire => break,
+                    Some(_) | None => drop(queue.pop_front()),
+                }
+            }
+        }
+        if again.publish.is_empty() && again.pubrel.is_empty() {
+            self.again = None;
+        }
     }
 }
 
