@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, Shared, Ticket, TransportEnd,
+    ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, ShardIndex, Shared, Ticket, TransportEnd,
 };
 use noctule_protocol::frame::next_frame;
 use noctule_protocol::packet::Packet;
@@ -79,18 +79,19 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
+/// Clients are dealt to two shards in turn.
 struct Desk {
-    shard: Shard,
+    shards: [Shard; 2],
     shared: Shared,
     now: Now,
-    effects: Vec<Effect>,
     client: u32,
-    open: BTreeMap<u32, ConnectionKey>,
+    /// The shard and name of each client's connection.
+    open: BTreeMap<u32, (usize, ConnectionKey)>,
     /// What each connection was sent and received, for the check of what it is sent.
     told: BTreeMap<ConnectionKey, Vec<u8>>,
     received: BTreeMap<ConnectionKey, usize>,
     generation: u32,
-    pushed: Ticket,
+    pushed: [Ticket; 2],
     outbox_bytes_max: usize,
 }
 
@@ -106,101 +107,117 @@ impl Desk {
         };
         let shared = Shared::new(&settings);
         let outbox_bytes_max = settings.outbox_bytes_max;
-        let shard = Shard::new(Arc::new(settings), 1);
+        let settings = Arc::new(settings);
+        let shard = |index| Shard::new(Arc::clone(&settings), ShardIndex(index), 2, u32::from(index) + 1);
         Self {
-            shard,
+            shards: [0, 1].map(shard),
             shared,
             now: Now::default(),
-            effects: Vec::new(),
             client: 0,
             open: BTreeMap::new(),
             told: BTreeMap::new(),
             received: BTreeMap::new(),
             generation: 0,
-            pushed: Ticket(0),
+            pushed: [Ticket(0); 2],
             outbox_bytes_max,
         }
     }
 
-    fn handle(&mut self, input: Input<'_>) {
-        self.shard.handle(&self.shared, input, self.now, &mut self.effects);
+    fn handle(&mut self, shard: usize, input: Input<'_>) {
+        let mut effects = Vec::new();
+        self.shards[shard].handle(&self.shared, input, self.now, &mut effects);
+        effects.into_iter().for_each(|effect| self.carry_out(shard, effect));
     }
 
     /// The current client's connection, made if it has none.
-    fn connection(&mut self) -> ConnectionKey {
-        if let Some(&key) = self.open.get(&self.client) {
-            return key;
+    fn connection(&mut self) -> (usize, ConnectionKey) {
+        if let Some(&found) = self.open.get(&self.client) {
+            return found;
         }
         self.generation += 1;
         let key = ConnectionKey { index: self.client, generation: self.generation };
-        self.open.insert(self.client, key);
-        self.handle(Input::Connected { connection: key, listener: ListenerIndex(0), peer: None });
-        key
+        let shard = self.client as usize % self.shards.len();
+        self.open.insert(self.client, (shard, key));
+        self.handle(shard, Input::Connected { connection: key, listener: ListenerIndex(0), peer: None });
+        (shard, key)
     }
 
     fn receive(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let connection = self.connection();
+        let (shard, connection) = self.connection();
         *self.received.entry(connection).or_default() += bytes.len();
-        self.handle(Input::Received { connection, bytes });
-        let kept = self.shard.partial_bytes(connection);
+        self.handle(shard, Input::Received { connection, bytes });
+        let kept = self.shards.iter().map(|shard| shard.partial_bytes(connection)).max().unwrap_or(0);
         assert!(kept <= 2 * self.received[&connection].max(64), "{kept} bytes are kept of a partial packet");
     }
 
     fn lose(&mut self) {
-        if let Some(connection) = self.open.remove(&self.client) {
-            self.handle(Input::Closed { connection, end: TransportEnd::ClosedByPeer });
+        if let Some((shard, connection)) = self.open.remove(&self.client) {
+            self.handle(shard, Input::Closed { connection, end: TransportEnd::ClosedByPeer });
         }
     }
 
     fn wait(&mut self, seconds: u64) {
         self.now.monotonic += Duration::from_secs(seconds);
         self.now.wall += Duration::from_secs(seconds);
-        self.handle(Input::TimedOut);
+        (0..self.shards.len()).for_each(|shard| self.handle(shard, Input::TimedOut));
     }
 
     /// Writes up to `most` bytes of each outbox that has some; 0 writes all.
     fn write(&mut self, most: usize) {
-        let keys: Vec<ConnectionKey> = self.open.values().copied().collect();
-        for connection in keys {
-            let output = self.shard.output(connection);
+        let open: Vec<(usize, ConnectionKey)> = self.open.values().copied().collect();
+        for (shard, connection) in open {
+            let output = self.shards[shard].output(connection);
             // Whatever is answered to one input may exceed the bound by one packet, or be a packet for each of its bytes.
             assert!(output.len() <= self.outbox_bytes_max + 64 * 1024, "{} bytes in an outbox", output.len());
             let written = if most == 0 { output.len() } else { output.len().min(most) };
             let written = output[..written].to_vec();
             if !written.is_empty() {
                 self.told.entry(connection).or_default().extend_from_slice(&written);
-                self.handle(Input::Written { connection, bytes: written.len() });
+                self.handle(shard, Input::Written { connection, bytes: written.len() });
             }
         }
     }
 
     fn store(&mut self) {
-        self.handle(Input::Durable { ticket: self.pushed });
+        for shard in 0..self.shards.len() {
+            self.handle(shard, Input::Durable { ticket: self.pushed[shard] });
+        }
     }
 
-    /// Ends the turn and carries out what is asked.
+    /// Ends the turn of each shard, and once more for what they sent each other.
     fn settle(&mut self) {
-        self.shard.end_turn(&mut self.effects);
-        for effect in std::mem::take(&mut self.effects) {
-            match effect {
-                Effect::Persist { ticket, operations, .. } => {
-                    assert!(ticket > self.pushed && !operations.is_empty());
-                    self.pushed = ticket;
-                    operations.iter().for_each(|operation| operation.changes(|_| {}));
-                }
-                Effect::Close { connection, farewell } => {
-                    self.open.retain(|_, key| *key != connection);
-                    let mut told = self.told.remove(&connection).unwrap_or_default();
-                    told.extend_from_slice(&farewell);
-                    check_told(&told);
-                }
-                Effect::Pause { .. } | Effect::Resume { .. } | Effect::Log { .. } => {}
-            }
+        for shard in [0, 1, 0] {
+            let mut effects = Vec::new();
+            self.shards[shard].end_turn(&mut effects);
+            effects.into_iter().for_each(|effect| self.carry_out(shard, effect));
+            while self.shards[shard].next_dirty().is_some() {}
         }
-        while self.shard.next_dirty().is_some() {}
+    }
+
+    fn carry_out(&mut self, shard: usize, effect: Effect) {
+        match effect {
+            Effect::Persist { ticket, operations, .. } => {
+                assert!(ticket > self.pushed[shard] && !operations.is_empty());
+                self.pushed[shard] = ticket;
+                operations.iter().for_each(|operation| operation.changes(|_| {}));
+            }
+            Effect::Send { to, parcel } => self.handle(to.get(), Input::Parcel { parcel }),
+            Effect::HandOver { connection, to, listener, peer, bytes } => {
+                let client = connection.index;
+                self.open.insert(client, (to.get(), connection));
+                self.handle(to.get(), Input::HandedOver { connection, listener, peer, bytes: &bytes });
+            }
+            Effect::Close { connection, farewell } => {
+                self.open.retain(|_, (_, key)| *key != connection);
+                let mut told = self.told.remove(&connection).unwrap_or_default();
+                told.extend_from_slice(&farewell);
+                check_told(&told);
+            }
+            Effect::Pause { .. } | Effect::Resume { .. } | Effect::Log { .. } => {}
+        }
     }
 }
 

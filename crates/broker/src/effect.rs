@@ -1,7 +1,9 @@
 //! What the core asks of its shell. Sending is not among it: outboxes are the core's, see
 //! [`Shard::next_dirty`](crate::Shard::next_dirty).
 
-use crate::{ConnectionKey, record::Operation};
+use std::net::SocketAddr;
+
+use crate::{ConnectionKey, ListenerIndex, Parcel, ShardIndex, record::Operation};
 
 /// Numbers the batches of one shard, from 1, in the order they were handed out. 0 is durable from the start.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,6 +37,28 @@ pub enum Effect {
     Resume {
         /// Which.
         connection: ConnectionKey,
+    },
+    /// Give a parcel to another shard, which gets it as [`Input::Parcel`](crate::Input::Parcel). It comes behind this turn's batch,
+    /// which the store must have got before.
+    Send {
+        /// To whom; never to oneself.
+        to: ShardIndex,
+        /// What.
+        parcel: Parcel,
+    },
+    /// Give a connection to the shard where its client's session is, which gets it as
+    /// [`Input::HandedOver`](crate::Input::HandedOver). The key is forgotten already.
+    HandOver {
+        /// Which.
+        connection: ConnectionKey,
+        /// To whom; never to oneself.
+        to: ShardIndex,
+        /// Where it came in.
+        listener: ListenerIndex,
+        /// Who is at the other end.
+        peer: Option<SocketAddr>,
+        /// What was received of it, its CONNECT and all behind that.
+        bytes: Vec<u8>,
     },
     /// Write a line to the log.
     Log {

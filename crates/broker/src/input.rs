@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::Ticket;
+use crate::{Parcel, Ticket};
 
 /// Names one connection of a shard. The shell chooses it: `index` may be used again after the connection
 /// ended, then with another `generation`, so that a late event cannot reach its successor.
@@ -30,6 +30,25 @@ pub enum Input<'a> {
         /// Who is at the other end; `None` for a Unix socket.
         peer: Option<SocketAddr>,
     },
+    /// Another shard had [a connection](crate::Effect::HandOver) whose session is here.
+    HandedOver {
+        /// Its new name.
+        connection: ConnectionKey,
+        /// Where it came in.
+        listener: ListenerIndex,
+        /// Who is at the other end.
+        peer: Option<SocketAddr>,
+        /// What was received of it so far.
+        bytes: &'a [u8],
+    },
+    /// Another shard has something for this one. A shell reads its mail before its sockets: what a client does after it
+    /// was answered by one shard must not overtake what that shard has sent.
+    Parcel {
+        /// What.
+        parcel: Parcel,
+    },
+    /// A turn begins, and the last one left work: see [`Shard::has_work`](crate::Shard::has_work).
+    Continue,
     /// Bytes were read. All of them are consumed; a partial frame is kept inside.
     Received {
         /// From whom.

@@ -7,9 +7,16 @@ use std::time::Duration;
 use noctule_protocol::QoS;
 use triomphe::ThinArc;
 
+use crate::router::{Destination, Target};
+
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNumber(pub u64);
+
+impl SessionNumber {
+    /// Stands where a message waits for whichever member of a group takes it.
+    pub(crate) const GROUP: Self = Self(0);
+}
 
 /// Where a message stands in the order of its source: a source is one shard between start and end, so that
 /// messages of one publisher are counted up by one source at a time.
@@ -158,13 +165,14 @@ impl Message {
         self.header().copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a lasting session's copy, whose acknowledgement keeps the stored record alive. Gives its number and
-    /// whether it is the only open one, so that the record must be made.
-    pub(crate) fn add_copy(&self) -> (u32, bool) {
+    /// Adds a copy, whose acknowledgement keeps the stored record alive; gives its number. Only who is making the
+    /// record may do so, or who has a copy that is open: a record that is gone must not come back, since its end may
+    /// be on its way from another shard.
+    pub(crate) fn add_copy(&self) -> u32 {
         let mut copies = self.copies();
         copies.open += 1;
         copies.made += 1;
-        (copies.made - 1, copies.open == 1)
+        copies.made - 1
     }
 
     /// The copies made so far are those the record is made with.
@@ -180,11 +188,6 @@ impl Message {
         let is_listed = copy < copies.listed;
         let last = (copies.open == 0).then(|| std::mem::take(&mut *copies).listed);
         Settled { is_listed, last }
-    }
-
-    /// Copies without acknowledgement.
-    pub(crate) fn open_copies(&self) -> u32 {
-        self.copies().open
     }
 
     /// As read from the store, with all its copies, of which some are open.
@@ -280,22 +283,45 @@ impl MessageView<'_> {
 /// needs it, and once.
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
-    sequence: Sequence,
+    pub(crate) sequence: Sequence,
+    /// Its place in the order of what was retained; 0 if it was not.
+    pub(crate) retained_version: u64,
     kept: Option<Message>,
 }
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, kept: None }
+        Self { view, sequence, retained_version: 0, kept: None }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
-        Self { view: message.view(), sequence: message.sequence(), kept: Some(message.clone()) }
+        let (view, sequence) = (message.view(), message.sequence());
+        Self { view, sequence, retained_version: 0, kept: Some(message.clone()) }
+    }
+
+    /// The same, with its place in the order of what was retained.
+    pub(crate) fn retained_as(self, retained_version: u64) -> Self {
+        Self { retained_version, ..self }
     }
 
     pub(crate) fn keep(&mut self) -> Message {
         let (view, sequence) = (self.view, self.sequence);
         self.kept.get_or_insert_with(|| view.to_message(sequence)).clone()
+    }
+
+    /// Whether a target gets it: it is not the target's own where that wants none of those, and the target has not
+    /// got it as a retained message.
+    pub(crate) fn reaches(&self, target: &Target) -> bool {
+        let is_own = match target.to {
+            Destination::Session(address) => address.number == self.view.publisher,
+            Destination::Group(_) => return true,
+        };
+        target.audience.wants(is_own) && (self.retained_version == 0 || self.retained_version > target.since)
+    }
+
+    /// Whether a copy that outlives the turn was made already.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 }
 

@@ -52,6 +52,7 @@ impl<M> Retained<M> {
     }
 
     /// The message of `topic`.
+    #[cfg(test)]
     pub(crate) fn get(&self, topic: &str) -> Option<&M> {
         self.by_topic.get(topic)
     }

@@ -7,6 +7,7 @@ use ahash::RandomState;
 use noctule_protocol::QoS;
 
 use crate::SessionNumber;
+use crate::parcel::ShardIndex;
 use crate::session::Identifiers;
 use crate::shared::Shared;
 
@@ -15,19 +16,37 @@ const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Slots of the table that tells a topic's second use from its first.
 const SEEN_SLOTS: usize = 4096;
 
-/// Names a session: its place in its shard's table, and who must be there.
+/// Names a session: its shard, its place in that shard's table, and who must be there.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SessionAddress {
+    pub(crate) shard: ShardIndex,
     pub(crate) slot: u32,
     pub(crate) number: SessionNumber,
+}
+
+/// Names a group of a shared subscription: the shard that owns it, and a number that no other group of the broker has.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct GroupAddress {
+    pub(crate) shard: ShardIndex,
+    pub(crate) number: u64,
 }
 
 /// Where a subscription leads.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Destination {
     Session(SessionAddress),
-    /// A shared subscription: the number its owner gave it.
-    Group(u32),
+    /// A shared subscription.
+    Group(GroupAddress),
+}
+
+impl Destination {
+    /// Who takes a message for it.
+    pub(crate) const fn shard(self) -> ShardIndex {
+        match self {
+            Self::Session(address) => address.shard,
+            Self::Group(address) => address.shard,
+        }
+    }
 }
 
 /// An entry of the topic tree.
@@ -37,8 +56,12 @@ pub(crate) struct Subscriber {
     pub(crate) qos: QoS,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
+    /// Whether its session, or one of its group, outlives its connection. It may have ceased to.
+    pub(crate) lasts: bool,
     /// Subscription Identifier, 0 for none.
     pub(crate) identifier: u32,
+    /// Retained messages up to this version are sent to it as such, and not once more as they come; 0 for none.
+    pub(crate) since: u64,
 }
 
 /// Whose messages a copy is made of.
@@ -69,11 +92,46 @@ pub(crate) struct Target {
     pub(crate) qos: QoS,
     pub(crate) audience: Audience,
     pub(crate) retain_as_published: bool,
+    pub(crate) lasts: bool,
+    pub(crate) since: u64,
     pub(crate) identifiers: Identifiers,
 }
 
 /// All copies of a message on one topic.
-pub(crate) type Route = Arc<[Target]>;
+#[derive(Debug, Default)]
+pub(crate) struct Recipients {
+    /// Those of this shard.
+    pub(crate) here: Arc<[Target]>,
+    /// Those of each other shard that has some.
+    pub(crate) elsewhere: Box<[(ShardIndex, Arc<[Target]>)]>,
+}
+
+impl Recipients {
+    /// Deals targets to their shards, keeping their order within each.
+    fn new(mut targets: Vec<Target>, here: ShardIndex) -> Self {
+        if targets.iter().all(|target| target.to.shard() == here) {
+            return Self { here: targets.into(), elsewhere: Box::default() };
+        }
+        targets.sort_by_key(|target| target.to.shard());
+        let mut recipients = Self::default();
+        let mut elsewhere = Vec::new();
+        for of_shard in targets.chunk_by(|a, b| a.to.shard() == b.to.shard()) {
+            match of_shard.first().map(|first| first.to.shard()) {
+                Some(shard) if shard != here => elsewhere.push((shard, of_shard.into())),
+                Some(_) | None => recipients.here = of_shard.into(),
+            }
+        }
+        recipients.elsewhere = elsewhere.into();
+        recipients
+    }
+
+    fn bytes(&self) -> usize {
+        let elsewhere = self.elsewhere.iter().map(|(_, targets)| 64 + size_of_val(&**targets));
+        size_of::<Self>() + size_of_val(&*self.here) + elsewhere.sum::<usize>()
+    }
+}
+
+pub(crate) type Route = Arc<Recipients>;
 
 /// One shard's view of the topic tree. A topic is remembered at its second use and forgotten when any
 /// subscription changes.
@@ -84,16 +142,18 @@ pub(crate) struct Router {
     seen: Box<[u32]>,
     /// Whether overlapping subscriptions of one session give a copy each.
     duplicates: bool,
+    here: ShardIndex,
 }
 
 impl Router {
-    pub(crate) fn new(hasher: RandomState, duplicates: bool) -> Self {
+    pub(crate) fn new(hasher: RandomState, duplicates: bool, here: ShardIndex) -> Self {
         Self {
             cache: HashMap::with_hasher(hasher),
             bytes: 0,
             generation: 0,
             seen: vec![0; SEEN_SLOTS].into_boxed_slice(),
             duplicates,
+            here,
         }
     }
 
@@ -106,8 +166,8 @@ impl Router {
         } else if let Some(route) = self.cache.get(topic) {
             return Arc::clone(route);
         }
-        let route = self.resolve(shared, topic);
-        let bytes = topic.len() + 64 + route.len() * size_of::<Target>();
+        let route = Arc::new(self.resolve(shared, topic));
+        let bytes = topic.len() + 64 + route.bytes();
         if bytes <= CACHE_BYTES_MAX && self.is_second_use(topic) {
             if self.bytes + bytes > CACHE_BYTES_MAX {
                 self.cache.clear();
@@ -126,18 +186,18 @@ impl Router {
         std::mem::replace(slot, mark) == mark
     }
 
-    fn resolve(&self, shared: &Shared, topic: &str) -> Route {
+    fn resolve(&self, shared: &Shared, topic: &str) -> Recipients {
         let mut targets: Vec<Target> = Vec::new();
         shared.subscriptions().for_each_match(topic, |&subscriber| {
-            let Subscriber { to, qos, no_local, retain_as_published, identifier } = subscriber;
+            let Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since } = subscriber;
             let audience = if no_local { Audience::Others } else { Audience::Everybodys };
             let identifiers = Identifiers::from_wire(identifier);
-            targets.push(Target { to, qos, audience, retain_as_published, identifiers });
+            targets.push(Target { to, qos, audience, retain_as_published, lasts, since, identifiers });
         });
         if !self.duplicates {
             targets = merge_overlaps(targets);
         }
-        targets.into()
+        Recipients::new(targets, self.here)
     }
 }
 
@@ -165,6 +225,9 @@ fn merge<'a>(mut targets: impl Iterator<Item = &'a Target>, audience: Audience) 
     for target in targets {
         merged.qos = merged.qos.max(target.qos);
         merged.retain_as_published |= target.retain_as_published;
+        merged.lasts |= target.lasts;
+        // It is left out only where all of them have got it as retained.
+        merged.since = merged.since.min(target.since);
         identifiers.extend(target.identifiers.iter());
     }
     merged.identifiers = identifiers.into();
@@ -176,14 +239,34 @@ mod tests {
     use super::*;
 
     fn target(number: u64, qos: QoS, identifier: u32) -> Target {
-        let address = SessionAddress { slot: number as u32, number: SessionNumber(number) };
+        let shard = ShardIndex(number as u16 / 10);
+        let address = SessionAddress { shard, slot: number as u32, number: SessionNumber(number) };
         Target {
             to: Destination::Session(address),
             qos,
             audience: Audience::Everybodys,
             retain_as_published: false,
+            lasts: false,
+            since: 0,
             identifiers: Identifiers::from_wire(identifier),
         }
+    }
+
+    #[test]
+    fn each_shard_gets_its_targets_in_their_order() {
+        let targets = [21, 3, 1, 22, 10].map(|number| target(number, QoS::AtMostOnce, 0)).to_vec();
+        let numbers = |targets: &[Target]| -> Vec<u64> {
+            let number = |target: &Target| match target.to {
+                Destination::Session(address) => address.number.0,
+                Destination::Group(_) => 0,
+            };
+            targets.iter().map(number).collect()
+        };
+        let recipients = Recipients::new(targets.clone(), ShardIndex(0));
+        assert_eq!(numbers(&recipients.here), [3, 1]);
+        let elsewhere: Vec<_> = recipients.elsewhere.iter().map(|(s, t)| (s.0, numbers(t))).collect();
+        assert_eq!(elsewhere, [(1, vec![10]), (2, vec![21, 22])]);
+        assert!(Recipients::new(targets, ShardIndex(9)).here.is_empty());
     }
 
     #[test] // [MQTT-3.3.4-2] [MQTT-3.3.4-4]

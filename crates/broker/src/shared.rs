@@ -2,17 +2,21 @@
 //! and counters. Locks are held for one look-up or change, never across a call out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ahash::RandomState;
+use noctule_protocol::{QoS, SubscriptionFilter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::group_directory::{GroupDirectory, Joined};
 use crate::message::{RetainedMessage, SessionNumber};
 use crate::metric::Metrics;
 use crate::retained::Retained;
-use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::parcel::ShardIndex;
+use crate::router::{Destination, GroupAddress, SessionAddress, Subscriber};
 use crate::settings::Settings;
 use crate::topic_tree::TopicTree;
 
@@ -25,6 +29,7 @@ pub struct Shared {
     generation: AtomicU64,
     retained: RwLock<Retained<RetainedMessage>>,
     directory: Mutex<HashMap<Arc<str>, SessionAddress, RandomState>>,
+    groups: Mutex<GroupDirectory>,
     next_session: AtomicU64,
     next_client_id: AtomicU64,
     secret: [u64; 2],
@@ -39,6 +44,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             retained: RwLock::new(Retained::new()),
             directory: Mutex::new(HashMap::with_hasher(hasher(settings))),
+            groups: Mutex::new(GroupDirectory::new(hasher(settings))),
             next_session: AtomicU64::new(1),
             next_client_id: AtomicU64::new(0),
             secret: settings.secret,
@@ -82,6 +88,53 @@ impl Shared {
         self.generation.store(tree.generation(), Ordering::Release);
     }
 
+    /// A session of `shard` joins the group of a shared subscription; `again` if it is in it already.
+    pub(crate) fn join(
+        &self,
+        filter: SubscriptionFilter<'_>,
+        again: bool,
+        lasts: bool,
+        shard: ShardIndex,
+    ) -> Joined {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let joined = groups.join(filter.as_str(), again, lasts, shard);
+        if joined.is_news {
+            // Still under the lock: a group that ends meanwhile must not be entered behind its end.
+            let subscriber = Subscriber {
+                to: Destination::Group(joined.address),
+                qos: QoS::ExactlyOnce,
+                no_local: false,
+                retain_as_published: false,
+                lasts: joined.lasts,
+                identifier: 0,
+                since: 0,
+            };
+            self.subscribe(filter.filter.as_str(), subscriber);
+        }
+        joined
+    }
+
+    /// The group with this whole filter.
+    pub(crate) fn group(&self, filter: &str) -> Option<GroupAddress> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).find(filter)
+    }
+
+    /// The whole filter of a group; empty if it is gone.
+    pub(crate) fn group_filter(&self, group: GroupAddress) -> Arc<str> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.filter(group).unwrap_or_default()
+    }
+
+    /// A session leaves the group of a shared subscription; the last one out ends it.
+    pub(crate) fn leave(&self, filter: &str, group: GroupAddress) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if groups.leave(filter)
+            && let Ok(filter) = SubscriptionFilter::parse(filter)
+        {
+            self.unsubscribe(filter.filter.as_str(), Destination::Group(group));
+        }
+    }
+
     pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<RetainedMessage>> {
         self.retained.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,6 +145,25 @@ impl Shared {
 
     pub(crate) fn directory(&self) -> MutexGuard<'_, HashMap<Arc<str>, SessionAddress, RandomState>> {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `address` the session of a client that has none; gives the one it has.
+    pub(crate) fn claim(&self, client_id: &Arc<str>, address: SessionAddress) -> Option<SessionAddress> {
+        match self.directory().entry(Arc::clone(client_id)) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(vacant) => {
+                vacant.insert(address);
+                None
+            }
+        }
+    }
+
+    /// The session at `address` has ended.
+    pub(crate) fn release(&self, client_id: &Arc<str>, address: SessionAddress) {
+        let mut directory = self.directory();
+        if directory.get(client_id) == Some(&address) {
+            directory.remove(client_id);
+        }
     }
 
     pub(crate) fn next_session_number(&self) -> SessionNumber {

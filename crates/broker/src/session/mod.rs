@@ -12,11 +12,13 @@ use crate::router::SessionAddress;
 use crate::will::Will;
 
 mod identifiers;
+mod memberships;
 mod outbox;
 mod queue;
 mod subscriptions;
 
 pub use identifiers::Identifiers;
+pub(crate) use memberships::{Membership, Memberships};
 pub(crate) use outbox::{Outbox, Pool};
 pub(crate) use queue::{Delivery, Queue, Queued, Replay};
 pub(crate) use subscriptions::Subscriptions;
@@ -40,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) ends_at: Option<Duration>,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
     pub(crate) subscriptions: Subscriptions,
+    /// Its shared subscriptions.
+    pub(crate) memberships: Memberships,
     pub(crate) outgoing: Outgoing<Flight>,
     /// Payload bytes in flight.
     pub(crate) flight_bytes: usize,
@@ -74,6 +78,7 @@ impl Session {
             disconnected_at: None,
             ends_at: None,
             subscriptions: Subscriptions::default(),
+            memberships: Memberships::default(),
             outgoing: Outgoing::new(window),
             flight_bytes: 0,
             queue: Queue::default(),

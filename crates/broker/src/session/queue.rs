@@ -7,7 +7,7 @@ use noctule_protocol::QoS;
 use noctule_protocol::packet::SubscriptionOptions;
 
 use crate::message::{Message, Sequence};
-use crate::session::Identifiers;
+use crate::session::{Identifiers, Membership};
 use crate::settings::Settings;
 
 /// One copy of a message for one session. Queues may be long, so it is small.
@@ -28,7 +28,7 @@ pub(crate) struct Delivery {
 #[derive(Clone, Debug)]
 struct Through {
     identifiers: Identifiers,
-    group: Option<u32>,
+    group: Option<Arc<Membership>>,
 }
 
 /// What bounds a queued message.
@@ -268,9 +268,9 @@ impl Delivery {
     }
 
     /// The same, by a subscription with identifiers or a shared one.
-    pub(crate) fn through(mut self, identifiers: &Identifiers, group: Option<u32>) -> Self {
+    pub(crate) fn through(mut self, identifiers: &Identifiers, group: Option<&Arc<Membership>>) -> Self {
         self.through = (!identifiers.is_empty() || group.is_some())
-            .then(|| Box::new(Through { identifiers: identifiers.clone(), group }));
+            .then(|| Box::new(Through { identifiers: identifiers.clone(), group: group.cloned() }));
         self
     }
 
@@ -280,8 +280,8 @@ impl Delivery {
     }
 
     /// The shared subscription it came through: another member may take it.
-    pub(crate) fn group(&self) -> Option<u32> {
-        self.through.as_ref()?.group
+    pub(crate) fn group(&self) -> Option<&Arc<Membership>> {
+        self.through.as_ref()?.group.as_ref()
     }
 
     /// The copy of the stored message that waits for this acknowledgement; `None` if it is not stored.
@@ -291,6 +291,14 @@ impl Delivery {
 
     pub(crate) fn set_copy(&mut self, copy: Option<u32>) {
         self.copy = copy.map_or(0, |copy| copy.saturating_add(1));
+    }
+
+    /// A message of a shared subscription whose member is gone.
+    pub(crate) fn returned(message: Message, membership: &Arc<Membership>, qos: QoS, copy: Option<u32>) -> Self {
+        let mut returned = Self::new(message, qos, false, Queued::Limited)
+            .through(&Identifiers::None, Some(membership));
+        returned.set_copy(copy);
+        returned
     }
 
     /// About how long its PUBLISH will be.
@@ -398,13 +406,14 @@ mod tests {
     fn a_delivery_is_small_and_tells_where_it_came_from() {
         assert_eq!(size_of::<Option<Delivery>>(), 24);
         let mut one = delivery(b"a", Queued::Limited);
-        assert_eq!((one.identifiers(), one.group(), one.copy()), (&Identifiers::None, None, None));
+        assert_eq!((one.identifiers(), one.copy()), (&Identifiers::None, None));
+        assert!(one.group().is_none());
         one.set_copy(Some(0));
         assert_eq!(one.copy(), Some(0));
         one.set_copy(None);
-        let one = one.through(&Identifiers::One(7), Some(0));
-        assert_eq!((one.identifiers(), one.group(), one.copy()), (&Identifiers::One(7), Some(0), None));
-        assert_eq!(one.through(&Identifiers::None, None).group(), None);
+        let one = one.through(&Identifiers::One(7), None);
+        assert_eq!((one.identifiers(), one.copy()), (&Identifiers::One(7), None));
+        assert!(one.through(&Identifiers::None, None).through.is_none());
     }
 
     #[test]

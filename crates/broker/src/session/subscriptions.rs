@@ -69,6 +69,12 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parcel::ShardIndex;
+    use crate::router::GroupAddress;
+
+    fn group(number: u64) -> Destination {
+        Destination::Group(GroupAddress { shard: ShardIndex(0), number })
+    }
 
     #[test]
     fn few_and_many_behave_alike() {
@@ -80,9 +86,9 @@ mod tests {
         for (round, (n, insert)) in steps.enumerate() {
             let filter = format!("f/{}", n * 7 % 20);
             if insert {
-                let to = Destination::Group(round as u32);
+                let to = group(round as u64);
                 assert_eq!(subscriptions.insert(&filter, to), model.insert(filter.clone(), to));
-                let again = Destination::Group(1000);
+                let again = group(1000);
                 assert_eq!(subscriptions.insert(&filter, again), model.insert(filter, again));
             } else {
                 assert_eq!(subscriptions.remove(&filter), model.remove(&filter));
@@ -95,7 +101,7 @@ mod tests {
     #[test]
     fn one_subscription_takes_the_room_of_one() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.insert("a", Destination::Group(1));
+        subscriptions.insert("a", group(1));
         assert!(matches!(subscriptions, Subscriptions::Few(listed) if listed.capacity() == 1));
     }
 }

@@ -3,12 +3,12 @@
 use noctule_protocol::delivery::PubrecOutcome;
 use noctule_protocol::packet::{Puback, Pubcomp, Pubrec, Pubrel};
 use noctule_protocol::property::Properties;
-use noctule_protocol::{PacketId, ReasonCode};
+use noctule_protocol::{PacketId, QoS, ReasonCode};
 
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
-use crate::message::Settled;
+use crate::message::{Message, Settled};
 use crate::metric::Metric;
 use crate::record::Operation;
 use crate::session::Delivery;
@@ -111,11 +111,19 @@ impl Shard {
         });
     }
 
-    /// One recipient is done with a message: acknowledged, dropped for a stated reason, or given to another.
+    /// One recipient is done with a message: acknowledged, or dropped for a stated reason.
     pub(super) fn settle(&mut self, delivery: &Delivery) {
-        let Some(copy) = delivery.copy() else { return };
-        let sequence = delivery.message.sequence();
-        let Settled { is_listed, last } = delivery.message.settle(copy);
+        if let Some(membership) = delivery.group().filter(|_| delivery.qos != QoS::AtMostOnce) {
+            self.done_with(membership);
+        }
+        self.settle_copy(&delivery.message, delivery.copy());
+    }
+
+    /// One copy need not be stored any more.
+    pub(super) fn settle_copy(&mut self, message: &Message, copy: Option<u32>) {
+        let Some(copy) = copy else { return };
+        let sequence = message.sequence();
+        let Settled { is_listed, last } = message.settle(copy);
         if !is_listed {
             self.persist_lazily(Operation::DeleteRecipient { sequence, copy });
         }
@@ -134,12 +142,12 @@ impl Shard {
         let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_mut());
         for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy().is_some())
         {
-            settled.push(delivery.clone());
+            settled.push((delivery.message.clone(), delivery.copy()));
             delivery.set_copy(None);
         }
         self.sessions[slot as usize] = Some(session);
-        for delivery in &settled {
-            self.settle(delivery);
+        for (message, copy) in settled {
+            self.settle_copy(&message, copy);
         }
     }
 }

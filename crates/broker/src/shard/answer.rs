@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use noctule_protocol::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
 
-use super::connection::{Connection, Ending};
+use super::connection::{Connection, Ending, Pauses};
 use super::{Shard, Turn};
-use crate::effect::{Effect, LogLevel, Ticket};
+use crate::effect::{LogLevel, Ticket};
 use crate::input::ConnectionKey;
 use crate::metric::Metric;
 use crate::session::Delivery;
@@ -191,10 +191,9 @@ impl Shard {
     /// A client that sends without reading makes answers pile up: it is not read from until it reads.
     fn pause_if_full(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
         let limit = self.settings.outbox_bytes_max;
-        let Some(connection) = self.connection_mut(key) else { return };
-        if connection.answer_bytes + connection.held.answer_bytes > limit && !connection.paused {
-            connection.paused = true;
-            turn.effects.push(Effect::Pause { connection: key });
+        let Some(connection) = self.connection(key) else { return };
+        if connection.answer_bytes + connection.held.answer_bytes > limit {
+            self.pause(key, Pauses::UNREAD_ANSWERS, turn);
         }
     }
 
@@ -211,11 +210,13 @@ impl Shard {
         if left > 0 {
             connection.mark_dirty(&mut self.dirty);
         }
-        if connection.paused && left + connection.held.answer_bytes <= limit / 2 {
-            connection.paused = false;
-            turn.effects.push(Effect::Resume { connection: key });
+        let slot = connection.slot();
+        if connection.pauses.contains(Pauses::UNREAD_ANSWERS)
+            && left + connection.held.answer_bytes <= limit / 2
+        {
+            self.resume_reading(key, Pauses::UNREAD_ANSWERS, turn);
         }
-        if let Some(slot) = connection.slot() {
+        if let Some(slot) = slot {
             self.pump(slot, turn);
         }
     }

@@ -16,6 +16,7 @@ use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::message::Publisher;
 use crate::metric::Metric;
+use crate::parcel::ShardIndex;
 use crate::record::Operation;
 use crate::router::SessionAddress;
 use crate::session::{NEVER, Session};
@@ -189,8 +190,11 @@ impl Shard {
             connect.client_id.is_empty().then(|| turn.shared.new_client_id(&listener.auto_id_prefix));
         let client_id: Arc<str> = Arc::from(assigned.as_deref().unwrap_or(connect.client_id));
 
-        let Claimed { slot, session_present, mut forgets } =
-            self.claim_session(&client_id, connect.clean_start, turn);
+        let claimed = match self.claim_session(&client_id, connect.clean_start, turn) {
+            Ok(claimed) => claimed,
+            Err(shard) => return self.send_away(key, shard),
+        };
+        let Claimed { slot, session_present, mut forgets } = claimed;
         let asked_expiry = match connect.version {
             ProtocolVersion::V5 => connect.properties.session_expiry_interval().unwrap_or(0),
             // [MQTT311-3.1.2-4] [MQTT311-3.1.2-6]
@@ -247,6 +251,7 @@ impl Shard {
         // What the client is told about a stored session must be so after a crash too.
         self.send_connack(key, &connack, expiry > 0 || forgets, turn);
         self.log_connected(key, connect, &client_id, keep_alive, turn);
+        self.tell_groups(slot);
         self.pump(slot, turn);
     }
 
@@ -306,10 +311,19 @@ impl Shard {
         }
     }
 
-    /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] to [MQTT-3.1.2-6].
-    fn claim_session(&mut self, client_id: &Arc<str>, clean_start: bool, turn: &mut Turn<'_>) -> Claimed {
+    /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] to [MQTT-3.1.2-6]; or the shard
+    /// that has it.
+    fn claim_session(
+        &mut self,
+        client_id: &Arc<str>,
+        clean_start: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<Claimed, ShardIndex> {
         let mut forgets = false;
         let known = turn.shared.directory().get(client_id).copied();
+        if let Some(elsewhere) = known.filter(|known| known.shard != self.index) {
+            return Err(elsewhere.shard);
+        }
         let slot = known.and_then(|address| {
             let session = self.session(address.slot)?;
             (session.address == address).then_some((address.slot, session.connection))
@@ -322,13 +336,14 @@ impl Shard {
             if self.session(slot).is_some_and(|session| &session.publisher.client_id == client_id) {
                 if !clean_start {
                     self.resume(slot);
-                    return Claimed { slot, session_present: true, forgets };
+                    return Ok(Claimed { slot, session_present: true, forgets });
                 }
                 forgets = self.session(slot).is_some_and(|session| session.stored);
                 self.end_session(slot, turn);
             }
         }
-        Claimed { slot: self.create_session(client_id, turn), session_present: false, forgets }
+        let slot = self.create_session(client_id, turn)?;
+        Ok(Claimed { slot, session_present: false, forgets })
     }
 
     /// Someone came back in time: neither expiry nor will.
@@ -345,18 +360,26 @@ impl Shard {
         }
     }
 
-    pub(super) fn create_session(&mut self, client_id: &Arc<str>, turn: &mut Turn<'_>) -> u32 {
-        let number = turn.shared.next_session_number();
+    /// Makes a session for a client that has none; or gives the shard that was faster.
+    fn create_session(&mut self, client_id: &Arc<str>, turn: &mut Turn<'_>) -> Result<u32, ShardIndex> {
+        let slot = self.free_slot();
+        let address = SessionAddress { shard: self.index, slot, number: turn.shared.next_session_number() };
+        if let Some(other) = turn.shared.claim(client_id, address) {
+            self.free_sessions.push(slot);
+            return Err(other.shard);
+        }
         self.count(Metric::SessionsCreated);
-        let slot = self.free_sessions.pop().unwrap_or_else(|| {
-            self.sessions.push(None);
-            (self.sessions.len() - 1) as u32
-        });
-        let address = SessionAddress { slot, number };
         let publisher = Publisher { client_id: Arc::clone(client_id), user_name: None };
         self.sessions[slot as usize] = Some(Box::new(Session::new(address, publisher, u16::MAX)));
-        turn.shared.directory().insert(Arc::clone(client_id), address);
-        slot
+        Ok(slot)
+    }
+
+    /// An empty place for a session.
+    pub(super) fn free_slot(&mut self) -> u32 {
+        self.free_sessions.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            (self.sessions.len() - 1) as u32
+        })
     }
 
     /// `persistent_client_expiration` caps every session's life.

@@ -17,6 +17,7 @@ use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
 use crate::metric::Metric;
+use crate::parcel::ShardIndex;
 use crate::session::Outbox;
 use crate::timer::Timer;
 
@@ -35,11 +36,12 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
     pub(super) answer_bytes: usize,
-    pub(super) paused: bool,
+    /// Why it is not read.
+    pub(super) pauses: Pauses,
     /// Packets that wait for a batch to become durable.
     pub(crate) held: HeldPackets,
     /// What its timer is armed for.
-    deadline: Duration,
+    pub(super) deadline: Duration,
     /// One and a half times the Keep Alive [MQTT-3.1.2-22].
     pub(crate) silence_max: Option<Duration>,
     last_received: Duration,
@@ -57,10 +59,35 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
     AwaitingConnect,
+    /// Its client's session lives on another shard.
+    Leaving {
+        to: ShardIndex,
+    },
     /// CONNECT was accepted; its CONNACK may still be held. The session stands in this slot.
     Established {
         slot: u32,
     },
+}
+
+/// Reasons for not reading a connection. It is read again when none is left.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Pauses(u8);
+
+impl Pauses {
+    /// Its client makes answers pile up that it does not read.
+    pub(crate) const UNREAD_ANSWERS: Self = Self(1);
+    /// What it publishes is more than another shard keeps up with.
+    pub(crate) const BUSY_SHARD: Self = Self(2);
+    /// A message it published is still being passed on: the next one waits behind it.
+    pub(crate) const OWN_FAN_OUT: Self = Self(4);
+
+    pub(crate) const fn contains(self, reason: Self) -> bool {
+        self.0 & reason.0 != 0
+    }
+
+    pub(crate) const fn is_any(self) -> bool {
+        self.0 != 0
+    }
 }
 
 /// Why a connection ends.
@@ -100,7 +127,7 @@ impl Connection {
             outbox: Outbox::default(),
             dirty: false,
             answer_bytes: 0,
-            paused: false,
+            pauses: Pauses::default(),
             held: HeldPackets::default(),
             deadline,
             silence_max: None,
@@ -125,7 +152,7 @@ impl Connection {
 
     pub(crate) fn slot(&self) -> Option<u32> {
         match self.stage {
-            Stage::AwaitingConnect => None,
+            Stage::AwaitingConnect | Stage::Leaving { .. } => None,
             Stage::Established { slot } => Some(slot),
         }
     }
@@ -137,9 +164,17 @@ impl Connection {
         }
     }
 
-    pub(crate) fn peer_text(&self) -> String {
-        self.peer.map_or_else(|| "local".to_owned(), |peer| format!("{}:{}", peer.ip(), peer.port()))
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Leaving { .. })
     }
+
+    pub(crate) fn peer_text(&self) -> String {
+        peer_text(self.peer)
+    }
+}
+
+fn peer_text(peer: Option<SocketAddr>) -> String {
+    peer.map_or_else(|| "local".to_owned(), |peer| format!("{}:{}", peer.ip(), peer.port()))
 }
 
 impl Shard {
@@ -150,6 +185,25 @@ impl Shard {
         peer: Option<SocketAddr>,
         turn: &mut Turn<'_>,
     ) {
+        self.count(Metric::ConnectionsOpened);
+        if self.settings.connection_messages {
+            let port =
+                self.settings.listeners.get(usize::from(listener.0)).map_or(0, |listener| listener.port);
+            self.log(LogLevel::Notice, turn, || {
+                format!("New connection from {} on port {port}.", peer_text(peer))
+            });
+        }
+        self.enter(key, listener, peer, turn);
+    }
+
+    /// Enters a connection whose CONNECT is awaited.
+    pub(super) fn enter(
+        &mut self,
+        key: ConnectionKey,
+        listener: ListenerIndex,
+        peer: Option<SocketAddr>,
+        turn: &Turn<'_>,
+    ) {
         let deadline = turn.now.monotonic + self.settings.connect_timeout;
         let connection = Connection::new(key, listener, peer, turn.now.monotonic, deadline);
         let index = key.index as usize;
@@ -157,34 +211,35 @@ impl Shard {
             self.connections.resize_with(index + 1, || None);
         }
         self.timers.arm(deadline, Timer::Connection(key));
-        self.count(Metric::ConnectionsOpened);
-        if self.settings.connection_messages {
-            let port =
-                self.settings.listeners.get(usize::from(listener.0)).map_or(0, |listener| listener.port);
-            self.log(LogLevel::Notice, turn, || {
-                format!("New connection from {} on port {port}.", connection.peer_text())
-            });
-        }
         self.connections[index] = Some(Box::new(connection));
     }
 
     pub(super) fn received(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
         self.counts.add(Metric::BytesReceived, bytes.len() as u64);
+        self.take_bytes(key, bytes, turn);
+    }
+
+    /// Handles the whole frames among what was kept and `bytes`, and keeps the rest.
+    pub(super) fn take_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(key) else { return };
         connection.last_received = turn.now.monotonic;
-        if connection.partial.is_empty() {
+        let rest = if connection.partial.is_empty() {
             let consumed = self.frames(key, bytes, turn);
-            if let Some(connection) = self.connection_mut(key) {
-                connection.partial.extend_from_slice(&bytes[consumed..]);
+            if consumed == bytes.len() {
+                return;
             }
+            bytes[consumed..].to_vec()
         } else {
             let mut buffer = std::mem::take(&mut connection.partial);
             buffer.extend_from_slice(bytes);
             let consumed = self.frames(key, &buffer, turn);
-            if let Some(connection) = self.connection_mut(key) {
-                // A small rest does not keep the buffer of a large packet.
-                connection.partial = if consumed == 0 { buffer } else { buffer[consumed..].to_vec() };
-            }
+            // A small rest does not keep the buffer of a large packet.
+            if consumed == 0 { buffer } else { buffer[consumed..].to_vec() }
+        };
+        let Some(connection) = self.connection_mut(key) else { return };
+        match connection.stage {
+            Stage::Leaving { to } => self.let_go(key, to, rest, turn),
+            Stage::AwaitingConnect | Stage::Established { .. } => connection.partial = rest,
         }
     }
 
@@ -198,21 +253,29 @@ impl Shard {
     fn frames(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> usize {
         let mut consumed = 0;
         while let Some(connection) = self.connection(key) {
-            let limit = match connection.stage {
+            if connection.pauses.contains(Pauses::OWN_FAN_OUT) {
+                break;
+            }
+            let stage = connection.stage;
+            let limit = match stage {
                 Stage::AwaitingConnect => {
                     self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
                 }
                 Stage::Established { .. } => self.settings.maximum_packet_size,
+                Stage::Leaving { .. } => break,
             };
-            let stage = connection.stage;
             match next_frame(&bytes[consumed..], limit) {
                 Ok(Some((frame, length))) => {
+                    let result = match stage {
+                        Stage::Established { slot } => self.packet(key, slot, frame, turn),
+                        Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
+                    };
+                    if self.connection(key).is_some_and(Connection::is_leaving) {
+                        // Its CONNECT goes with it.
+                        break;
+                    }
                     consumed += length;
                     self.counts.count(Metric::PacketsReceived);
-                    let result = match stage {
-                        Stage::AwaitingConnect => self.first_packet(key, frame, turn),
-                        Stage::Established { slot } => self.packet(key, slot, frame, turn),
-                    };
                     if let Err(error) = result {
                         self.close(key, Ending::Refused(error), turn);
                     }
@@ -280,7 +343,7 @@ impl Shard {
             return self.close(key, Ending::TimedOut, turn);
         };
         let Some(silence_max) = connection.silence_max else { return };
-        if connection.paused {
+        if connection.pauses.is_any() {
             // What it sent is not read: its silence is ours.
             connection.last_received = now;
         }
@@ -299,6 +362,31 @@ impl Shard {
         if let Some(silence_max) = connection.silence_max {
             connection.deadline = turn.now.monotonic + silence_max;
             self.timers.arm(connection.deadline, Timer::Connection(key));
+        }
+    }
+
+    /// Stops reading a connection, for one more reason.
+    pub(super) fn pause(&mut self, key: ConnectionKey, reason: Pauses, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connection_mut(key) else { return };
+        let was_read = !connection.pauses.is_any();
+        connection.pauses.0 |= reason.0;
+        if was_read {
+            turn.effects.push(Effect::Pause { connection: key });
+        }
+    }
+
+    /// Takes a reason away; without any left, the connection is read again, first what was kept of it.
+    pub(super) fn resume_reading(&mut self, key: ConnectionKey, reason: Pauses, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connection_mut(key) else { return };
+        if !connection.pauses.contains(reason) {
+            return;
+        }
+        connection.pauses.0 &= !reason.0;
+        if reason == Pauses::OWN_FAN_OUT && !connection.partial.is_empty() {
+            self.take_bytes(key, &[], turn);
+        }
+        if self.connection(key).is_some_and(|connection| !connection.pauses.is_any()) {
+            turn.effects.push(Effect::Resume { connection: key });
         }
     }
 

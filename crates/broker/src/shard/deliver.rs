@@ -11,15 +11,14 @@ use noctule_protocol::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
 use super::connection::Connection;
-use super::group::Groups;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
-use crate::message::{MessageView, Publication};
+use crate::message::{MessageView, Publication, SessionNumber};
 use crate::metric::Metric;
 use crate::record::{Operation, Recipient};
 use crate::router::{SessionAddress, Target};
-use crate::session::{Delivery, Flight, Identifiers, Pool, Queued, Session};
+use crate::session::{Delivery, Flight, Identifiers, Membership, Pool, Queued, Session};
 use crate::settings::Settings;
 
 /// How one copy of a message travels.
@@ -31,22 +30,70 @@ struct Envelope<'a> {
     identifiers: &'a Identifiers,
 }
 
+/// What became of one copy.
+enum Fate {
+    /// It waits, or is in flight, and has a place in its session.
+    Taken,
+    /// It went out and nothing of it is remembered, but for its Packet Identifier.
+    Sent,
+    Dropped(Metric),
+}
+
+/// How it is recorded that somebody must have a message.
+pub(super) enum Recording<'a> {
+    /// Its record is being made: a copy that must be kept is added to these.
+    Make(&'a mut Vec<Recipient>),
+    /// Its record was made, with this copy for the recipient, if any.
+    Made(Option<u32>),
+}
+
 impl Shard {
-    /// Gives one copy to one session. Lasting sessions that will acknowledge it are added to `recipients`.
+    /// Gives one copy to one session, or counts why not.
     pub(super) fn deliver(
         &mut self,
         address: SessionAddress,
         target: &Target,
-        group: Option<u32>,
+        membership: Option<&Arc<Membership>>,
         publication: &mut Publication<'_>,
-        recipients: &mut Vec<Recipient>,
+        recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let Self { settings, connections, sessions, groups, pool, dirty, counts, .. } = self;
-        let Some(Some(session)) = sessions.get_mut(address.slot as usize) else { return };
-        if session.address != address {
-            return;
+        let copy = match recording {
+            Recording::Made(copy) => copy,
+            Recording::Make(_) => None,
+        };
+        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let fate = self.try_to_deliver(address, target, membership, publication, recording, turn);
+        match fate {
+            Fate::Taken => return,
+            Fate::Sent => self.count(Metric::PublishSent),
+            Fate::Dropped(Metric::DroppedQueueFull) => self.dropped_queue_full(address.slot, turn),
+            Fate::Dropped(metric) => self.count(metric),
         }
+        // Nothing is left to do for it. Unless it came from another shard, nobody knows of it.
+        if copy.is_some() {
+            self.settle_copy(&publication.keep(), copy);
+        }
+        if let (Some(membership), true) = (membership, qos != QoS::AtMostOnce) {
+            self.done_with(membership);
+        }
+    }
+
+    fn try_to_deliver(
+        &mut self,
+        address: SessionAddress,
+        target: &Target,
+        membership: Option<&Arc<Membership>>,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Fate {
+        let Self { settings, connections, sessions, pool, dirty, .. } = self;
+        let session = sessions.get_mut(address.slot as usize).and_then(Option::as_deref_mut);
+        let Some(session) = session.filter(|session| session.address == address) else {
+            // It ended while this was on its way.
+            return Fate::Dropped(Metric::DroppedSessionEnded);
+        };
         let view = publication.view;
         let qos = granted(settings, view.qos, target.qos);
         let retain = target.retain_as_published && view.retain;
@@ -62,41 +109,55 @@ impl Shard {
                 retain,
                 identifiers: &target.identifiers,
             };
-            let metric = if connection.backlog_bytes() >= settings.outbox_bytes_max {
-                Metric::DroppedOutboxFull
+            return if connection.backlog_bytes() >= settings.outbox_bytes_max {
+                Fate::Dropped(Metric::DroppedOutboxFull)
             } else if connection.push(&view, envelope, turn.now.wall, pool) {
                 connection.mark_dirty(dirty);
-                Metric::PublishSent
+                Fate::Sent
             } else {
-                Metric::DroppedTooLarge
+                Fate::Dropped(Metric::DroppedTooLarge)
             };
-            return counts.count(metric);
         }
         let kind = match (qos, &connection) {
             (QoS::AtMostOnce, Some(_)) => Queued::Behind,
             _ => Queued::Limited,
         };
         let connected = connection.is_some();
-        let stored = session.lasts() && qos != QoS::AtMostOnce;
+        // What a member of a group may take again is kept for the group, whichever member has it.
+        let recorded_for = match &recording {
+            Recording::Make(_) if qos == QoS::AtMostOnce => None,
+            Recording::Make(_) if session.lasts() => Some(address.number),
+            Recording::Make(_) => membership.filter(|_| target.lasts).map(|_| SessionNumber::GROUP),
+            Recording::Made(_) => None,
+        };
+        let (mut recipients, copy) = match recording {
+            Recording::Make(recipients) => (Some(recipients), None),
+            Recording::Made(copy) => (None, copy),
+        };
         let delivery = |publication: &mut Publication<'_>| {
-            Delivery::new(publication.keep(), qos, retain, kind).through(&target.identifiers, group)
+            let mut delivery = Delivery::new(publication.keep(), qos, retain, kind)
+                .through(&target.identifiers, membership);
+            delivery.set_copy(copy);
+            delivery
         };
         if qos != QoS::AtMostOnce
             && session.queue.is_empty()
             && let Some(connection) = connection
             && may_send(session, connection, settings, view.payload.len())
         {
-            if stored || group.is_some() {
+            if recorded_for.is_some() || copy.is_some() || membership.is_some() {
                 let mut delivery = delivery(publication);
-                let recipient = stored.then(|| add_copy(session, groups, &mut delivery));
-                if self.begin(address.slot, delivery, turn) {
+                let recipient = recorded_for.map(|session| add_copy(session, &mut delivery));
+                if self.begin(address.slot, delivery, turn)
+                    && let Some(recipients) = &mut recipients
+                {
                     recipients.extend(recipient);
                 }
-                return;
+                return Fate::Taken;
             }
             // The session ends with its connection: nothing will ever be resent, so nothing is kept.
             let flight = Flight { delivery: None, payload_bytes: view.payload.len() as u32 };
-            let Some(packet_id) = session.outgoing.begin(qos, flight) else { return };
+            let Some(packet_id) = session.outgoing.begin(qos, flight) else { return Fate::Taken };
             let envelope = Envelope {
                 qos: numbered(qos, packet_id),
                 dup: false,
@@ -106,15 +167,13 @@ impl Shard {
             if connection.push(&view, envelope, turn.now.wall, pool) {
                 session.flight_bytes += view.payload.len();
                 connection.mark_dirty(dirty);
-                counts.count(Metric::PublishSent);
-            } else {
-                session.outgoing.forget(packet_id);
-                counts.count(Metric::DroppedTooLarge);
+                return Fate::Sent;
             }
-            return;
+            session.outgoing.forget(packet_id);
+            return Fate::Dropped(Metric::DroppedTooLarge);
         }
         if qos == QoS::AtMostOnce && !connected && !settings.queue_qos0_messages {
-            return counts.count(Metric::DroppedOffline);
+            return Fate::Dropped(Metric::DroppedOffline);
         }
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         let admitted = match kind {
@@ -123,14 +182,15 @@ impl Shard {
         };
         if admitted {
             let mut delivery = delivery(publication);
-            if stored {
-                recipients.push(add_copy(session, groups, &mut delivery));
+            if let (Some(session), Some(recipients)) = (recorded_for, &mut recipients) {
+                recipients.push(add_copy(session, &mut delivery));
             }
             session.queue.push(delivery);
+            Fate::Taken
         } else if kind == Queued::Behind {
-            counts.count(Metric::DroppedOutboxFull);
+            Fate::Dropped(Metric::DroppedOutboxFull)
         } else {
-            self.dropped_queue_full(address.slot, turn);
+            Fate::Dropped(Metric::DroppedQueueFull)
         }
     }
 
@@ -394,16 +454,16 @@ fn numbered(qos: QoS, packet_id: PacketId) -> PublishQoS {
 }
 
 /// Makes the delivery one that is stored until it is acknowledged; gives what to store of it.
-fn add_copy(session: &Session, groups: &Groups, delivery: &mut Delivery) -> Recipient {
-    let (copy, _) = delivery.message.add_copy();
+fn add_copy(session: SessionNumber, delivery: &mut Delivery) -> Recipient {
+    let copy = delivery.message.add_copy();
     delivery.set_copy(Some(copy));
     Recipient {
         copy,
-        session: session.address.number,
+        session,
         qos: delivery.qos,
         retain: delivery.retain,
         identifiers: delivery.identifiers().clone(),
-        group: delivery.group().and_then(|group| groups.filter(group)),
+        group: delivery.group().map(|membership| Arc::clone(&membership.filter)),
     }
 }
 

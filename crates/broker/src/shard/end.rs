@@ -72,6 +72,7 @@ impl Shard {
                 }
             }
         }
+        self.tell_groups(slot);
         self.redistribute(slot, turn);
     }
 
@@ -112,7 +113,7 @@ impl Shard {
         let mut publication = Publication::borrowed(view, sequence);
         match authorize(&mut publication) {
             Ok(publication) => {
-                self.pass_on(publication, Some(&publisher), turn);
+                self.pass_on(publication, Some(&publisher), None, turn);
             }
             Err(_) => self.count(Metric::DroppedDenied),
         }
@@ -127,19 +128,18 @@ impl Shard {
         if let Some(at) = session.ends_at {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }
-        {
-            let mut directory = turn.shared.directory();
-            if directory.get(&session.publisher.client_id) == Some(&session.address) {
-                directory.remove(&session.publisher.client_id);
-            }
-        }
+        turn.shared.release(&session.publisher.client_id, session.address);
         if session.stored {
             self.delete_record(&session);
         }
         for (filter, to) in std::mem::take(&mut session.subscriptions).iter() {
             match to {
                 Destination::Session(_) => turn.shared.unsubscribe(filter, to),
-                Destination::Group(group) => self.leave_group(group, filter, number, turn),
+                Destination::Group(group) => {
+                    if let Some(membership) = session.memberships.remove(group) {
+                        self.leave_group(membership, turn);
+                    }
+                }
             }
         }
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
@@ -165,7 +165,7 @@ impl Shard {
         }
         self.counts.add(Metric::DroppedSessionEnded, lost);
         self.free_sessions.push(slot);
-        self.rehome(homeless, number, turn);
+        self.rehome(homeless, turn);
     }
 
     /// Takes a session and all that belongs to it alone out of the store.

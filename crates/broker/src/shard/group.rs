@@ -1,51 +1,44 @@
-//! Shared subscriptions: each message goes to one member [MQTT-4.8.2-3].
+//! Shared subscriptions, at the shard that owns a group: each message goes to one member [MQTT-4.8.2-3], wherever the
+//! member's session lives.
 
 use std::sync::Arc;
 
-use noctule_protocol::packet::SubscriptionOptions;
-use noctule_protocol::{QoS, SubscriptionFilter};
+use noctule_protocol::QoS;
 
-use super::deliver::{connection_of, granted, may_send};
+use super::deliver::{Recording, granted, may_send};
 use super::{Map, Shard, Turn};
 use crate::message::{Publication, SessionNumber};
 use crate::metric::Metric;
+use crate::parcel::{Letter, Member, Parcel};
 use crate::record::{Operation, Recipient};
-use crate::router::{Audience, Destination, SessionAddress, Subscriber, Target};
-use crate::session::{Delivery, Identifiers};
+use crate::router::{Audience, Destination, GroupAddress, Target};
+use crate::session::{Delivery, Identifiers, Membership};
 
-/// The groups a shard owns, by their whole filter, `$share/` and all.
+/// Members that are looked at for one message.
+const LOOKS_MAX: usize = 64;
+
+/// The groups a shard owns, by their numbers.
 pub(super) struct Groups {
-    by_filter: Map<Arc<str>, u32>,
-    groups: Map<u32, Group>,
-    /// The number of the next group. It is not used again when its group ends: messages that came through the
-    /// old group and are still in flight must not reach another one.
-    next: u32,
+    groups: Map<u64, Group>,
+    hasher: ahash::RandomState,
 }
 
 struct Group {
-    filter: Arc<str>,
-    members: Vec<Member>,
-    /// Whose turn it is.
-    next: usize,
+    /// Those with a connection, then those without.
+    seats: Vec<Seat>,
+    /// How many have a connection.
+    connected: usize,
+    places: Map<SessionNumber, usize>,
+    /// Whose turn it is, among those with a connection and among those without.
+    next: [usize; 2],
+    /// Whether a member's session outlives its connection, or one's did.
+    lasts: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Member {
-    address: SessionAddress,
-    options: SubscriptionOptions,
-    identifier: u32,
-}
-
-impl Member {
-    fn target(&self) -> Target {
-        Target {
-            to: Destination::Session(self.address),
-            qos: self.options.qos,
-            audience: Audience::Everybodys,
-            retain_as_published: self.options.retain_as_published,
-            identifiers: Identifiers::from_wire(self.identifier),
-        }
-    }
+struct Seat {
+    member: Member,
+    /// QoS 1 and 2 messages that a member on another shard has and is not done with.
+    outstanding: u32,
 }
 
 /// How well a member can take a message; the best comes first.
@@ -61,226 +54,355 @@ enum Readiness {
 
 impl Groups {
     pub(super) fn new(hasher: ahash::RandomState) -> Self {
-        Self { by_filter: Map::with_hasher(hasher.clone()), groups: Map::with_hasher(hasher), next: 0 }
+        Self { groups: Map::with_hasher(hasher.clone()), hasher }
     }
 
-    /// The whole filter of a group.
-    pub(super) fn filter(&self, group: u32) -> Option<Arc<str>> {
-        self.groups.get(&group).map(|group| Arc::clone(&group.filter))
+    fn seat_mut(&mut self, membership: &Membership) -> Option<&mut Seat> {
+        let group = self.groups.get_mut(&membership.group.number)?;
+        let place = *group.places.get(&membership.member.number)?;
+        group.seats.get_mut(place)
+    }
+}
+
+impl Group {
+    fn new(hasher: ahash::RandomState) -> Self {
+        Self { seats: Vec::new(), connected: 0, places: Map::with_hasher(hasher), next: [0, 0], lasts: false }
     }
 
-    /// The group with this whole filter.
-    pub(super) fn find(&self, filter: &str) -> Option<u32> {
-        self.by_filter.get(filter).copied()
+    fn join(&mut self, member: Member) {
+        self.lasts |= member.lasts;
+        let number = member.membership.member.number;
+        match self.places.get(&number) {
+            Some(&place) => self.seats[place].member = member.clone(),
+            None => {
+                self.places.insert(number, self.seats.len());
+                self.seats.push(Seat { member: Member { window: None, ..member.clone() }, outstanding: 0 });
+            }
+        }
+        self.seat(number, member.window);
+    }
+
+    /// Seats a member among those with a connection, or among the others.
+    fn seat(&mut self, number: SessionNumber, window: Option<u16>) {
+        let Some(&place) = self.places.get(&number) else { return };
+        let was_connected = place < self.connected;
+        self.seats[place].member.window = window;
+        match (was_connected, window.is_some()) {
+            (false, true) => {
+                self.swap(place, self.connected);
+                self.connected += 1;
+            }
+            (true, false) => {
+                self.connected -= 1;
+                self.swap(place, self.connected);
+            }
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    fn leave(&mut self, number: SessionNumber) {
+        self.seat(number, None);
+        if let Some(place) = self.places.remove(&number) {
+            self.seats.swap_remove(place);
+            if let Some(moved) = self.seats.get(place) {
+                self.places.insert(moved.member.membership.member.number, place);
+            }
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.seats.swap(a, b);
+        for place in [a, b] {
+            self.places.insert(self.seats[place].member.membership.member.number, place);
+        }
+    }
+}
+
+impl Member {
+    fn target(&self, group_lasts: bool) -> Target {
+        Target {
+            to: Destination::Session(self.membership.member),
+            qos: self.options.qos,
+            audience: Audience::Everybodys,
+            retain_as_published: self.options.retain_as_published,
+            lasts: group_lasts,
+            since: 0,
+            identifiers: Identifiers::from_wire(self.identifier),
+        }
     }
 }
 
 impl Shard {
-    /// Adds a session to a group, or changes its options; gives the group.
-    pub(super) fn join_group(
-        &mut self,
-        filter: SubscriptionFilter<'_>,
-        address: SessionAddress,
-        options: SubscriptionOptions,
-        identifier: u32,
-        turn: &mut Turn<'_>,
-    ) -> u32 {
-        let Groups { by_filter, groups, next } = &mut self.groups;
-        let number = match by_filter.get(filter.as_str()) {
-            Some(&number) => number,
-            None => {
-                while groups.contains_key(next) {
-                    *next = next.wrapping_add(1);
-                }
-                let number = *next;
-                *next = next.wrapping_add(1);
-                let key: Arc<str> = filter.as_str().into();
-                groups.insert(number, Group { filter: Arc::clone(&key), members: Vec::new(), next: 0 });
-                by_filter.insert(key, number);
-                let to = Destination::Group(number);
-                turn.shared.subscribe(
-                    filter.filter.as_str(),
-                    Subscriber {
-                        to,
-                        qos: QoS::ExactlyOnce,
-                        no_local: false,
-                        retain_as_published: false,
-                        identifier: 0,
-                    },
-                );
-                number
-            }
-        };
-        if let Some(group) = self.groups.groups.get_mut(&number) {
-            let member = Member { address, options, identifier };
-            match group.members.iter_mut().find(|member| member.address == address) {
-                Some(old) => *old = member,
-                None => group.members.push(member),
-            }
+    /// Adds a session to a group, or changes its options.
+    pub(super) fn member_joined(&mut self, member: &Member) {
+        let Groups { groups, hasher } = &mut self.groups;
+        let group = groups.entry(member.membership.group.number);
+        group.or_insert_with(|| Group::new(hasher.clone())).join(member.clone());
+    }
+
+    /// A member got a connection, or lost it.
+    pub(super) fn member_present(&mut self, membership: &Membership, lasts: bool, window: Option<u16>) {
+        if let Some(group) = self.groups.groups.get_mut(&membership.group.number) {
+            group.seat(membership.member.number, window);
         }
-        number
+        if let Some(seat) = self.groups.seat_mut(membership) {
+            seat.member.lasts = lasts;
+        }
     }
 
     /// Takes a session out of a group; the last one out ends it.
-    pub(super) fn leave_group(
+    pub(super) fn member_left(&mut self, membership: &Membership) {
+        let number = membership.group.number;
+        let Some(group) = self.groups.groups.get_mut(&number) else { return };
+        group.leave(membership.member.number);
+        if group.seats.is_empty() {
+            self.groups.groups.remove(&number);
+        }
+    }
+
+    /// A member on another shard is done with so many messages.
+    pub(super) fn member_finished(&mut self, membership: &Membership, messages: u32) {
+        if let Some(seat) = self.groups.seat_mut(membership) {
+            seat.outstanding = seat.outstanding.saturating_sub(messages);
+        }
+    }
+
+    /// Whether another member has a connection.
+    pub(super) fn has_other_connected(&self, membership: &Membership) -> bool {
+        self.groups.groups.get(&membership.group.number).is_some_and(|group| {
+            let own = group.places.get(&membership.member.number);
+            group.connected > usize::from(own.is_some_and(|&place| place < group.connected))
+        })
+    }
+
+    /// Gives a message to one member.
+    pub(super) fn deliver_to_group(
         &mut self,
-        number: u32,
-        filter: &str,
-        session: SessionNumber,
+        group: GroupAddress,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(group) = self.groups.groups.get_mut(&number) else { return };
-        group.members.retain(|member| member.address.number != session);
-        if group.members.is_empty() {
-            self.groups.groups.remove(&number);
-            self.groups.by_filter.remove(filter);
-            if let Ok(filter) = SubscriptionFilter::parse(filter) {
-                turn.shared.unsubscribe(filter.filter.as_str(), Destination::Group(number));
+        let view = publication.view;
+        match self.choose(group, view.qos, view.payload.len(), None) {
+            // What is recorded for the group as a whole may stay so.
+            Some((_, member)) if !member.lasts => self.give_new(&member, publication, recording, turn),
+            Some((_, member)) => self.give(&member, publication, recording, turn),
+            None => {
+                self.count(Metric::DroppedNoMember);
+                if let Recording::Made(copy @ Some(_)) = recording {
+                    self.settle_copy(&publication.keep(), copy);
+                }
             }
         }
     }
 
-    pub(super) fn deliver_to_group(
+    /// Gives a message to a member, wherever it is. What was recorded for the group as a whole is recorded for the
+    /// member instead, if its session lasts.
+    fn give(
         &mut self,
-        group: u32,
+        member: &Member,
         publication: &mut Publication<'_>,
-        recipients: &mut Vec<Recipient>,
+        recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let view = publication.view;
-        let Some((_, member)) = self.choose(group, view.qos, view.payload.len(), None) else {
-            return self.count(Metric::DroppedNoMember);
+        match recording {
+            Recording::Make(recipients) => {
+                self.give_new(member, publication, Recording::Make(recipients), turn);
+            }
+            Recording::Made(None) => self.give_new(member, publication, Recording::Made(None), turn),
+            Recording::Made(old) => {
+                let mut recipients = Vec::new();
+                self.give_new(member, publication, Recording::Make(&mut recipients), turn);
+                let message = publication.keep();
+                for recipient in recipients {
+                    let sequence = message.sequence();
+                    self.persist_lazily(Operation::AddRecipient { sequence, recipient });
+                }
+                // The new recipient before the old one is let go: the record must not be deleted between.
+                self.settle_copy(&message, old);
+            }
+        }
+    }
+
+    fn give_new(
+        &mut self,
+        member: &Member,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Member { membership, .. } = member;
+        let group = self.groups.groups.get(&membership.group.number);
+        let lasts = group.is_some_and(|group| group.lasts);
+        let target = member.target(lasts);
+        if membership.member.shard == self.index {
+            let address = membership.member;
+            return self.deliver(address, &target, Some(membership), publication, recording, turn);
+        }
+        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let copy = match recording {
+            Recording::Made(copy) => copy,
+            Recording::Make(recipients) if qos != QoS::AtMostOnce && (member.lasts || lasts) => {
+                let copy = publication.keep().add_copy();
+                let number = membership.member.number;
+                recipients.push(Recipient {
+                    copy,
+                    session: if member.lasts { number } else { SessionNumber::GROUP },
+                    qos,
+                    retain: target.retain_as_published && publication.view.retain,
+                    identifiers: target.identifiers,
+                    group: Some(Arc::clone(&membership.filter)),
+                });
+                Some(copy)
+            }
+            Recording::Make(_) => None,
         };
-        self.deliver(member.address, &member.target(), Some(group), publication, recipients, turn);
+        if qos != QoS::AtMostOnce
+            && let Some(seat) = self.groups.seat_mut(membership)
+        {
+            seat.outstanding += 1;
+        }
+        let shard = membership.member.shard;
+        let message = self.mail.carry(shard, publication, false);
+        self.mail.post(shard, Letter::Grouped { member: Box::new(member.clone()), message, copy });
+    }
+
+    /// A message for a session here, by way of a group of another shard.
+    pub(super) fn read_grouped(&mut self, parcel: &Parcel, letter: usize, turn: &mut Turn<'_>) {
+        let Some(Letter::Grouped { member, message, copy }) = parcel.letters.get(letter) else { return };
+        let mut publication = parcel.publication(message);
+        let membership = &member.membership;
+        let (address, target) = (membership.member, member.target(true));
+        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let is_here = self.session(address.slot).is_some_and(|session| session.address == address);
+        if is_here || qos == QoS::AtMostOnce {
+            let recording = Recording::Made(*copy);
+            self.deliver(address, &target, Some(membership), &mut publication, recording, turn);
+        } else {
+            // It left meanwhile; another member may take it.
+            let delivery = Delivery::returned(publication.keep(), membership, qos, *copy);
+            self.give_back(delivery);
+        }
     }
 
     /// The member to take the next message: in turn among those that can send it now, else the one with the
     /// least waiting, else a lasting one without connection.
     fn choose(
         &mut self,
-        group: u32,
+        group: GroupAddress,
         qos: QoS,
         payload_bytes: usize,
         except: Option<SessionNumber>,
     ) -> Option<(Readiness, Member)> {
-        let Self { settings, connections, sessions, groups, .. } = self;
-        let group = groups.groups.get_mut(&group)?;
-        let count = group.members.len();
-        let mut best: Option<(Readiness, usize)> = None;
-        for step in 0..count {
-            let index = (group.next + step) % count;
-            let member = &group.members[index];
-            if except == Some(member.address.number) {
-                continue;
-            }
-            let Some(Some(session)) = sessions.get(member.address.slot as usize) else { continue };
-            let qos = granted(settings, qos, member.options.qos);
-            let waiting = session.queue.limited();
-            let readiness = match connection_of(connections, session) {
-                Some(connection) => {
-                    let room = connection.backlog_bytes() < settings.outbox_bytes_max;
-                    let free = match qos {
-                        QoS::AtMostOnce => connection.is_ready() && room,
-                        QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                            session.queue.is_empty() && may_send(session, connection, settings, payload_bytes)
-                        }
-                    };
-                    if free { Readiness::Free } else { Readiness::Busy(waiting) }
+        let group = self.groups.groups.get(&group.number)?;
+        let parts = [0..group.connected, group.connected..group.seats.len()];
+        let mut best: Option<(Readiness, usize, usize)> = None;
+        for (which, part) in parts.into_iter().enumerate() {
+            for step in 0..part.len().min(LOOKS_MAX) {
+                let place = part.start + (group.next[which] + step) % part.len();
+                let seat = &group.seats[place];
+                if except == Some(seat.member.membership.member.number) {
+                    continue;
                 }
-                None if qos == QoS::AtMostOnce && !settings.queue_qos0_messages => continue,
-                None => Readiness::Absent(waiting),
-            };
-            if best.is_none_or(|(other, _)| readiness < other) {
-                best = Some((readiness, index));
+                let Some(readiness) = self.readiness(seat, qos, payload_bytes) else { continue };
+                if best.is_none_or(|(other, ..)| readiness < other) {
+                    best = Some((readiness, which, place));
+                }
+                if readiness == Readiness::Free {
+                    break;
+                }
             }
-            if readiness == Readiness::Free {
+            if best.is_some() {
                 break;
             }
         }
-        let (readiness, index) = best?;
-        group.next = (index + 1) % count;
-        Some((readiness, group.members[index]))
+        let (readiness, which, place) = best?;
+        let member = group.seats[place].member.clone();
+        let group = self.groups.groups.get_mut(&member.membership.group.number)?;
+        let start = if which == 0 { 0 } else { group.connected };
+        group.next[which] = place - start + 1;
+        Some((readiness, member))
     }
 
-    /// A session lost its connection: what came to it through shared subscriptions goes to members that have
-    /// one. A QoS 2 message that was sent stays [MQTT-4.8.2-4].
-    pub(super) fn redistribute(&mut self, slot: u32, turn: &mut Turn<'_>) {
-        let Some(session) = self.session(slot) else { return };
-        let number = session.address.number;
-        let mut in_groups: Vec<u32> = session
-            .subscriptions
-            .iter()
-            .filter_map(|(_, to)| match to {
-                Destination::Group(group) => Some(group),
-                Destination::Session(_) => None,
-            })
-            .filter(|&group| self.has_other_connected(group, number))
-            .collect();
-        if in_groups.is_empty() {
-            return;
+    /// `None` if it cannot take the message at all.
+    fn readiness(&self, seat: &Seat, qos: QoS, payload_bytes: usize) -> Option<Readiness> {
+        let Seat { member, outstanding } = seat;
+        let address = member.membership.member;
+        let qos = granted(&self.settings, qos, member.options.qos);
+        if address.shard != self.index {
+            let waiting = *outstanding as usize;
+            return match member.window {
+                Some(window) if qos == QoS::AtMostOnce || *outstanding < u32::from(window) => {
+                    Some(Readiness::Free)
+                }
+                Some(_) => Some(Readiness::Busy(waiting)),
+                None if qos == QoS::AtMostOnce && !self.settings.queue_qos0_messages => None,
+                None => Some(Readiness::Absent(waiting)),
+            };
         }
-        in_groups.sort_unstable();
-        let Some(session) = self.session(slot) else { return };
-        let mine = |delivery: &Delivery| {
-            delivery.group().is_some_and(|group| in_groups.binary_search(&group).is_ok())
-        };
-        // Only what another has room for is taken away: the rest keeps its place and its Packet Identifier.
-        let in_flight = session.outgoing.iter().filter_map(|(packet_id, qos, flight)| {
-            let delivery = flight?.delivery.as_ref()?;
-            (qos == QoS::AtLeastOnce && mine(delivery)).then(|| (packet_id, delivery.clone()))
-        });
-        let in_flight: Vec<_> = in_flight.collect();
-        let queued: Vec<Delivery> = session.queue.iter().filter(|delivery| mine(delivery)).cloned().collect();
-        for (packet_id, delivery) in in_flight {
-            if self.hand_over(&delivery, number, turn)
-                && let Some(session) = self.session_mut(slot)
-                && let Some(flight) = session.outgoing.forget(packet_id)
-            {
-                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes as usize);
+        let session = self.session(address.slot)?;
+        let waiting = session.queue.limited();
+        let connection = session.connection.and_then(|key| self.connection(key));
+        Some(match connection {
+            Some(connection) => {
+                let room = connection.backlog_bytes() < self.settings.outbox_bytes_max;
+                let free = match qos {
+                    QoS::AtMostOnce => connection.is_ready() && room,
+                    QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                        session.queue.is_empty()
+                            && may_send(session, connection, &self.settings, payload_bytes)
+                    }
+                };
+                if free { Readiness::Free } else { Readiness::Busy(waiting) }
             }
-        }
-        let handed_over: Vec<bool> =
-            queued.iter().map(|delivery| self.hand_over(delivery, number, turn)).collect();
-        if handed_over.contains(&true)
-            && let Some(session) = self.session_mut(slot)
-        {
-            let mut handed_over = handed_over.into_iter();
-            session.queue.extract(|delivery| mine(delivery) && handed_over.next() == Some(true));
-        }
-    }
-
-    fn has_other_connected(&self, group: u32, number: SessionNumber) -> bool {
-        let Some(group) = self.groups.groups.get(&group) else { return false };
-        group.members.iter().any(|member| {
-            member.address.number != number
-                && self.session(member.address.slot).is_some_and(|session| session.connection.is_some())
+            None if qos == QoS::AtMostOnce && !self.settings.queue_qos0_messages => return None,
+            None => Readiness::Absent(waiting),
         })
     }
 
-    /// Gives messages of shared subscriptions to other members than `from`, whose session ended.
-    pub(super) fn rehome(&mut self, homeless: Vec<Delivery>, from: SessionNumber, turn: &mut Turn<'_>) {
-        for delivery in homeless {
-            if self.let_go_if_expired(&delivery, turn) {
-                continue;
+    /// A member on another shard gives a message back.
+    pub(super) fn take_back(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let Some(membership) = delivery.group() else { return };
+        self.member_finished(membership, 1);
+        if self.let_go_if_expired(delivery, turn) || self.give_to_other(delivery, membership, turn) {
+            return;
+        }
+        match self.groups.seat_mut(membership) {
+            // Nobody else has room for it.
+            Some(seat) => {
+                seat.outstanding += 1;
+                let to = membership.member.shard;
+                self.mail.post(to, Letter::Stays(Box::new(delivery.clone())));
             }
-            match self.choose_other(&delivery, from) {
-                Some((_, member)) => self.give(&delivery, &member, turn),
-                None => {
-                    self.count(Metric::DroppedNoMember);
-                    self.settle(&delivery);
-                }
+            None => self.rehome_one(delivery, membership, turn),
+        }
+    }
+
+    /// Gives a message to whichever other member there is; its session ended.
+    pub(super) fn rehome_one(&mut self, delivery: &Delivery, from: &Membership, turn: &mut Turn<'_>) {
+        if self.let_go_if_expired(delivery, turn) {
+            return;
+        }
+        match self.choose_other(delivery, from) {
+            Some((_, member)) => self.regive(delivery, &member, turn),
+            None => {
+                self.count(Metric::DroppedNoMember);
+                self.settle_copy(&delivery.message, delivery.copy());
             }
         }
     }
 
     /// Gives a message to another member than `from`. False if none has room for it.
-    fn hand_over(&mut self, delivery: &Delivery, from: SessionNumber, turn: &mut Turn<'_>) -> bool {
-        if self.let_go_if_expired(delivery, turn) {
-            return true;
-        }
+    pub(super) fn give_to_other(
+        &mut self,
+        delivery: &Delivery,
+        from: &Membership,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         match self.choose_other(delivery, from) {
             Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
-                self.give(delivery, &member, turn);
+                self.regive(delivery, &member, turn);
                 true
             }
             Some(_) | None => false,
@@ -288,18 +410,18 @@ impl Shard {
     }
 
     /// With another member it would be a new delivery [MQTT-3.3.2-5].
-    fn let_go_if_expired(&mut self, delivery: &Delivery, turn: &Turn<'_>) -> bool {
+    pub(super) fn let_go_if_expired(&mut self, delivery: &Delivery, turn: &Turn<'_>) -> bool {
         let is_expired = delivery.message.is_expired(turn.now.wall);
         if is_expired {
             self.count(Metric::DroppedExpired);
-            self.settle(delivery);
+            self.settle_copy(&delivery.message, delivery.copy());
         }
         is_expired
     }
 
-    fn choose_other(&mut self, delivery: &Delivery, from: SessionNumber) -> Option<(Readiness, Member)> {
+    fn choose_other(&mut self, delivery: &Delivery, from: &Membership) -> Option<(Readiness, Member)> {
         let message = &delivery.message;
-        self.choose(delivery.group()?, message.qos(), message.payload_bytes(), Some(from))
+        self.choose(from.group, message.qos(), message.payload_bytes(), Some(from.member.number))
     }
 
     fn has_room(&self, readiness: Readiness, member: &Member, delivery: &Delivery) -> bool {
@@ -308,28 +430,31 @@ impl Shard {
             Readiness::Busy(_) => true,
             Readiness::Absent(_) => false,
         };
+        let address = member.membership.member;
+        if address.shard != self.index {
+            // Only its own shard knows its queue.
+            return false;
+        }
         let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
-        let Some(session) = self.session(member.address.slot) else { return false };
+        let Some(session) = self.session(address.slot) else { return false };
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         qos != QoS::AtMostOnce && session.queue.admits(&self.settings, is_connected, in_flight)
     }
 
-    fn give(&mut self, delivery: &Delivery, member: &Member, turn: &mut Turn<'_>) {
-        let message = &delivery.message;
-        let mut recipients = Vec::new();
-        let mut publication = Publication::kept(message);
-        let (address, target) = (member.address, member.target());
-        self.deliver(address, &target, delivery.group(), &mut publication, &mut recipients, turn);
-        // The new recipient before the old one is let go: the record must not be deleted between.
-        if message.open_copies() as usize > recipients.len() {
-            let sequence = message.sequence();
-            for recipient in recipients {
-                self.persist_lazily(Operation::AddRecipient { sequence, recipient });
-            }
-        } else if !recipients.is_empty() {
-            message.list_copies();
-            self.persist_lazily(Operation::PutMessage { message: message.clone(), recipients });
+    /// Gives a message that somebody had to a member. One that was not recorded so far, and must be now, begins
+    /// anew: the end of its first record may be on its way.
+    fn regive(&mut self, delivery: &Delivery, member: &Member, turn: &mut Turn<'_>) {
+        if delivery.copy().is_some() {
+            let mut publication = Publication::kept(&delivery.message);
+            return self.give(member, &mut publication, Recording::Made(delivery.copy()), turn);
         }
-        self.settle(delivery);
+        let message = delivery.message.view().to_message(self.next_sequence());
+        let mut publication = Publication::kept(&message);
+        let mut recipients = Vec::new();
+        self.give(member, &mut publication, Recording::Make(&mut recipients), turn);
+        if !recipients.is_empty() {
+            message.list_copies();
+            self.persist_lazily(Operation::PutMessage { message, recipients });
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::input::{ConnectionKey, Input, TransportEnd};
 use crate::message::Sequence;
 use crate::metric::{Counts, Metric};
 use crate::now::Now;
+use crate::parcel::ShardIndex;
 use crate::record::Operation;
 use crate::router::Router;
 use crate::session::{Pool, Session};
@@ -25,6 +26,9 @@ mod connection;
 mod deliver;
 mod end;
 mod group;
+mod hand_over;
+mod mail;
+mod membership;
 mod publish;
 mod restore;
 mod retain;
@@ -32,6 +36,7 @@ mod subscribe;
 
 use connection::{Connection, Ending};
 use group::Groups;
+use mail::Mail;
 pub use restore::RestoreError;
 
 /// How often expired retained messages are looked for.
@@ -39,12 +44,14 @@ const RETAINED_SWEEP: Duration = Duration::from_secs(60);
 
 /// All that one event loop owns: its connections, the sessions that live here, and what waits for the disk.
 pub struct Shard {
+    index: ShardIndex,
     settings: Arc<Settings>,
     router: Router,
     connections: Vec<Option<Box<Connection>>>,
     sessions: Vec<Option<Box<Session>>>,
     free_sessions: Vec<u32>,
     groups: Groups,
+    mail: Mail,
     timers: Timers,
     /// What was counted since the last input.
     counts: Counts,
@@ -78,16 +85,19 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Shard {
-    /// An empty shard. `source` names it in the order of messages and is never used again for another.
-    pub fn new(settings: Arc<Settings>, source: u32) -> Self {
+    /// An empty shard, the one at `index` of `shards`. `source` names it in the order of messages and is never used again
+    /// for another.
+    pub fn new(settings: Arc<Settings>, index: ShardIndex, shards: u16, source: u32) -> Self {
         let hasher = shared::hasher(&settings);
         Self {
-            router: Router::new(hasher.clone(), settings.allow_duplicate_messages),
+            index,
+            router: Router::new(hasher.clone(), settings.allow_duplicate_messages, index),
             settings,
             connections: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             groups: Groups::new(hasher),
+            mail: Mail::new(index, shards),
             timers: Timers::default(),
             counts: Counts::default(),
             pool: Pool::default(),
@@ -111,6 +121,11 @@ impl Shard {
         let turn = &mut Turn { shared, now, effects };
         match input {
             Input::Connected { connection, listener, peer } => self.open(connection, listener, peer, turn),
+            Input::HandedOver { connection, listener, peer, bytes } => {
+                self.take_over(connection, listener, peer, bytes, turn);
+            }
+            Input::Parcel { parcel } => self.receive(parcel, turn),
+            Input::Continue => self.read_mail(turn),
             Input::Received { connection, bytes } => self.received(connection, bytes, turn),
             Input::Written { connection, bytes } => self.written(connection, bytes, turn),
             Input::Closed { connection, end } => {
@@ -127,20 +142,25 @@ impl Shard {
         self.counts.hand_over(&shared.metrics);
     }
 
-    /// Ends a turn: hands out its changes as one batch. To be called after the turn's inputs and before any
-    /// outbox is flushed.
+    /// Ends a turn: hands out its changes as one batch, and behind that what it has for other shards. To be called after
+    /// the turn's inputs and before any outbox is flushed.
     pub fn end_turn(&mut self, effects: &mut Vec<Effect>) {
         self.replay_steps = retain::REPLAY_STEPS;
-        if self.operations.is_empty() {
-            return;
+        if !self.operations.is_empty() {
+            effects.push(Effect::Persist {
+                ticket: self.turn,
+                operations: std::mem::take(&mut self.operations),
+                urgent: self.urgent != self.urgent_handed_out,
+            });
+            self.urgent_handed_out = self.urgent;
+            self.turn.0 += 1;
         }
-        effects.push(Effect::Persist {
-            ticket: self.turn,
-            operations: std::mem::take(&mut self.operations),
-            urgent: self.urgent != self.urgent_handed_out,
-        });
-        self.urgent_handed_out = self.urgent;
-        self.turn.0 += 1;
+        self.mail.hand_out(effects);
+    }
+
+    /// Whether work was left over that must go on without anything happening: then [`Input::Continue`] is due.
+    pub fn has_work(&self) -> bool {
+        self.mail.has_unread()
     }
 
     /// A connection with bytes to write. It comes again when it gets new ones, or when

@@ -1,5 +1,6 @@
 //! PUBLISH and PUBREL from clients: received once, passed on to all who subscribed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_protocol::delivery::Received;
@@ -8,14 +9,24 @@ use noctule_protocol::property::Properties;
 use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
+use super::connection::Pauses;
+use super::deliver::{Recording, granted};
 use super::{Shard, Turn};
 use crate::authorize::{Authorized, authorize};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
-use crate::message::{MessageView, Publication, Publisher};
+use crate::message::{MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
-use crate::record::Operation;
-use crate::router::Destination;
+use crate::parcel::{Publishing, ShardIndex};
+use crate::record::{Operation, Recipient};
+use crate::router::{Destination, Recipients, Target};
+
+/// Bytes of deliveries that one PUBLISH may cause at once; with more they go out a part a turn.
+const AT_ONCE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What one target costs beside the bytes of the message, in the same measure.
+const TARGET_COST: usize = 64;
+/// A payload of so many bytes that goes to several shards is copied once for all.
+const SHARED_BYTES_MIN: usize = 1024;
 
 impl Shard {
     pub(super) fn on_publish(
@@ -92,7 +103,7 @@ impl Shard {
         let authorized = authorize(&mut publication);
         match (publish.qos, authorized) {
             (PublishQoS::AtMostOnce, Ok(publication)) => {
-                self.pass_on_from(slot, publication, turn);
+                self.pass_on_from(key, slot, publication, turn);
                 Ok(())
             }
             (PublishQoS::AtLeastOnce(packet_id), Ok(publication)) => {
@@ -120,7 +131,7 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         self.check_receive_maximum(key, slot, version)?;
         let before = self.urgent;
-        let matched = self.pass_on_from(slot, publication, turn);
+        let matched = self.pass_on_from(key, slot, publication, turn);
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         self.answer_puback(key, self.urgent != before, packet_id, reason, turn);
         Ok(())
@@ -205,7 +216,7 @@ impl Shard {
                     self.count(Metric::DroppedExpired);
                 }
                 Ok(publication) => {
-                    self.pass_on_from(slot, publication, turn);
+                    self.pass_on_from(key, slot, publication, turn);
                 }
                 Err(_) => self.count(Metric::DroppedDenied),
             }
@@ -264,22 +275,29 @@ impl Shard {
         Ok(())
     }
 
-    /// Passes on what the session in this slot published.
-    fn pass_on_from(&mut self, slot: u32, publication: Authorized<'_, '_>, turn: &mut Turn<'_>) -> bool {
+    /// Passes on what the session in this slot published over this connection.
+    fn pass_on_from(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         // Only what is retained is asked for its publisher later.
         let publisher = match publication.view().retain {
             true => self.session(slot).map(|session| session.publisher.clone()),
             false => None,
         };
-        self.pass_on(publication, publisher.as_ref(), turn)
+        self.pass_on(publication, publisher.as_ref(), Some(key), turn)
     }
 
     /// Retains a message, if it says so and has a publisher to remember, and routes it. Gives whether anybody
-    /// subscribed to it.
+    /// subscribed to it. Whoever publishes over `key` waits if it is more than can be passed on now.
     pub(super) fn pass_on(
         &mut self,
         publication: Authorized<'_, '_>,
         publisher: Option<&Publisher>,
+        key: Option<ConnectionKey>,
         turn: &mut Turn<'_>,
     ) -> bool {
         let publication = publication.into_inner();
@@ -288,29 +306,100 @@ impl Shard {
         }
         let route = self.router.route(turn.shared, publication.view.topic);
         let mut recipients = Vec::new();
-        let mut matched = false;
-        for target in &*route {
-            match target.to {
-                Destination::Session(address) => {
-                    // It is a subscriber all the same: no PUBACK 0x10, as in Mosquitto.
-                    matched = true;
-                    if !target.audience.wants(address.number == publication.view.publisher) {
-                        continue;
-                    }
-                    self.deliver(address, target, None, publication, &mut recipients, turn);
-                }
-                Destination::Group(group) => {
-                    matched = true;
-                    self.deliver_to_group(group, publication, &mut recipients, turn);
+        if !self.is_long(&route.here, publication) {
+            for target in &*route.here {
+                if publication.reaches(target) {
+                    self.serve(target, publication, Recording::Make(&mut recipients), turn);
                 }
             }
+        } else if !route.here.is_empty() {
+            let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, key, turn);
+            self.forward(self.index, publishing);
+            if let Some(key) = key {
+                self.pause(key, Pauses::OWN_FAN_OUT, turn);
+            }
+        }
+        if !route.elsewhere.is_empty() {
+            self.pass_on_elsewhere(&route, publication, &mut recipients, key, turn);
         }
         if !recipients.is_empty() {
             let message = publication.keep();
             message.list_copies();
             self.persist(Operation::PutMessage { message, recipients });
         }
-        matched
+        // A subscriber that wants none of its own is one all the same: no PUBACK 0x10, as in Mosquitto.
+        !route.here.is_empty() || !route.elsewhere.is_empty()
+    }
+
+    fn pass_on_elsewhere(
+        &mut self,
+        route: &Recipients,
+        publication: &mut Publication<'_>,
+        recipients: &mut Vec<Recipient>,
+        key: Option<ConnectionKey>,
+        turn: &mut Turn<'_>,
+    ) {
+        let share = route.elsewhere.len() > 1 && publication.view.payload.len() > SHARED_BYTES_MIN;
+        for (shard, targets) in &route.elsewhere {
+            let publishing = self.address(*shard, targets, publication, share, recipients, None, turn);
+            let is_busy = self.forward(*shard, publishing);
+            if let (true, Some(key)) = (is_busy, key) {
+                self.wait_for_room(key, *shard, turn);
+            }
+        }
+    }
+
+    /// Whether passing a message on to these targets takes longer than a turn may.
+    fn is_long(&self, targets: &[Target], publication: &Publication<'_>) -> bool {
+        let view = &publication.view;
+        let bytes = view.topic.len() + view.payload.len() + view.properties.len();
+        // Behind a long one of the same publisher: its Will, for all else it sends is not read.
+        targets.len().saturating_mul(bytes + TARGET_COST) > AT_ONCE_BYTES_MAX || self.mail.has_own()
+    }
+
+    /// A message for targets that are served later, or by another shard: the copies that must be kept are made now.
+    fn address(
+        &mut self,
+        to: ShardIndex,
+        targets: &Arc<[Target]>,
+        publication: &mut Publication<'_>,
+        share: bool,
+        recipients: &mut Vec<Recipient>,
+        publisher: Option<ConnectionKey>,
+        turn: &Turn<'_>,
+    ) -> Publishing {
+        let mut first_copy = None;
+        if publication.view.qos != QoS::AtMostOnce || self.settings.upgrade_outgoing_qos {
+            for target in targets.iter() {
+                if publication.reaches(target) && self.is_recorded(target, publication) {
+                    let recipient = self.recipient(target, publication, turn);
+                    first_copy.get_or_insert(recipient.copy);
+                    recipients.push(recipient);
+                }
+            }
+        }
+        let message = self.mail.carry(to, publication, share);
+        Publishing { message, targets: Arc::clone(targets), first_copy, publisher }
+    }
+
+    fn recipient(&self, target: &Target, publication: &mut Publication<'_>, turn: &Turn<'_>) -> Recipient {
+        let (session, group) = match target.to {
+            Destination::Session(address) => (address.number, None),
+            Destination::Group(group) => (SessionNumber::GROUP, Some(turn.shared.group_filter(group))),
+        };
+        Recipient {
+            copy: publication.keep().add_copy(),
+            session,
+            qos: granted(&self.settings, publication.view.qos, target.qos),
+            retain: target.retain_as_published && publication.view.retain,
+            identifiers: target.identifiers.clone(),
+            group,
+        }
+    }
+
+    /// Whether a target's copy is recorded when it is addressed.
+    pub(super) fn is_recorded(&self, target: &Target, publication: &Publication<'_>) -> bool {
+        target.lasts && granted(&self.settings, publication.view.qos, target.qos) != QoS::AtMostOnce
     }
 }
 

@@ -1,4 +1,4 @@
-//! A shard from what was stored: everything acknowledged, as it was.
+//! Shards from what was stored: everything acknowledged, as it was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,9 +7,13 @@ use std::time::Duration;
 use noctule_protocol::packet::SubscriptionOptions;
 use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
+use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::Effect;
-use crate::message::{Copies, Message, Publisher, RetainedMessage, Sequence, SessionNumber};
+use crate::message::{
+    Copies, Message, Publication, Publisher, RetainedMessage, Sequence, SessionNumber,
+};
+use crate::metric::Metric;
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
 use crate::router::SessionAddress;
@@ -34,7 +38,9 @@ pub enum RestoreError {
 /// What is read before it can be put together.
 #[derive(Default)]
 struct Found {
-    slots: HashMap<SessionNumber, u32>,
+    addresses: HashMap<SessionNumber, SessionAddress>,
+    /// By Client Identifier: a session that ended while another shard made its successor may have left its rows.
+    by_client: HashMap<Arc<str>, SessionNumber>,
     messages: BTreeMap<Sequence, Message>,
     recipients: BTreeMap<Sequence, Vec<Recipient>>,
     /// How many copies the record's list has.
@@ -45,12 +51,12 @@ struct Found {
 }
 
 impl Shard {
-    /// Fills an empty shard from stored rows. Rows must come in the order of [`Table::ALL`], within a table
-    /// in key order. What the wall clock says has expired meanwhile is due at the next
-    /// [`Input::TimedOut`](crate::Input::TimedOut); changes that follow from restoring are handed out by the
-    /// next [`end_turn`](Self::end_turn).
+    /// Fills the empty shards of a broker from stored rows, dealing sessions evenly. Rows must come in the order of
+    /// [`Table::ALL`], within a table in key order. What the wall clock says has expired meanwhile is due at the next
+    /// [`Input::TimedOut`](crate::Input::TimedOut); changes that follow from restoring, and what shards have for each
+    /// other, are handed out by the next [`end_turn`](Self::end_turn) of each.
     pub fn restore(
-        &mut self,
+        shards: &mut [Self],
         shared: &Shared,
         rows: impl IntoIterator<Item = (Table, Vec<u8>, Vec<u8>)>,
         now: Now,
@@ -58,83 +64,40 @@ impl Shard {
     ) -> Result<(), RestoreError> {
         let turn = &mut Turn { shared, now, effects };
         let mut found = Found::default();
-        for (table, key, value) in rows {
-            self.restore_row(Record::decode(table, &key, &value)?, &mut found, turn)?;
+        let mut rows = rows.into_iter().peekable();
+        let mut next = 0;
+        while let Some((table, key, value)) = rows.next() {
+            let record = Record::decode(table, &key, &value)?;
+            if let Record::Session(_) = record {
+                next = (next + 1) % shards.len().max(1);
+            }
+            restore_row(shards, next, record, &mut found, turn)?;
+            let is_last_subscription = table == Table::Subscription
+                && rows.peek().is_none_or(|(table, ..)| *table != Table::Subscription);
+            if is_last_subscription {
+                // Groups must know their members before there is anything for them.
+                exchange_mail(shards, turn);
+            }
         }
-        self.restore_messages(&mut found, turn);
-        // A new source, later than all before it, keeps the order of messages.
-        self.sequence.source = self.sequence.source.max(found.source.saturating_add(1));
-        Ok(())
-    }
-
-    fn restore_row(
-        &mut self,
-        record: Record,
-        found: &mut Found,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), RestoreError> {
-        match record {
-            Record::Session(record) => {
-                let number = record.number;
-                found.slots.insert(number, self.restore_session(record, turn));
-            }
-            Record::Subscription { session, filter, options, identifier } => {
-                if let Some(&slot) = found.slots.get(&session) {
-                    self.restore_subscription(slot, &filter, options, identifier, turn)?;
-                } else {
-                    // Its session ended; the row is swept out here.
-                    self.persist_lazily(Operation::DeleteSubscription { session, filter });
-                }
-            }
-            Record::Released { session, packet_id } => match self.restored_session(session, found) {
-                Some(session) => session.outgoing.begin_released(packet_id),
-                None => self.persist_lazily(Operation::DeleteReleased { session, packet_id }),
-            },
-            Record::Incoming { session, packet_id, message } => {
-                found.source = found.source.max(message.sequence().source);
-                match self.restored_session(session, found) {
-                    Some(session) => {
-                        session.incoming_bytes += message.payload_bytes();
-                        session.incoming.publish(packet_id, message);
-                    }
-                    None => self.persist_lazily(Operation::DeleteIncoming { session, packet_id }),
-                }
-            }
-            Record::Retained { message, publisher } => {
-                found.source = found.source.max(message.sequence().source);
-                self.keep_retained(RetainedMessage { message, publisher }, turn);
-            }
-            Record::Message(message) => {
-                found.source = found.source.max(message.sequence().source);
-                found.messages.insert(message.sequence(), message);
-            }
-            Record::Delivery { sequence, recipients } => {
-                found.listed.insert(sequence, copies(&recipients));
-                found.recipients.entry(sequence).or_default().extend(recipients);
-            }
-            Record::Recipient { sequence, recipient } => {
-                found.recipients.entry(sequence).or_default().push(recipient);
-            }
-            Record::State { sequence, copy, sent: Some(packet_id) } => {
-                found.sent.insert((sequence, copy), packet_id);
-            }
-            Record::State { sequence, copy, sent: None } => {
-                found.acknowledged.insert((sequence, copy));
-            }
+        restore_messages(shards, &mut found, turn);
+        // New sources, later than all before them, keep the order of messages.
+        let first = shards.iter().map(|shard| shard.sequence.source).min().unwrap_or(0);
+        let first = first.max(found.source.saturating_add(1));
+        for (shard, source) in shards.iter_mut().zip(first..) {
+            shard.sequence.source = source;
         }
         Ok(())
     }
 
-    fn restored_session(&mut self, number: SessionNumber, found: &Found) -> Option<&mut Session> {
-        self.session_mut(*found.slots.get(&number)?)
+    fn restored_session(&mut self, address: Option<SessionAddress>) -> Option<&mut Session> {
+        self.session_mut(address?.slot)
     }
 
-    fn restore_session(&mut self, record: SessionRecord, turn: &mut Turn<'_>) -> u32 {
+    fn restore_session(&mut self, record: SessionRecord, turn: &mut Turn<'_>) -> SessionAddress {
         let SessionRecord { number, client_id, user_name, expiry, disconnected_at, will } = record;
         turn.shared.session_numbers_taken(number);
-        self.sessions.push(None);
-        let slot = (self.sessions.len() - 1) as u32;
-        let address = SessionAddress { slot, number };
+        let slot = self.free_slot();
+        let address = SessionAddress { shard: self.index, slot, number };
         let publisher = Publisher { client_id: Arc::clone(&client_id), user_name };
         let mut session = Session::new(address, publisher, u16::MAX);
         let (wall, monotonic) = (turn.now.wall, turn.now.monotonic);
@@ -162,51 +125,21 @@ impl Shard {
         }
         self.sessions[slot as usize] = Some(Box::new(session));
         turn.shared.directory().insert(client_id, address);
-        slot
+        address
     }
 
     fn restore_subscription(
         &mut self,
-        slot: u32,
+        address: SessionAddress,
         filter: &str,
         options: SubscriptionOptions,
         identifier: u32,
         turn: &mut Turn<'_>,
     ) -> Result<(), RestoreError> {
-        let Some(address) = self.session(slot).map(|session| session.address) else { return Ok(()) };
         let parsed = SubscriptionFilter::parse(filter)
             .map_err(|_| RestoreError::Filter { session: address.number.0 })?;
         self.enter_subscription(address, parsed, options, identifier, turn);
         Ok(())
-    }
-
-    /// Puts messages back where they waited, in their order.
-    fn restore_messages(&mut self, found: &mut Found, turn: &mut Turn<'_>) {
-        for (sequence, message) in std::mem::take(&mut found.messages) {
-            let recipients = found.recipients.remove(&sequence).unwrap_or_default();
-            let listed = found.listed.remove(&sequence).unwrap_or_default();
-            let made = copies(&recipients);
-            let open: Vec<&Recipient> = recipients
-                .iter()
-                .filter(|recipient| !found.acknowledged.contains(&(sequence, recipient.copy)))
-                .filter(|recipient| found.slots.contains_key(&recipient.session))
-                .collect();
-            if open.is_empty() {
-                for copy in listed..made {
-                    self.persist_lazily(Operation::DeleteRecipient { sequence, copy });
-                }
-                self.persist_lazily(Operation::DeleteMessage { sequence, copies: listed });
-                continue;
-            }
-            // If it is retained too, that is the same message: its copies are counted in one place.
-            let retained = turn.shared.retained().get(message.topic()).map(|kept| kept.message.clone());
-            let message = retained.filter(|kept| kept.sequence() == sequence).unwrap_or(message);
-            message.restore_copies(Copies { open: open.len() as u32, made, listed });
-            for recipient in open {
-                let sent = found.sent.get(&(sequence, recipient.copy)).copied();
-                self.restore_delivery(found.slots[&recipient.session], &message, recipient, sent);
-            }
-        }
     }
 
     fn restore_delivery(
@@ -216,10 +149,9 @@ impl Shard {
         recipient: &Recipient,
         sent: Option<PacketId>,
     ) {
-        let Self { sessions, groups, .. } = self;
-        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return };
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
         let &Recipient { copy, qos, retain, ref identifiers, .. } = recipient;
-        let group = recipient.group.as_deref().and_then(|filter| groups.find(filter));
+        let group = recipient.group.as_deref().and_then(|filter| session.memberships.find(filter));
         let mut delivery =
             Delivery::new(message.clone(), qos, retain, Queued::Limited).through(identifiers, group);
         delivery.set_copy(Some(copy));
@@ -231,6 +163,164 @@ impl Shard {
                 session.outgoing.begin_with(packet_id, recipient.qos, flight);
             }
             Some(_) | None => session.queue.push(delivery),
+        }
+    }
+}
+
+/// `next` is the shard that gets the next session.
+fn restore_row(
+    shards: &mut [Shard],
+    next: usize,
+    record: Record,
+    found: &mut Found,
+    turn: &mut Turn<'_>,
+) -> Result<(), RestoreError> {
+    // Where the rows of a session go; what belongs to none is swept out by the first shard.
+    let place = |session: &SessionNumber| {
+        let address = found.addresses.get(session).copied();
+        (address.map_or(0, |address| address.shard.get()), address)
+    };
+    match record {
+        Record::Session(record) => {
+            let (number, client) = (record.number, Arc::clone(&record.client_id));
+            if let Some(older) = found.by_client.insert(client, number)
+                && let Some(address) = found.addresses.remove(&older)
+            {
+                shards[address.shard.get()].end_session(address.slot, turn);
+            }
+            found.addresses.insert(number, shards[next].restore_session(record, turn));
+        }
+        Record::Subscription { session, filter, options, identifier } => match place(&session) {
+            (shard, Some(address)) => {
+                shards[shard].restore_subscription(address, &filter, options, identifier, turn)?;
+            }
+            // Its session ended; the row is swept out here.
+            (shard, None) => {
+                shards[shard].persist_lazily(Operation::DeleteSubscription { session, filter });
+            }
+        },
+        Record::Released { session, packet_id } => {
+            let (shard, address) = place(&session);
+            match shards[shard].restored_session(address) {
+                Some(session) => session.outgoing.begin_released(packet_id),
+                None => shards[shard].persist_lazily(Operation::DeleteReleased { session, packet_id }),
+            }
+        }
+        Record::Incoming { session, packet_id, message } => {
+            let (shard, address) = place(&session);
+            match shards[shard].restored_session(address) {
+                Some(session) => {
+                    session.incoming_bytes += message.payload_bytes();
+                    session.incoming.publish(packet_id, message.clone());
+                }
+                None => shards[shard].persist_lazily(Operation::DeleteIncoming { session, packet_id }),
+            }
+            found.source = found.source.max(message.sequence().source);
+        }
+        Record::Retained { message, publisher } => {
+            found.source = found.source.max(message.sequence().source);
+            shards[0].keep_retained(RetainedMessage { message, publisher }, turn);
+        }
+        Record::Message(message) => {
+            found.source = found.source.max(message.sequence().source);
+            found.messages.insert(message.sequence(), message);
+        }
+        Record::Delivery { sequence, recipients } => {
+            found.listed.insert(sequence, copies(&recipients));
+            found.recipients.entry(sequence).or_default().extend(recipients);
+        }
+        Record::Recipient { sequence, recipient } => {
+            found.recipients.entry(sequence).or_default().push(recipient);
+        }
+        Record::State { sequence, copy, sent: Some(packet_id) } => {
+            found.sent.insert((sequence, copy), packet_id);
+        }
+        Record::State { sequence, copy, sent: None } => {
+            found.acknowledged.insert((sequence, copy));
+        }
+    }
+    Ok(())
+}
+
+/// Puts messages back where they waited, in their order.
+fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>) {
+    let mut restored = BTreeSet::new();
+    for (sequence, message) in std::mem::take(&mut found.messages) {
+        restored.insert(sequence);
+        let recipients = found.recipients.remove(&sequence).unwrap_or_default();
+        let listed = found.listed.remove(&sequence).unwrap_or_default();
+        let made = copies(&recipients);
+        let is_open = |recipient: &&Recipient| {
+            let state = (sequence, recipient.copy);
+            let is_for_group = recipient.session == SessionNumber::GROUP && recipient.group.is_some();
+            // What was sent with QoS 2 to a member whose session is over goes to nobody [MQTT-4.8.2-5].
+            let was_sent = recipient.qos == QoS::ExactlyOnce && found.sent.contains_key(&state);
+            !found.acknowledged.contains(&state)
+                && (found.addresses.contains_key(&recipient.session) || is_for_group && !was_sent)
+        };
+        let open: Vec<&Recipient> = recipients.iter().filter(is_open).collect();
+        if open.is_empty() {
+            for copy in listed..made {
+                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+            }
+            shards[0].persist_lazily(Operation::DeleteMessage { sequence, copies: listed });
+            continue;
+        }
+        message.restore_copies(Copies { open: open.len() as u32, made, listed });
+        for recipient in open {
+            let sent = found.sent.get(&(sequence, recipient.copy)).copied();
+            match found.addresses.get(&recipient.session) {
+                Some(address) => {
+                    shards[address.shard.get()].restore_delivery(address.slot, &message, recipient, sent);
+                }
+                None => restore_to_group(shards, &message, recipient, turn),
+            }
+        }
+    }
+    // The end of a message can overtake that of a copy which another shard had.
+    let states = std::mem::take(&mut found.sent).into_keys().chain(std::mem::take(&mut found.acknowledged));
+    for (sequence, copy) in states.filter(|(sequence, _)| !restored.contains(sequence)) {
+        let copies = copy.saturating_add(1);
+        shards[0].persist_lazily(Operation::DeleteMessage { sequence, copies });
+    }
+}
+
+/// A message that waits for whichever member of a group takes it.
+fn restore_to_group(
+    shards: &mut [Shard],
+    message: &Message,
+    recipient: &Recipient,
+    turn: &mut Turn<'_>,
+) {
+    let filter = recipient.group.as_deref().unwrap_or_default();
+    let owner = turn.shared.group(filter);
+    let shard = owner.map_or(0, |group| group.shard.get());
+    let mut publication = Publication::kept(message);
+    let recording = Recording::Made(Some(recipient.copy));
+    match owner {
+        Some(group) => shards[shard].deliver_to_group(group, &mut publication, recording, turn),
+        // Its members ended with the broker.
+        None => {
+            shards[shard].count(Metric::DroppedNoMember);
+            shards[shard].settle_copy(message, Some(recipient.copy));
+        }
+    }
+}
+
+/// Passes on what shards have for each other, until they have nothing.
+fn exchange_mail(shards: &mut [Shard], turn: &mut Turn<'_>) {
+    loop {
+        let mut parcels = Vec::new();
+        for shard in shards.iter_mut() {
+            shard.mail.hand_out(&mut parcels);
+        }
+        if parcels.is_empty() {
+            return;
+        }
+        for effect in parcels {
+            if let Effect::Send { to, parcel } = effect {
+                shards[to.get()].receive(parcel, turn);
+            }
         }
     }
 }

@@ -129,27 +129,27 @@ impl Shard {
             }
         });
         let mut deliveries = Vec::with_capacity(messages.len());
-        for message in messages {
+        for mut message in messages {
             let qos =
                 if self.settings.upgrade_outgoing_qos { options.qos } else { message.qos().min(options.qos) };
             let identifiers = Identifiers::from_wire(identifier);
             let mut copy = None;
             if lasts && qos != QoS::AtMostOnce {
-                let (number_of_copy, is_first) = message.add_copy();
-                copy = Some(number_of_copy);
+                // Recorded anew, in the order of what is queued here: its first record may be ending at this moment.
+                message = message.view().to_message(self.next_sequence());
                 let recipient = Recipient {
-                    copy: number_of_copy,
+                    copy: message.add_copy(),
                     session: number,
                     qos,
                     retain: true,
                     identifiers: identifiers.clone(),
                     group: None,
                 };
-                self.persist(if is_first {
-                    message.list_copies();
-                    Operation::PutMessage { message: message.clone(), recipients: vec![recipient] }
-                } else {
-                    Operation::AddRecipient { sequence: message.sequence(), recipient }
+                copy = Some(recipient.copy);
+                message.list_copies();
+                self.persist(Operation::PutMessage {
+                    message: message.clone(),
+                    recipients: vec![recipient],
                 });
             }
             let mut delivery =

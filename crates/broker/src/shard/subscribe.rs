@@ -14,6 +14,7 @@ use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::record::Operation;
 use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::session::Session;
 
 impl Shard {
     pub(super) fn on_subscribe(
@@ -98,16 +99,18 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> bool {
         let to = if filter.share.is_some() {
-            Destination::Group(self.join_group(filter, address, options, identifier, turn))
+            self.join_group(filter, address, options, identifier, turn)
         } else {
             let to = Destination::Session(address);
+            let lasts = self.session(address.slot).is_some_and(Session::lasts);
             let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
-            let subscriber = Subscriber { to, qos, no_local, retain_as_published, identifier };
+            let since = 0;
+            let subscriber = Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since };
             turn.shared.subscribe(filter.filter.as_str(), subscriber);
-            to
+            Some(to)
         };
-        let session = self.session_mut(address.slot);
-        session.is_some_and(|session| session.subscriptions.insert(filter.as_str(), to).is_none())
+        let (Some(to), Some(session)) = (to, self.session_mut(address.slot)) else { return false };
+        session.subscriptions.insert(filter.as_str(), to).is_none()
     }
 
     pub(super) fn on_unsubscribe(
@@ -143,7 +146,12 @@ impl Shard {
         }
         match to {
             Destination::Session(_) => turn.shared.unsubscribe(filter.filter.as_str(), to),
-            Destination::Group(group) => self.leave_group(group, filter.as_str(), number, turn),
+            Destination::Group(group) => {
+                let membership = session.memberships.remove(group);
+                if let Some(membership) = membership {
+                    self.leave_group(membership, turn);
+                }
+            }
         }
         if lasts {
             self.persist(Operation::DeleteSubscription { session: number, filter: filter.as_str().into() });

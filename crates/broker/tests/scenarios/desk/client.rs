@@ -167,12 +167,12 @@ impl Client {
     /// Takes at most so many bytes of what waits.
     pub(crate) fn read(&self, most: usize) {
         let mut state = self.desk.0.borrow_mut();
-        let connection = state.lines[self.line].key;
-        let output = state.shard.output(connection);
+        let Line { shard, key: connection, .. } = state.lines[self.line];
+        let output = state.shards[shard].output(connection);
         let bytes = output[..output.len().min(most)].to_vec();
         state.lines[self.line].inbox.extend_from_slice(&bytes);
         if !bytes.is_empty() {
-            state.input(Input::Written { connection, bytes: bytes.len() });
+            state.input(shard, Input::Written { connection, bytes: bytes.len() });
         }
         state.run();
     }
@@ -180,13 +180,15 @@ impl Client {
     /// Bytes that wait because it does not read.
     pub(crate) fn unread(&self) -> usize {
         let state = self.desk.0.borrow();
-        state.shard.output(state.lines[self.line].key).len()
+        let Line { shard, key, .. } = state.lines[self.line];
+        state.shards[shard].output(key).len()
     }
 
     /// Bytes the broker keeps of a packet that has not come whole.
     pub(crate) fn partial_bytes(&self) -> usize {
         let state = self.desk.0.borrow();
-        state.shard.partial_bytes(state.lines[self.line].key)
+        let Line { shard, key, .. } = state.lines[self.line];
+        state.shards[shard].partial_bytes(key)
     }
 
     /// Answers every packet that has come as a good client does, until nothing comes any more. Gives the

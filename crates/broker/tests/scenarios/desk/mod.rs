@@ -1,7 +1,11 @@
-//! A shard on a desk: a virtual clock, clients made of the protocol crate's codec, and a store that is durable at
+//! A broker on a desk: a virtual clock, clients made of the protocol crate's codec, and a store that is durable at
 //! once or when the test says so. Only this module knows the broker's API.
+//!
+//! The broker has one shard, or as many as the variable `NOCTULE_TEST_SHARDS` says; connections are dealt to them in
+//! turn, so that nearly every scenario crosses from one to another.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +13,8 @@ use std::time::Duration;
 use noctule_broker::metric::Metric;
 use noctule_broker::record::{Operation, Table};
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, Shared, Ticket, TransportEnd,
+    ConnectionKey, Effect, Input, ListenerIndex, Now, Parcel, Settings, Shard, ShardIndex, Shared, Ticket,
+    TransportEnd,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -40,20 +45,23 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 
 struct State {
     settings: Arc<Settings>,
-    shard: Shard,
+    shards: Vec<Shard>,
     shared: Shared,
+    /// Parcels that were not delivered yet.
+    mail: VecDeque<(ShardIndex, Parcel)>,
     now: Now,
     lines: Vec<Line>,
     /// Whether a batch is durable as soon as it is handed out.
     at_once: bool,
     /// Handed out, not durable.
-    batches: Vec<(Ticket, Vec<Operation>, bool)>,
+    batches: Vec<(usize, Ticket, Vec<Operation>, bool)>,
     disk: Disk,
     log: Vec<String>,
 }
 
 /// One transport.
 struct Line {
+    shard: usize,
     key: ConnectionKey,
     version: ProtocolVersion,
     is_open: bool,
@@ -80,9 +88,10 @@ impl Desk {
         let shared = Shared::new(&settings);
         let wall = Duration::from_secs(1_800_000_000);
         Self(Rc::new(RefCell::new(State {
-            shard: Shard::new(Arc::clone(&settings), 1),
+            shards: shards(&settings, 1),
             settings,
             shared,
+            mail: VecDeque::new(),
             now: Now { monotonic: Duration::from_secs(100), wall },
             lines: Vec::new(),
             at_once: true,
@@ -111,21 +120,22 @@ impl Desk {
 
     /// How many batches wait for the disk, and whether somebody waits for them.
     pub(crate) fn waiting_batches(&self) -> Vec<bool> {
-        self.0.borrow().batches.iter().map(|(_, _, urgent)| *urgent).collect()
+        self.0.borrow().batches.iter().map(|(.., urgent)| *urgent).collect()
     }
 
     /// The broker is killed and comes back with what is on the disk.
     pub(crate) fn restart(&self) {
         let mut state = self.0.borrow_mut();
         state.batches.clear();
+        state.mail.clear();
         state.lines.iter_mut().for_each(|line| line.is_open = false);
         state.shared = Shared::new(&state.settings);
         let State { settings, shared, now, disk, .. } = &mut *state;
-        let mut shard = Shard::new(Arc::clone(settings), 0);
+        let mut shards = shards(settings, 0);
         let mut effects = Vec::new();
-        shard.restore(shared, disk.rows(), *now, &mut effects).expect("rows that were written");
-        state.shard = shard;
-        state.carry_out(effects);
+        Shard::restore(&mut shards, shared, disk.rows(), *now, &mut effects).expect("rows that were written");
+        state.shards = shards;
+        state.carry_out(0, effects);
         state.run();
     }
 
@@ -143,10 +153,10 @@ impl Desk {
     pub(crate) fn sleep(&self, seconds: f64) {
         let mut state = self.0.borrow_mut();
         let until = state.now.monotonic + Duration::from_secs_f64(seconds);
-        while let Some(due) = state.shard.next_timeout().filter(|due| *due <= until) {
+        while let Some((due, shard)) = state.next_timeout().filter(|(due, _)| *due <= until) {
             state.advance_to(due);
-            state.input(Input::TimedOut);
-            let next = state.shard.next_timeout();
+            state.input(shard, Input::TimedOut);
+            let next = state.shards[shard].next_timeout();
             assert!(next.is_none_or(|next| next > due), "a timer that is due was left");
             state.run();
         }
@@ -156,12 +166,14 @@ impl Desk {
     /// When the next timer is due, in seconds from now.
     pub(crate) fn next_timeout(&self) -> Option<f64> {
         let state = self.0.borrow();
-        state.shard.next_timeout().map(|due| due.saturating_sub(state.now.monotonic).as_secs_f64())
+        state.next_timeout().map(|(due, _)| due.saturating_sub(state.now.monotonic).as_secs_f64())
     }
 
     pub(crate) fn shut_down(&self) {
         let mut state = self.0.borrow_mut();
-        state.input(Input::Shutdown);
+        for shard in 0..state.shards.len() {
+            state.input(shard, Input::Shutdown);
+        }
         state.run();
     }
 
@@ -214,13 +226,25 @@ impl Desk {
     }
 }
 
+/// How many shards a broker has in these tests.
+fn shard_count() -> u16 {
+    let count = std::env::var("NOCTULE_TEST_SHARDS").map_or(1, |text| text.parse().expect("a number"));
+    assert!(count > 0, "NOCTULE_TEST_SHARDS is 0");
+    count
+}
+
+fn shards(settings: &Arc<Settings>, first_source: u32) -> Vec<Shard> {
+    let count = shard_count();
+    let shard = |index| Shard::new(Arc::clone(settings), ShardIndex(index), count, first_source + u32::from(index));
+    (0..count).map(shard).collect()
+}
+
 impl State {
     fn open(&mut self, version: ProtocolVersion) -> usize {
-        // Places are used again, as a shell would.
-        let taken = |index: u32| self.lines.iter().any(|line| line.is_open && line.key.index == index);
-        let index = (0..).find(|&index| !taken(index)).expect("a place");
-        let key = ConnectionKey { index, generation: self.lines.len() as u32 };
+        let shard = self.lines.len() % self.shards.len();
+        let key = self.free_key(shard);
         self.lines.push(Line {
+            shard,
             key,
             version,
             is_open: true,
@@ -231,9 +255,18 @@ impl State {
             packet_max: usize::MAX,
         });
         let peer = Some(([127, 0, 0, 1], 50_000).into());
-        self.input(Input::Connected { connection: key, listener: ListenerIndex(0), peer });
+        self.input(shard, Input::Connected { connection: key, listener: ListenerIndex(0), peer });
         self.run();
         self.lines.len() - 1
+    }
+
+    /// Places are used again, as a shell would.
+    fn free_key(&self, shard: usize) -> ConnectionKey {
+        let of_shard = || self.lines.iter().filter(|line| line.shard == shard);
+        let taken = |index: u32| of_shard().any(|line| line.is_open && line.key.index == index);
+        let index = (0..).find(|&index| !taken(index)).expect("a place");
+        let last = of_shard().map(|line| line.key.generation).max().unwrap_or(0);
+        ConnectionKey { index, generation: last + 1 }
     }
 
     fn received(&mut self, line: usize, bytes: &[u8]) {
@@ -245,18 +278,23 @@ impl State {
             line.unread.extend_from_slice(bytes);
             return;
         }
-        let connection = line.key;
-        self.input(Input::Received { connection, bytes });
+        let (shard, connection) = (line.shard, line.key);
+        self.input(shard, Input::Received { connection, bytes });
         self.run();
     }
 
     fn closed(&mut self, line: usize, end: TransportEnd<'_>) {
         let line = &mut self.lines[line];
         if std::mem::replace(&mut line.is_open, false) {
-            let connection = line.key;
-            self.input(Input::Closed { connection, end });
+            let (shard, connection) = (line.shard, line.key);
+            self.input(shard, Input::Closed { connection, end });
             self.run();
         }
+    }
+
+    fn next_timeout(&self) -> Option<(Duration, usize)> {
+        let due = |(index, shard): (usize, &Shard)| Some((shard.next_timeout()?, index));
+        self.shards.iter().enumerate().filter_map(due).min()
     }
 
     fn advance_to(&mut self, monotonic: Duration) {
@@ -265,20 +303,33 @@ impl State {
         self.now.wall += step;
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    fn input(&mut self, shard: usize, input: Input<'_>) {
         let mut effects = Vec::new();
-        self.shard.handle(&self.shared, input, self.now, &mut effects);
-        self.carry_out(effects);
+        self.shards[shard].handle(&self.shared, input, self.now, &mut effects);
+        self.carry_out(shard, effects);
     }
 
     /// Turns, until nothing is left to do.
     fn run(&mut self) {
         loop {
-            let mut effects = Vec::new();
-            self.shard.end_turn(&mut effects);
-            self.carry_out(effects);
+            for shard in 0..self.shards.len() {
+                let mut effects = Vec::new();
+                self.shards[shard].end_turn(&mut effects);
+                self.carry_out(shard, effects);
+            }
+            let mut moved = false;
+            while let Some((to, parcel)) = self.mail.pop_front() {
+                self.input(to.0.into(), Input::Parcel { parcel });
+                moved = true;
+            }
+            for shard in 0..self.shards.len() {
+                if self.shards[shard].has_work() {
+                    self.input(shard, Input::Continue);
+                    moved = true;
+                }
+            }
             let wrote = self.at_once && self.write_batches();
-            if !self.flush() && !wrote {
+            if !self.flush() && !wrote && !moved {
                 return;
             }
         }
@@ -286,52 +337,72 @@ impl State {
 
     fn write_batches(&mut self) -> bool {
         let batches = std::mem::take(&mut self.batches);
-        let Some(&(ticket, ..)) = batches.last() else { return false };
-        for operation in batches.into_iter().flat_map(|(_, operations, _)| operations) {
-            self.disk.apply(&operation);
+        let mut durable = vec![None; self.shards.len()];
+        for (shard, ticket, operations, _) in batches {
+            operations.iter().for_each(|operation| self.disk.apply(operation));
+            durable[shard] = Some(ticket);
         }
-        self.input(Input::Durable { ticket });
-        true
+        for (shard, ticket) in durable.iter().enumerate() {
+            if let Some(ticket) = *ticket {
+                self.input(shard, Input::Durable { ticket });
+            }
+        }
+        durable.iter().any(Option::is_some)
     }
 
     fn flush(&mut self) -> bool {
         let mut wrote = false;
-        while let Some(key) = self.shard.next_dirty() {
-            let bytes = self.shard.output(key).to_vec();
-            assert!(!bytes.is_empty(), "a dirty connection has something to write");
-            let line = self.line_mut(key);
-            if line.is_reading {
-                line.inbox.extend_from_slice(&bytes);
-                self.input(Input::Written { connection: key, bytes: bytes.len() });
-                wrote = true;
+        for shard in 0..self.shards.len() {
+            while let Some(key) = self.shards[shard].next_dirty() {
+                let bytes = self.shards[shard].output(key).to_vec();
+                assert!(!bytes.is_empty(), "a dirty connection has something to write");
+                let line = self.line_mut(shard, key);
+                if line.is_reading {
+                    line.inbox.extend_from_slice(&bytes);
+                    self.input(shard, Input::Written { connection: key, bytes: bytes.len() });
+                    wrote = true;
+                }
             }
         }
         wrote
     }
 
-    fn line_mut(&mut self, key: ConnectionKey) -> &mut Line {
-        self.lines.iter_mut().find(|line| line.key == key).expect("a known connection")
+    fn line_mut(&mut self, shard: usize, key: ConnectionKey) -> &mut Line {
+        let line = self.lines.iter_mut().find(|line| line.shard == shard && line.key == key);
+        line.expect("a known connection")
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn carry_out(&mut self, shard: usize, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Persist { ticket, operations, urgent } => {
                     assert!(!operations.is_empty());
-                    self.batches.push((ticket, operations, urgent));
+                    self.batches.push((shard, ticket, operations, urgent));
+                }
+                Effect::Send { to, parcel } => {
+                    assert_ne!(usize::from(to.0), shard, "a parcel to oneself");
+                    self.mail.push_back((to, parcel));
+                }
+                Effect::HandOver { connection, to, listener, peer, bytes } => {
+                    let to = usize::from(to.0);
+                    assert_ne!(to, shard, "a connection to oneself");
+                    let key = self.free_key(to);
+                    let line = self.line_mut(shard, connection);
+                    (line.shard, line.key) = (to, key);
+                    self.input(to, Input::HandedOver { connection: key, listener, peer, bytes: &bytes });
                 }
                 Effect::Close { connection, farewell } => {
-                    let line = self.line_mut(connection);
+                    let line = self.line_mut(shard, connection);
                     assert!(std::mem::replace(&mut line.is_open, false), "closed once");
                     line.inbox.extend_from_slice(&farewell);
                 }
-                Effect::Pause { connection } => self.line_mut(connection).is_paused = true,
+                Effect::Pause { connection } => self.line_mut(shard, connection).is_paused = true,
                 Effect::Resume { connection } => {
-                    let line = self.line_mut(connection);
+                    let line = self.line_mut(shard, connection);
                     line.is_paused = false;
                     let unread = std::mem::take(&mut line.unread);
                     if !unread.is_empty() {
-                        self.input(Input::Received { connection, bytes: &unread });
+                        self.input(shard, Input::Received { connection, bytes: &unread });
                     }
                 }
                 Effect::Log { line, .. } => self.log.push(line),

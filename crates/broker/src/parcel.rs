@@ -1,0 +1,198 @@
+//! What shards have for each other. A shard gathers it during a turn, as one parcel for each other shard, so that a
+//! turn wakes each of them once at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_protocol::QoS;
+use noctule_protocol::packet::SubscriptionOptions;
+
+use crate::input::ConnectionKey;
+use crate::message::{Message, MessageView, Publication, Sequence, SessionNumber};
+use crate::router::Target;
+use crate::session::{Delivery, Membership};
+
+/// Names a shard: its place among the shards of its broker, from 0.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ShardIndex(pub u16);
+
+impl ShardIndex {
+    /// As an index.
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All that one shard had for another in one turn, in order. Parcels from one shard to another must arrive in the
+/// order in which they were handed out.
+#[derive(Debug)]
+pub struct Parcel {
+    pub(crate) from: ShardIndex,
+    pub(crate) letters: Vec<Letter>,
+    /// Topics of messages that are only passed on.
+    topics: String,
+    /// Their properties and payloads.
+    payloads: Vec<u8>,
+    /// About what the rest takes in memory.
+    letter_bytes: usize,
+}
+
+/// One thing of a [`Parcel`].
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// A message for sessions and groups of the addressee.
+    Publication(Publishing),
+    /// A message for one session of the addressee, by way of a group of the sender.
+    Grouped {
+        member: Box<Member>,
+        message: Carried,
+        /// The copy that was recorded for it.
+        copy: Option<u32>,
+    },
+    /// Messages that a member got from the addressee's group are done with.
+    Finished { membership: Arc<Membership>, messages: u32 },
+    /// A message that a member got from the addressee's group, and that another member may take.
+    Returned(Box<Delivery>),
+    /// The answer, if nobody else has room for it.
+    Stays(Box<Delivery>),
+    /// A session joined the addressee's group, or changed its options.
+    Joined(Box<Member>),
+    /// A member got a connection, or lost it.
+    Present { membership: Arc<Membership>, lasts: bool, window: Option<u16> },
+    /// A member left the addressee's group.
+    Left { membership: Arc<Membership> },
+    /// The sender has sent much and waits to be told that everything before this is dealt with.
+    IsThereRoom,
+    /// The answer to it.
+    ThereIsRoom,
+}
+
+/// A message and for whom it is.
+#[derive(Debug)]
+pub(crate) struct Publishing {
+    pub(crate) message: Carried,
+    pub(crate) targets: Arc<[Target]>,
+    /// The first of the copies that were recorded for these targets: each target that is recorded has the next one.
+    pub(crate) first_copy: Option<u32>,
+    /// Its publisher's connection, which goes on when this is dealt with.
+    pub(crate) publisher: Option<ConnectionKey>,
+}
+
+/// A member of a group as its owner sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) options: SubscriptionOptions,
+    /// Subscription Identifier, 0 for none.
+    pub(crate) identifier: u32,
+    /// Whether its session outlives its connection.
+    pub(crate) lasts: bool,
+    /// How many QoS 1 and 2 messages its connection takes at a time; `None` without one.
+    pub(crate) window: Option<u16>,
+}
+
+/// A message within a parcel.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    /// One that outlives the turn anyway.
+    Kept { message: Message, retained_version: u64 },
+    /// One that is only passed on: its bytes stand in the parcel.
+    Passing(Passing),
+}
+
+/// A message whose bytes stand in a parcel: properties, then payload.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    topic: (usize, u32),
+    payload: (usize, u32),
+    properties_length: u32,
+    qos: QoS,
+    retain: bool,
+    expires: Option<Duration>,
+    publisher: SessionNumber,
+    sequence: Sequence,
+    retained_version: u64,
+}
+
+impl Parcel {
+    pub(crate) fn new(from: ShardIndex) -> Self {
+        Self { from, letters: Vec::new(), topics: String::new(), payloads: Vec::new(), letter_bytes: 0 }
+    }
+
+    /// About what it takes in memory, shared messages included.
+    pub fn bytes(&self) -> usize {
+        self.letter_bytes + self.topics.len() + self.payloads.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, letter: Letter) {
+        self.letter_bytes += size_of::<Letter>() + letter.message_bytes();
+        self.letters.push(letter);
+    }
+
+    /// Packs a message that need not outlive its delivery.
+    pub(crate) fn pack(&mut self, publication: &Publication<'_>) -> Carried {
+        let MessageView { topic, payload, properties, qos, retain, expires, publisher } = publication.view;
+        let passing = Passing {
+            topic: (self.topics.len(), topic.len() as u32),
+            payload: (self.payloads.len(), payload.len() as u32),
+            properties_length: properties.len() as u32,
+            qos,
+            retain,
+            expires,
+            publisher,
+            sequence: publication.sequence,
+            retained_version: publication.retained_version,
+        };
+        self.topics.push_str(topic);
+        self.payloads.extend_from_slice(properties);
+        self.payloads.extend_from_slice(payload);
+        Carried::Passing(passing)
+    }
+
+    /// The message of a letter of this parcel.
+    pub(crate) fn publication<'a>(&'a self, carried: &'a Carried) -> Publication<'a> {
+        match carried {
+            Carried::Kept { message, retained_version } => {
+                Publication::kept(message).retained_as(*retained_version)
+            }
+            Carried::Passing(passing) => {
+                let &Passing { topic, payload, properties_length, qos, retain, expires, publisher, .. } = passing;
+                let bytes = &self.payloads[payload.0..];
+                let (properties, bytes) = bytes.split_at(properties_length as usize);
+                let view = MessageView {
+                    topic: &self.topics[topic.0..][..topic.1 as usize],
+                    payload: &bytes[..payload.1 as usize],
+                    properties,
+                    qos,
+                    retain,
+                    expires,
+                    publisher,
+                };
+                Publication::borrowed(view, passing.sequence).retained_as(passing.retained_version)
+            }
+        }
+    }
+}
+
+impl Letter {
+    /// Bytes of the message that it shares with others.
+    fn message_bytes(&self) -> usize {
+        match self {
+            Self::Publication(Publishing { message: Carried::Kept { message, .. }, .. })
+            | Self::Grouped { message: Carried::Kept { message, .. }, .. } => message.bytes(),
+            Self::Returned(delivery) | Self::Stays(delivery) => delivery.message.bytes(),
+            Self::Publication(_)
+            | Self::Grouped { .. }
+            | Self::Finished { .. }
+            | Self::Joined(_)
+            | Self::Present { .. }
+            | Self::Left { .. }
+            | Self::IsThereRoom
+            | Self::ThereIsRoom => 0,
+        }
+    }
+}

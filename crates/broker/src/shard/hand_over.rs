@@ -1,0 +1,43 @@
+//! Connections whose client's session lives on another shard.
+
+use std::net::SocketAddr;
+
+use super::connection::Stage;
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::input::{ConnectionKey, ListenerIndex};
+use crate::parcel::ShardIndex;
+use crate::timer::Timer;
+
+impl Shard {
+    /// Notes that a connection belongs elsewhere: it goes when the bytes at hand have been looked at.
+    pub(super) fn send_away(&mut self, key: ConnectionKey, to: ShardIndex) {
+        if let Some(connection) = self.connection_mut(key) {
+            connection.stage = Stage::Leaving { to };
+        }
+    }
+
+    /// Lets a connection go that belongs elsewhere, with what was received from its CONNECT on.
+    pub(super) fn let_go(&mut self, key: ConnectionKey, to: ShardIndex, bytes: Vec<u8>, turn: &mut Turn<'_>) {
+        if self.connection(key).is_none() {
+            return;
+        }
+        let Some(connection) = self.connections[key.index as usize].take() else { return };
+        self.timers.disarm(connection.deadline, Timer::Connection(key));
+        let (listener, peer) = (connection.listener, connection.peer);
+        turn.effects.push(Effect::HandOver { connection: key, to, listener, peer, bytes });
+    }
+
+    /// Takes a connection from another shard; its CONNECT is looked at anew, since its session may have moved on.
+    pub(super) fn take_over(
+        &mut self,
+        key: ConnectionKey,
+        listener: ListenerIndex,
+        peer: Option<SocketAddr>,
+        bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) {
+        self.enter(key, listener, peer, turn);
+        self.take_bytes(key, bytes, turn);
+    }
+}

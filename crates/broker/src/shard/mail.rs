@@ -1,0 +1,279 @@
+//! Between shards: what was gathered for the others in this turn, and what came from them.
+//!
+//! Nobody ever waits for another shard. A shard that has sent much to another asks whether there is room
+//! ([`Letter::IsThereRoom`]); until the answer comes, it does not read those of its clients that feed it.
+//! A message for very many sessions is a letter to oneself: it is delivered a part at a time, and what its publisher
+//! sends next waits behind it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::connection::Pauses;
+use super::deliver::Recording;
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::input::ConnectionKey;
+use crate::message::Publication;
+use crate::parcel::{Carried, Letter, Parcel, Publishing, ShardIndex};
+use crate::router::{Destination, Target};
+use crate::session::Membership;
+
+/// Bytes under way to another shard above which it is asked whether there is room.
+const ASK_BYTES: usize = 1024 * 1024;
+/// Bytes under way to another shard above which the clients that feed it are not read.
+const UNDER_WAY_BYTES_MAX: usize = 4 * ASK_BYTES;
+/// Bytes of deliveries that mail causes in one turn; the rest goes on in the next one.
+const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What one delivery costs beside its bytes, in the same measure.
+const DELIVERY_OVERHEAD: usize = 64;
+
+/// A shard's mail.
+pub(super) struct Mail {
+    index: ShardIndex,
+    /// By shard.
+    outgoing: Vec<Outgoing>,
+    unread: VecDeque<Unread>,
+    /// What may still be delivered in this turn.
+    turn_bytes: usize,
+    /// Letters to oneself that are not dealt with.
+    own: usize,
+}
+
+/// What is on its way to one other shard.
+struct Outgoing {
+    parcel: Parcel,
+    /// Bytes sent, without an answer that they were dealt with.
+    under_way: usize,
+    /// How many of them the answer that is awaited will be about.
+    asked_about: Option<usize>,
+    /// Whose bytes wait for it.
+    waiting: Vec<ConnectionKey>,
+}
+
+/// A parcel, and how far it is dealt with.
+struct Unread {
+    parcel: Parcel,
+    letter: usize,
+    /// Targets of that letter that were served.
+    target: usize,
+    /// Copies of that letter that were used.
+    copies: u32,
+}
+
+impl Mail {
+    pub(super) fn new(index: ShardIndex, shards: u16) -> Self {
+        let outgoing = |_| Outgoing {
+            parcel: Parcel::new(index),
+            under_way: 0,
+            asked_about: None,
+            waiting: Vec::new(),
+        };
+        Self {
+            index,
+            outgoing: (0..shards.max(1)).map(outgoing).collect(),
+            unread: VecDeque::new(),
+            turn_bytes: TURN_BYTES_MAX,
+            own: 0,
+        }
+    }
+
+    /// Puts a letter into this turn's parcel for a shard.
+    pub(super) fn post(&mut self, to: ShardIndex, letter: Letter) {
+        if let Some(outgoing) = self.outgoing.get_mut(to.get()) {
+            outgoing.parcel.push(letter);
+        }
+    }
+
+    /// Counts messages that a member has done with; several in a row are one letter.
+    pub(super) fn post_finished(&mut self, to: ShardIndex, membership: &Arc<Membership>) {
+        let Some(outgoing) = self.outgoing.get_mut(to.get()) else { return };
+        match outgoing.parcel.letters.last_mut() {
+            Some(Letter::Finished { membership: last, messages }) if Arc::ptr_eq(last, membership) => {
+                *messages += 1;
+            }
+            _ => {
+                let membership = Arc::clone(membership);
+                outgoing.parcel.push(Letter::Finished { membership, messages: 1 });
+            }
+        }
+    }
+
+    /// A message as a letter carries it: shared if it is kept anyway, or long and for several shards.
+    pub(super) fn carry(&mut self, to: ShardIndex, publication: &mut Publication<'_>, share: bool) -> Carried {
+        match self.outgoing.get_mut(to.get()) {
+            Some(outgoing) if !share && !publication.is_kept() => outgoing.parcel.pack(publication),
+            Some(_) | None => {
+                let retained_version = publication.retained_version;
+                Carried::Kept { message: publication.keep(), retained_version }
+            }
+        }
+    }
+
+    /// Hands out this turn's parcels.
+    pub(super) fn hand_out(&mut self, effects: &mut Vec<Effect>) {
+        self.turn_bytes = TURN_BYTES_MAX;
+        for (to, outgoing) in self.outgoing.iter_mut().enumerate() {
+            if outgoing.parcel.is_empty() {
+                continue;
+            }
+            let to = ShardIndex(to as u16);
+            if to != self.index {
+                outgoing.under_way += outgoing.parcel.bytes();
+                if outgoing.under_way > ASK_BYTES && outgoing.asked_about.is_none() {
+                    outgoing.parcel.push(Letter::IsThereRoom);
+                    outgoing.asked_about = Some(outgoing.under_way);
+                }
+            }
+            let parcel = std::mem::replace(&mut outgoing.parcel, Parcel::new(self.index));
+            if to == self.index {
+                self.unread.push_back(Unread::new(parcel));
+            } else {
+                effects.push(Effect::Send { to, parcel });
+            }
+        }
+    }
+
+    /// Whether mail was left for another turn.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Whether a message is still being passed on a part at a time.
+    pub(super) fn has_own(&self) -> bool {
+        self.own > 0
+    }
+}
+
+impl Unread {
+    fn new(parcel: Parcel) -> Self {
+        Self { parcel, letter: 0, target: 0, copies: 0 }
+    }
+}
+
+impl Shard {
+    /// Takes a parcel, and reads as much of it as this turn allows.
+    pub(super) fn receive(&mut self, parcel: Parcel, turn: &mut Turn<'_>) {
+        self.mail.unread.push_back(Unread::new(parcel));
+        self.read_mail(turn);
+    }
+
+    /// Reads mail in its order, as much as this turn allows.
+    pub(super) fn read_mail(&mut self, turn: &mut Turn<'_>) {
+        while self.mail.turn_bytes > 0
+            && let Some(mut unread) = self.mail.unread.pop_front()
+        {
+            if !self.read_parcel(&mut unread, turn) {
+                self.mail.unread.push_front(unread);
+            }
+        }
+    }
+
+    /// False if something is left.
+    fn read_parcel(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
+        let from = unread.parcel.from;
+        while let Some(letter) = unread.parcel.letters.get_mut(unread.letter) {
+            match letter {
+                Letter::Publication(_) => {
+                    if !self.read_publication(unread, turn) {
+                        return false;
+                    }
+                }
+                Letter::Grouped { .. } => self.read_grouped(&unread.parcel, unread.letter, turn),
+                Letter::Finished { membership, messages } => self.member_finished(membership, *messages),
+                Letter::Returned(delivery) => self.take_back(delivery, turn),
+                Letter::Stays(delivery) => self.have_back(delivery, turn),
+                Letter::Joined(member) => self.member_joined(member),
+                Letter::Present { membership, lasts, window } => {
+                    self.member_present(membership, *lasts, *window);
+                }
+                Letter::Left { membership } => self.member_left(membership),
+                Letter::IsThereRoom => self.mail.post(from, Letter::ThereIsRoom),
+                Letter::ThereIsRoom => self.there_is_room(from, turn),
+            }
+            (unread.letter, unread.target, unread.copies) = (unread.letter + 1, 0, 0);
+        }
+        true
+    }
+
+    /// Delivers one message to its targets. False if some are left for another turn.
+    fn read_publication(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
+        let Unread { parcel, letter, target, copies } = unread;
+        let Some(Letter::Publication(publishing)) = parcel.letters.get(*letter) else { return true };
+        let Publishing { message, targets, first_copy, publisher } = publishing;
+        let mut publication = parcel.publication(message);
+        let bytes = publication.view.topic.len() + publication.view.payload.len() + DELIVERY_OVERHEAD;
+        while let Some(next) = targets.get(*target) {
+            if self.mail.turn_bytes == 0 {
+                return false;
+            }
+            self.mail.turn_bytes = self.mail.turn_bytes.saturating_sub(bytes);
+            *target += 1;
+            if !publication.reaches(next) {
+                continue;
+            }
+            let copy = match first_copy {
+                Some(first) if self.is_recorded(next, &publication) => {
+                    *copies += 1;
+                    Some(*first + *copies - 1)
+                }
+                Some(_) | None => None,
+            };
+            self.serve(next, &mut publication, Recording::Made(copy), turn);
+        }
+        if parcel.from == self.index {
+            self.mail.own = self.mail.own.saturating_sub(1);
+            if let Some(publisher) = *publisher {
+                self.resume_reading(publisher, Pauses::OWN_FAN_OUT, turn);
+            }
+        }
+        true
+    }
+
+    /// Gives a message to whom a target names.
+    pub(super) fn serve(
+        &mut self,
+        target: &Target,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        match target.to {
+            Destination::Session(address) => {
+                self.deliver(address, target, None, publication, recording, turn);
+            }
+            Destination::Group(group) => self.deliver_to_group(group, publication, recording, turn),
+        }
+    }
+
+    /// Posts a message to a shard. Gives whether that shard has more under way than it should: then its publisher
+    /// is not read for a while.
+    pub(super) fn forward(&mut self, to: ShardIndex, publishing: Publishing) -> bool {
+        self.mail.post(to, Letter::Publication(publishing));
+        if to == self.index {
+            self.mail.own += 1;
+        }
+        let outgoing = self.mail.outgoing.get(to.get());
+        outgoing.is_some_and(|outgoing| outgoing.under_way + outgoing.parcel.bytes() > UNDER_WAY_BYTES_MAX)
+    }
+
+    /// Does not read a connection until `to` has caught up.
+    pub(super) fn wait_for_room(&mut self, key: ConnectionKey, to: ShardIndex, turn: &mut Turn<'_>) {
+        if to == self.index {
+            return;
+        }
+        let waits = self.connection(key).is_none_or(|other| other.pauses.contains(Pauses::BUSY_SHARD));
+        if let Some(outgoing) = self.mail.outgoing.get_mut(to.get()).filter(|_| !waits) {
+            outgoing.waiting.push(key);
+            self.pause(key, Pauses::BUSY_SHARD, turn);
+        }
+    }
+
+    fn there_is_room(&mut self, from: ShardIndex, turn: &mut Turn<'_>) {
+        let Some(outgoing) = self.mail.outgoing.get_mut(from.get()) else { return };
+        let dealt_with = outgoing.asked_about.take().unwrap_or(0);
+        outgoing.under_way = outgoing.under_way.saturating_sub(dealt_with);
+        for key in std::mem::take(&mut outgoing.waiting) {
+            self.resume_reading(key, Pauses::BUSY_SHARD, turn);
+        }
+    }
+}
