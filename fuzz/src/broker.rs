@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, ShardIndex, Shared, Ticket, TransportEnd,
+    ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, ShardIndex, Shared, Ticket,
+    TransportEnd,
 };
 use noctule_protocol::frame::next_frame;
 use noctule_protocol::packet::Packet;

@@ -36,11 +36,7 @@ pub(crate) struct Joined {
 
 impl GroupDirectory {
     pub(crate) fn new(hasher: RandomState) -> Self {
-        Self {
-            groups: HashMap::with_hasher(hasher.clone()),
-            filters: HashMap::with_hasher(hasher),
-            next: 0,
-        }
+        Self { groups: HashMap::with_hasher(hasher.clone()), filters: HashMap::with_hasher(hasher), next: 0 }
     }
 
     /// A session joins a group, which is made if there is none; `again` if it is in it already.

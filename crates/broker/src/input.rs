@@ -77,7 +77,10 @@ pub enum Input<'a> {
         /// The last durable batch of this shard.
         ticket: Ticket,
     },
-    /// The broker ends: wills are published, clients are told, all connections are closed.
+    /// The broker is about to end: wills are published. When all shards have done so and have read what they sent each
+    /// other, [`Shutdown`](Self::Shutdown) follows.
+    PublishWills,
+    /// The broker ends: clients are told, all connections are closed.
     Shutdown,
 }
 

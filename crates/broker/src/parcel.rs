@@ -53,8 +53,9 @@ pub(crate) enum Letter {
     Finished { membership: Arc<Membership>, messages: u32 },
     /// A message that a member got from the addressee's group, and that another member may take.
     Returned(Box<Delivery>),
-    /// The answer, if nobody else has room for it.
-    Stays(Box<Delivery>),
+    /// A message for a member, let in already when another member, or itself, had it: the bounds of its queue do not
+    /// count for it.
+    Placed(Box<Delivery>),
     /// A session joined the addressee's group, or changed its options.
     Joined(Box<Member>),
     /// A member got a connection, or lost it.
@@ -160,7 +161,8 @@ impl Parcel {
                 Publication::kept(message).retained_as(*retained_version)
             }
             Carried::Passing(passing) => {
-                let &Passing { topic, payload, properties_length, qos, retain, expires, publisher, .. } = passing;
+                let &Passing { topic, payload, properties_length, qos, retain, expires, publisher, .. } =
+                    passing;
                 let bytes = &self.payloads[payload.0..];
                 let (properties, bytes) = bytes.split_at(properties_length as usize);
                 let view = MessageView {
@@ -184,7 +186,7 @@ impl Letter {
         match self {
             Self::Publication(Publishing { message: Carried::Kept { message, .. }, .. })
             | Self::Grouped { message: Carried::Kept { message, .. }, .. } => message.bytes(),
-            Self::Returned(delivery) | Self::Stays(delivery) => delivery.message.bytes(),
+            Self::Returned(delivery) | Self::Placed(delivery) => delivery.message.bytes(),
             Self::Publication(_)
             | Self::Grouped { .. }
             | Self::Finished { .. }

@@ -294,9 +294,14 @@ impl Delivery {
     }
 
     /// A message of a shared subscription whose member is gone.
-    pub(crate) fn returned(message: Message, membership: &Arc<Membership>, qos: QoS, copy: Option<u32>) -> Self {
-        let mut returned = Self::new(message, qos, false, Queued::Limited)
-            .through(&Identifiers::None, Some(membership));
+    pub(crate) fn returned(
+        message: Message,
+        membership: &Arc<Membership>,
+        qos: QoS,
+        copy: Option<u32>,
+    ) -> Self {
+        let mut returned =
+            Self::new(message, qos, false, Queued::Limited).through(&Identifiers::None, Some(membership));
         returned.set_copy(copy);
         returned
     }

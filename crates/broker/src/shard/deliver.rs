@@ -135,8 +135,8 @@ impl Shard {
             Recording::Made(copy) => (None, copy),
         };
         let delivery = |publication: &mut Publication<'_>| {
-            let mut delivery = Delivery::new(publication.keep(), qos, retain, kind)
-                .through(&target.identifiers, membership);
+            let mut delivery =
+                Delivery::new(publication.keep(), qos, retain, kind).through(&target.identifiers, membership);
             delivery.set_copy(copy);
             delivery
         };

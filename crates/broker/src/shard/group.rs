@@ -12,7 +12,7 @@ use crate::metric::Metric;
 use crate::parcel::{Letter, Member, Parcel};
 use crate::record::{Operation, Recipient};
 use crate::router::{Audience, Destination, GroupAddress, Target};
-use crate::session::{Delivery, Identifiers, Membership};
+use crate::session::{Delivery, Identifiers, Membership, Queued};
 
 /// Members that are looked at for one message.
 const LOOKS_MAX: usize = 64;
@@ -186,8 +186,10 @@ impl Shard {
         let view = publication.view;
         match self.choose(group, view.qos, view.payload.len(), None) {
             // What is recorded for the group as a whole may stay so.
-            Some((_, member)) if !member.lasts => self.give_new(&member, publication, recording, turn),
-            Some((_, member)) => self.give(&member, publication, recording, turn),
+            Some((_, member)) if !member.lasts => {
+                self.give_new(&member, publication, recording, false, turn);
+            }
+            Some((_, member)) => self.give(&member, publication, recording, false, turn),
             None => {
                 self.count(Metric::DroppedNoMember);
                 if let Recording::Made(copy @ Some(_)) = recording {
@@ -197,23 +199,26 @@ impl Shard {
         }
     }
 
-    /// Gives a message to a member, wherever it is. What was recorded for the group as a whole is recorded for the
-    /// member instead, if its session lasts.
+    /// Gives a message to a member, wherever it is. What was recorded for the group as a whole, or for another member,
+    /// is recorded for this one instead. `let_in` says that another member had it.
     fn give(
         &mut self,
         member: &Member,
         publication: &mut Publication<'_>,
         recording: Recording<'_>,
+        let_in: bool,
         turn: &mut Turn<'_>,
     ) {
         match recording {
             Recording::Make(recipients) => {
-                self.give_new(member, publication, Recording::Make(recipients), turn);
+                self.give_new(member, publication, Recording::Make(recipients), let_in, turn);
             }
-            Recording::Made(None) => self.give_new(member, publication, Recording::Made(None), turn),
+            Recording::Made(None) => {
+                self.give_new(member, publication, Recording::Made(None), let_in, turn);
+            }
             Recording::Made(old) => {
                 let mut recipients = Vec::new();
-                self.give_new(member, publication, Recording::Make(&mut recipients), turn);
+                self.give_new(member, publication, Recording::Make(&mut recipients), let_in, turn);
                 let message = publication.keep();
                 for recipient in recipients {
                     let sequence = message.sequence();
@@ -230,6 +235,7 @@ impl Shard {
         member: &Member,
         publication: &mut Publication<'_>,
         recording: Recording<'_>,
+        let_in: bool,
         turn: &mut Turn<'_>,
     ) {
         let Member { membership, .. } = member;
@@ -251,7 +257,7 @@ impl Shard {
                     session: if member.lasts { number } else { SessionNumber::GROUP },
                     qos,
                     retain: target.retain_as_published && publication.view.retain,
-                    identifiers: target.identifiers,
+                    identifiers: target.identifiers.clone(),
                     group: Some(Arc::clone(&membership.filter)),
                 });
                 Some(copy)
@@ -264,8 +270,17 @@ impl Shard {
             seat.outstanding += 1;
         }
         let shard = membership.member.shard;
-        let message = self.mail.carry(shard, publication, false);
-        self.mail.post(shard, Letter::Grouped { member: Box::new(member.clone()), message, copy });
+        let letter = if let_in && qos != QoS::AtMostOnce {
+            let retain = target.retain_as_published && publication.view.retain;
+            let mut delivery = Delivery::new(publication.keep(), qos, retain, Queued::Limited)
+                .through(&target.identifiers, Some(membership));
+            delivery.set_copy(copy);
+            Letter::Placed(Box::new(delivery))
+        } else {
+            let message = self.mail.carry(shard, publication, false);
+            Letter::Grouped { member: Box::new(member.clone()), message, copy }
+        };
+        self.mail.post(shard, letter);
     }
 
     /// A message for a session here, by way of a group of another shard.
@@ -373,7 +388,7 @@ impl Shard {
             Some(seat) => {
                 seat.outstanding += 1;
                 let to = membership.member.shard;
-                self.mail.post(to, Letter::Stays(Box::new(delivery.clone())));
+                self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
             }
             None => self.rehome_one(delivery, membership, turn),
         }
@@ -425,17 +440,19 @@ impl Shard {
     }
 
     fn has_room(&self, readiness: Readiness, member: &Member, delivery: &Delivery) -> bool {
-        let is_connected = match readiness {
+        let (is_connected, waiting) = match readiness {
             Readiness::Free => return true,
-            Readiness::Busy(_) => true,
-            Readiness::Absent(_) => false,
+            Readiness::Busy(waiting) => (true, waiting),
+            Readiness::Absent(waiting) => (false, waiting),
         };
         let address = member.membership.member;
-        if address.shard != self.index {
-            // Only its own shard knows its queue.
-            return false;
-        }
         let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
+        if address.shard != self.index {
+            // What it has by other ways only its own shard knows.
+            let queue = self.settings.max_queued_messages;
+            let window = member.window.map_or(0, usize::from);
+            return qos != QoS::AtMostOnce && (queue == 0 || waiting < window + queue);
+        }
         let Some(session) = self.session(address.slot) else { return false };
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         qos != QoS::AtMostOnce && session.queue.admits(&self.settings, is_connected, in_flight)
@@ -446,12 +463,12 @@ impl Shard {
     fn regive(&mut self, delivery: &Delivery, member: &Member, turn: &mut Turn<'_>) {
         if delivery.copy().is_some() {
             let mut publication = Publication::kept(&delivery.message);
-            return self.give(member, &mut publication, Recording::Made(delivery.copy()), turn);
+            return self.give(member, &mut publication, Recording::Made(delivery.copy()), true, turn);
         }
         let message = delivery.message.view().to_message(self.next_sequence());
         let mut publication = Publication::kept(&message);
         let mut recipients = Vec::new();
-        self.give(member, &mut publication, Recording::Make(&mut recipients), turn);
+        self.give(member, &mut publication, Recording::Make(&mut recipients), true, turn);
         if !recipients.is_empty() {
             message.list_copies();
             self.persist_lazily(Operation::PutMessage { message, recipients });

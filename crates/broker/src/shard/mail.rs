@@ -62,12 +62,8 @@ struct Unread {
 
 impl Mail {
     pub(super) fn new(index: ShardIndex, shards: u16) -> Self {
-        let outgoing = |_| Outgoing {
-            parcel: Parcel::new(index),
-            under_way: 0,
-            asked_about: None,
-            waiting: Vec::new(),
-        };
+        let outgoing =
+            |_| Outgoing { parcel: Parcel::new(index), under_way: 0, asked_about: None, waiting: Vec::new() };
         Self {
             index,
             outgoing: (0..shards.max(1)).map(outgoing).collect(),
@@ -99,7 +95,12 @@ impl Mail {
     }
 
     /// A message as a letter carries it: shared if it is kept anyway, or long and for several shards.
-    pub(super) fn carry(&mut self, to: ShardIndex, publication: &mut Publication<'_>, share: bool) -> Carried {
+    pub(super) fn carry(
+        &mut self,
+        to: ShardIndex,
+        publication: &mut Publication<'_>,
+        share: bool,
+    ) -> Carried {
         match self.outgoing.get_mut(to.get()) {
             Some(outgoing) if !share && !publication.is_kept() => outgoing.parcel.pack(publication),
             Some(_) | None => {
@@ -181,7 +182,7 @@ impl Shard {
                 Letter::Grouped { .. } => self.read_grouped(&unread.parcel, unread.letter, turn),
                 Letter::Finished { membership, messages } => self.member_finished(membership, *messages),
                 Letter::Returned(delivery) => self.take_back(delivery, turn),
-                Letter::Stays(delivery) => self.have_back(delivery, turn),
+                Letter::Placed(delivery) => self.place(delivery, turn),
                 Letter::Joined(member) => self.member_joined(member),
                 Letter::Present { membership, lasts, window } => {
                     self.member_present(membership, *lasts, *window);

@@ -90,9 +90,7 @@ impl Shard {
             .memberships
             .iter()
             // Whether others of a group elsewhere have a connection is for its owner to say.
-            .filter(|membership| {
-                membership.group.shard != self.index || self.has_other_connected(membership)
-            })
+            .filter(|membership| membership.group.shard != self.index || self.has_other_connected(membership))
             .map(|membership| membership.group)
             .collect();
         if in_groups.is_empty() {
@@ -136,9 +134,8 @@ impl Shard {
         self.let_go_if_expired(&delivery, turn) || self.give_to_other(&delivery, &membership, turn)
     }
 
-    /// A message that was given back and that nobody else takes: it stands at the end of the queue now, which it had
-    /// been let into before.
-    pub(super) fn have_back(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+    /// A message that was let in already, here or with another member.
+    pub(super) fn place(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let Some(membership) = delivery.group() else { return };
         let address = membership.member;
         match self.session_mut(address.slot).filter(|session| session.address == address) {

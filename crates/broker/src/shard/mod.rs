@@ -137,6 +137,7 @@ impl Shard {
             }
             Input::TimedOut => self.timed_out(turn),
             Input::Durable { ticket } => self.became_durable(ticket, turn),
+            Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }
         self.counts.hand_over(&shared.metrics);
@@ -208,10 +209,15 @@ impl Shard {
         }
     }
 
-    fn shut_down(&mut self, turn: &mut Turn<'_>) {
+    fn publish_wills(&mut self, turn: &mut Turn<'_>) {
         for slot in 0..self.sessions.len() as u32 {
             self.publish_will(slot, turn);
         }
+    }
+
+    fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        // Of those who came meanwhile.
+        self.publish_wills(turn);
         for index in 0..self.connections.len() {
             if let Some(key) = self.connections[index].as_ref().map(|connection| connection.key) {
                 self.close(key, Ending::ShuttingDown, turn);

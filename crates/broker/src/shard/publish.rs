@@ -313,7 +313,8 @@ impl Shard {
                 }
             }
         } else if !route.here.is_empty() {
-            let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, key, turn);
+            let publishing =
+                self.address(self.index, &route.here, publication, true, &mut recipients, key, turn);
             self.forward(self.index, publishing);
             if let Some(key) = key {
                 self.pause(key, Pauses::OWN_FAN_OUT, turn);

@@ -10,9 +10,7 @@ use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::Effect;
-use crate::message::{
-    Copies, Message, Publication, Publisher, RetainedMessage, Sequence, SessionNumber,
-};
+use crate::message::{Copies, Message, Publication, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::metric::Metric;
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
@@ -286,12 +284,7 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
 }
 
 /// A message that waits for whichever member of a group takes it.
-fn restore_to_group(
-    shards: &mut [Shard],
-    message: &Message,
-    recipient: &Recipient,
-    turn: &mut Turn<'_>,
-) {
+fn restore_to_group(shards: &mut [Shard], message: &Message, recipient: &Recipient, turn: &mut Turn<'_>) {
     let filter = recipient.group.as_deref().unwrap_or_default();
     let owner = turn.shared.group(filter);
     let shard = owner.map_or(0, |group| group.shard.get());

@@ -147,10 +147,7 @@ impl Shard {
                 };
                 copy = Some(recipient.copy);
                 message.list_copies();
-                self.persist(Operation::PutMessage {
-                    message: message.clone(),
-                    recipients: vec![recipient],
-                });
+                self.persist(Operation::PutMessage { message: message.clone(), recipients: vec![recipient] });
             }
             let mut delivery =
                 Delivery::new(message, qos, true, Queued::Retained).through(&identifiers, None);

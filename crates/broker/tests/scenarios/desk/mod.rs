@@ -123,6 +123,11 @@ impl Desk {
         self.0.borrow().batches.iter().map(|(.., urgent)| *urgent).collect()
     }
 
+    /// Whether the broker has more than one shard.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.0.borrow().shards.len() > 1
+    }
+
     /// The broker is killed and comes back with what is on the disk.
     pub(crate) fn restart(&self) {
         let mut state = self.0.borrow_mut();
@@ -171,6 +176,10 @@ impl Desk {
 
     pub(crate) fn shut_down(&self) {
         let mut state = self.0.borrow_mut();
+        for shard in 0..state.shards.len() {
+            state.input(shard, Input::PublishWills);
+        }
+        state.run();
         for shard in 0..state.shards.len() {
             state.input(shard, Input::Shutdown);
         }
@@ -235,7 +244,8 @@ fn shard_count() -> u16 {
 
 fn shards(settings: &Arc<Settings>, first_source: u32) -> Vec<Shard> {
     let count = shard_count();
-    let shard = |index| Shard::new(Arc::clone(settings), ShardIndex(index), count, first_source + u32::from(index));
+    let shard =
+        |index| Shard::new(Arc::clone(settings), ShardIndex(index), count, first_source + u32::from(index));
     (0..count).map(shard).collect()
 }
 
