@@ -27,7 +27,9 @@ pub struct Shared {
     subscriptions: RwLock<TopicTree<Subscriber>>,
     /// Changes with every change of `subscriptions`; read without the lock.
     generation: AtomicU64,
-    retained: RwLock<Retained<RetainedMessage>>,
+    retained: RwLock<Retained<(u64, RetainedMessage)>>,
+    /// Counts what was retained.
+    retained_version: AtomicU64,
     directory: Mutex<HashMap<Arc<str>, SessionAddress, RandomState>>,
     groups: Mutex<GroupDirectory>,
     next_session: AtomicU64,
@@ -43,6 +45,7 @@ impl Shared {
             subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
             generation: AtomicU64::new(0),
             retained: RwLock::new(Retained::new()),
+            retained_version: AtomicU64::new(0),
             directory: Mutex::new(HashMap::with_hasher(hasher(settings))),
             groups: Mutex::new(GroupDirectory::new(hasher(settings))),
             next_session: AtomicU64::new(1),
@@ -74,9 +77,11 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Makes or replaces a subscription; true if it is new.
-    pub(crate) fn subscribe(&self, filter: &str, subscriber: Subscriber) -> bool {
+    /// Makes or replaces a subscription, which may depend on the newest version that is retained at that moment; true
+    /// if it is new.
+    pub(crate) fn subscribe(&self, filter: &str, subscriber: impl FnOnce(u64) -> Subscriber) -> bool {
         let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
+        let subscriber = subscriber(self.retained_version.load(Ordering::Acquire));
         let replaced = tree.insert(filter, subscriber, |other| other.to == subscriber.to);
         self.generation.store(tree.generation(), Ordering::Release);
         replaced.is_none()
@@ -109,7 +114,7 @@ impl Shared {
                 identifier: 0,
                 since: 0,
             };
-            self.subscribe(filter.filter.as_str(), subscriber);
+            self.subscribe(filter.filter.as_str(), |_| subscriber);
         }
         joined
     }
@@ -135,12 +140,21 @@ impl Shared {
         }
     }
 
-    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<RetainedMessage>> {
+    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<(u64, RetainedMessage)>> {
         self.retained.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained<RetainedMessage>> {
+    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained<(u64, RetainedMessage)>> {
         self.retained.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Retains a message; gives its version.
+    pub(crate) fn retain(&self, message: RetainedMessage) -> u64 {
+        let mut retained = self.retained_mut();
+        let version = self.retained_version.fetch_add(1, Ordering::AcqRel) + 1;
+        let topic: Box<str> = message.message.topic().into();
+        retained.set(&topic, (version, message));
+        version
     }
 
     pub(crate) fn directory(&self) -> MutexGuard<'_, HashMap<Arc<str>, SessionAddress, RandomState>> {

@@ -16,15 +16,18 @@ pub(crate) struct Membership {
 
 /// Memberships of one session, by group. Most sessions have none, and then this is one pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Memberships(Option<Box<BTreeMap<GroupAddress, Arc<Membership>>>>);
+pub(crate) struct Memberships(Option<Box<ByGroup>>);
+
+#[derive(Debug, Default)]
+struct ByGroup(BTreeMap<GroupAddress, Arc<Membership>>);
 
 impl Memberships {
     pub(crate) fn insert(&mut self, membership: Arc<Membership>) {
-        self.0.get_or_insert_default().insert(membership.group, membership);
+        self.0.get_or_insert_default().0.insert(membership.group, membership);
     }
 
     pub(crate) fn remove(&mut self, group: GroupAddress) -> Option<Arc<Membership>> {
-        let memberships = self.0.as_mut()?;
+        let ByGroup(memberships) = self.0.as_deref_mut()?;
         let removed = memberships.remove(&group);
         if memberships.is_empty() {
             self.0 = None;
@@ -37,7 +40,7 @@ impl Memberships {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Membership>> {
-        self.0.iter().flat_map(|memberships| memberships.values())
+        self.0.iter().flat_map(|memberships| memberships.0.values())
     }
 
     /// The group with this whole filter.

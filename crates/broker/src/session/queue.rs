@@ -6,7 +6,7 @@ use std::sync::Arc;
 use noctule_protocol::QoS;
 use noctule_protocol::packet::SubscriptionOptions;
 
-use crate::message::{Message, Sequence};
+use crate::message::Message;
 use crate::session::{Identifiers, Membership};
 use crate::settings::Settings;
 
@@ -51,8 +51,8 @@ pub(crate) struct Replay {
     pub(crate) options: SubscriptionOptions,
     /// Subscription Identifier, 0 for none.
     pub(crate) identifier: u32,
-    /// When it began: what was retained later came live.
-    pub(crate) since: Sequence,
+    /// The newest version when it began: what was retained later comes live.
+    pub(crate) since: u64,
     /// Where to go on.
     pub(crate) from: Option<String>,
 }
@@ -375,7 +375,7 @@ mod tests {
             filter: filter.into(),
             options: SubscriptionOptions::default(),
             identifier: 0,
-            since: Sequence::default(),
+            since: 0,
             from: None,
         };
         let parts = |texts: &[u8]| texts.iter().map(|text| delivery(&[*text], Queued::Retained)).collect();

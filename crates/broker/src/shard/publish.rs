@@ -313,9 +313,8 @@ impl Shard {
                 }
             }
         } else if !route.here.is_empty() {
-            let publishing =
-                self.address(self.index, &route.here, publication, true, &mut recipients, key, turn);
-            self.forward(self.index, publishing);
+            let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, turn);
+            self.forward(self.index, Publishing { publisher: key, ..publishing });
             if let Some(key) = key {
                 self.pause(key, Pauses::OWN_FAN_OUT, turn);
             }
@@ -342,7 +341,7 @@ impl Shard {
     ) {
         let share = route.elsewhere.len() > 1 && publication.view.payload.len() > SHARED_BYTES_MIN;
         for (shard, targets) in &route.elsewhere {
-            let publishing = self.address(*shard, targets, publication, share, recipients, None, turn);
+            let publishing = self.address(*shard, targets, publication, share, recipients, turn);
             let is_busy = self.forward(*shard, publishing);
             if let (true, Some(key)) = (is_busy, key) {
                 self.wait_for_room(key, *shard, turn);
@@ -366,7 +365,6 @@ impl Shard {
         publication: &mut Publication<'_>,
         share: bool,
         recipients: &mut Vec<Recipient>,
-        publisher: Option<ConnectionKey>,
         turn: &Turn<'_>,
     ) -> Publishing {
         let mut first_copy = None;
@@ -380,7 +378,7 @@ impl Shard {
             }
         }
         let message = self.mail.carry(to, publication, share);
-        Publishing { message, targets: Arc::clone(targets), first_copy, publisher }
+        Publishing { message, targets: Arc::clone(targets), first_copy, publisher: None }
     }
 
     fn recipient(&self, target: &Target, publication: &mut Publication<'_>, turn: &Turn<'_>) -> Recipient {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_protocol::packet::SubscriptionOptions;
+use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
 use super::deliver::Recording;
@@ -136,7 +136,9 @@ impl Shard {
     ) -> Result<(), RestoreError> {
         let parsed = SubscriptionFilter::parse(filter)
             .map_err(|_| RestoreError::Filter { session: address.number.0 })?;
-        self.enter_subscription(address, parsed, options, identifier, turn);
+        // What was retained for it has been sent, or stands in its queue.
+        let retain_handling = RetainHandling::DoNotSend;
+        self.enter_subscription(address, parsed, options, identifier, retain_handling, turn);
         Ok(())
     }
 

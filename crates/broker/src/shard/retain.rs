@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_protocol::packet::SubscriptionOptions;
-use noctule_protocol::{QoS, TopicFilter};
+use noctule_protocol::QoS;
 
 use super::{RETAINED_SWEEP, Shard, Turn};
 use crate::message::{Message, Publication, Publisher, RetainedMessage};
@@ -36,7 +35,7 @@ impl Shard {
             return self.clear_retained(view.topic, view.qos, turn);
         }
         let retained = RetainedMessage { message: publication.keep(), publisher: publisher.clone() };
-        self.keep_retained(retained.clone(), turn);
+        publication.retained_version = self.keep_retained(retained.clone(), turn);
         let operation = Operation::PutRetained(retained);
         if view.qos == QoS::AtMostOnce {
             self.persist_lazily(operation);
@@ -45,13 +44,13 @@ impl Shard {
         }
     }
 
-    /// Puts a message where it is retained; one that expires will be looked for.
-    pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) {
+    /// Puts a message where it is retained, and gives its version; one that expires will be looked for.
+    pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) -> u64 {
         let message = retained.message.clone();
         if message.expires().is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
             self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
         }
-        turn.shared.retained_mut().set(message.topic(), retained);
+        turn.shared.retain(retained)
     }
 
     /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was
@@ -67,16 +66,7 @@ impl Shard {
     }
 
     /// Sends what is retained for a filter to a session that just subscribed to it [MQTT-3.3.1-9].
-    pub(super) fn replay_retained(
-        &mut self,
-        slot: u32,
-        filter: TopicFilter<'_>,
-        options: SubscriptionOptions,
-        identifier: u32,
-        turn: &mut Turn<'_>,
-    ) {
-        let replay =
-            Replay { filter: filter.as_str().into(), options, identifier, since: self.sequence, from: None };
+    pub(super) fn replay_retained(&mut self, slot: u32, replay: Replay, turn: &mut Turn<'_>) {
         let Some(session) = self.session_mut(slot) else { return };
         session.queue.drop_replay(&replay.filter);
         if session.queue.retained() >= REPLAY_WAITING_MAX || self.replay_steps == 0 {
@@ -121,10 +111,10 @@ impl Shard {
         let mut messages: Vec<Message> = Vec::new();
         let steps = &mut self.replay_steps;
         let next = turn.shared.retained().for_some_matches(filter, from.as_deref(), steps, |_, retained| {
-            let RetainedMessage { message, publisher } = retained;
+            let (version, RetainedMessage { message, publisher }) = retained;
             let echo = options.no_local && publisher.client_id == me;
-            let came_live = message.sequence().source == since.source && message.sequence() > since;
-            if !echo && !came_live && !message.is_expired(turn.now.wall) {
+            let comes_live = *version > since;
+            if !echo && !comes_live && !message.is_expired(turn.now.wall) {
                 messages.push(message.clone());
             }
         });
@@ -165,7 +155,7 @@ impl Shard {
         let mut expired = Vec::new();
         let from = self.sweep_from.take();
         self.sweep_from = turn.shared.retained_mut().sweep(from, SWEEP_STEPS, |topic, retained| {
-            let keep = !retained.message.is_expired(wall);
+            let keep = !retained.1.message.is_expired(wall);
             if !keep {
                 expired.push(Box::<str>::from(topic));
             }

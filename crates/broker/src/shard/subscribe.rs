@@ -14,7 +14,7 @@ use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::record::Operation;
 use crate::router::{Destination, SessionAddress, Subscriber};
-use crate::session::Session;
+use crate::session::Replay;
 
 impl Shard {
     pub(super) fn on_subscribe(
@@ -39,16 +39,9 @@ impl Shard {
                 options.no_local = true;
                 options.retain_as_published = true;
             }
-            let is_new = self.subscribe(slot, filter, options, identifier, turn);
+            let since = self.subscribe(slot, filter, options, identifier, turn);
             codes.push(options.qos.level());
-            let replay = match options.retain_handling {
-                RetainHandling::SendAtSubscribe => true,
-                RetainHandling::SendAtNewSubscribe => is_new, // [MQTT-3.3.1-10]
-                RetainHandling::DoNotSend => false,
-            };
-            if replay && filter.share.is_none() {
-                replays.push((filter.filter, options));
-            }
+            replays.extend(since.map(|since| (filter.filter, options, since)));
         }
         let suback = Suback {
             packet_id: subscribe.packet_id,
@@ -57,12 +50,13 @@ impl Shard {
         };
         let wait = self.urgent != before;
         self.answer_as(HeldPacket::Suback, key, wait, turn, |out, version| suback.encode(version, out));
-        for (filter, options) in replays {
-            self.replay_retained(slot, filter, options, identifier, turn);
+        for (filter, options, since) in replays {
+            let replay = Replay { filter: filter.as_str().into(), options, identifier, since, from: None };
+            self.replay_retained(slot, replay, turn);
         }
     }
 
-    /// Makes or replaces one subscription [MQTT-3.8.4-3]. True if it is new.
+    /// Makes or replaces one subscription [MQTT-3.8.4-3]. Gives up to which version it gets what is retained.
     fn subscribe(
         &mut self,
         slot: u32,
@@ -70,10 +64,11 @@ impl Shard {
         options: SubscriptionOptions,
         identifier: u32,
         turn: &mut Turn<'_>,
-    ) -> bool {
-        let Some(session) = self.session(slot) else { return false };
+    ) -> Option<u64> {
+        let session = self.session(slot)?;
         let (address, lasts) = (session.address, session.lasts());
-        let is_new = self.enter_subscription(address, filter, options, identifier, turn);
+        let since =
+            self.enter_subscription(address, filter, options, identifier, options.retain_handling, turn);
         if lasts {
             let filter = filter.as_str().into();
             self.persist(Operation::PutSubscription { session: address.number, filter, options, identifier });
@@ -86,31 +81,41 @@ impl Shard {
                 format!("{} {} {}", id.escape_debug(), options.qos.level(), filter.as_str().escape_debug())
             });
         }
-        is_new
+        since
     }
 
-    /// Enters a subscription where messages are routed, and in its session. True if it is new.
+    /// Enters a subscription in its session, and where messages are routed. Gives up to which version it gets what is
+    /// retained; what comes later comes live.
     pub(super) fn enter_subscription(
         &mut self,
         address: SessionAddress,
         filter: SubscriptionFilter<'_>,
         options: SubscriptionOptions,
         identifier: u32,
+        retain_handling: RetainHandling,
         turn: &mut Turn<'_>,
-    ) -> bool {
-        let to = if filter.share.is_some() {
-            self.join_group(filter, address, options, identifier, turn)
-        } else {
-            let to = Destination::Session(address);
-            let lasts = self.session(address.slot).is_some_and(Session::lasts);
-            let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
-            let since = 0;
-            let subscriber = Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since };
-            turn.shared.subscribe(filter.filter.as_str(), subscriber);
-            Some(to)
+    ) -> Option<u64> {
+        if filter.share.is_some() {
+            let to = self.join_group(filter, address, options, identifier, turn)?;
+            self.session_mut(address.slot)?.subscriptions.insert(filter.as_str(), to);
+            return None;
+        }
+        let to = Destination::Session(address);
+        let session = self.session_mut(address.slot)?;
+        let lasts = session.lasts();
+        let is_new = session.subscriptions.insert(filter.as_str(), to).is_none();
+        let replays = match retain_handling {
+            RetainHandling::SendAtSubscribe => true,
+            RetainHandling::SendAtNewSubscribe => is_new, // [MQTT-3.3.1-10]
+            RetainHandling::DoNotSend => false,
         };
-        let (Some(to), Some(session)) = (to, self.session_mut(address.slot)) else { return false };
-        session.subscriptions.insert(filter.as_str(), to).is_none()
+        let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
+        let mut since = 0;
+        turn.shared.subscribe(filter.filter.as_str(), |version| {
+            since = if replays { version } else { 0 };
+            Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since }
+        });
+        replays.then_some(since)
     }
 
     pub(super) fn on_unsubscribe(

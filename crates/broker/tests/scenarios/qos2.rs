@@ -191,8 +191,9 @@ fn pubrel_releases_and_passes_on_in_one_batch() {
     publisher.expect([pubrec(1)]);
     desk.hold_batches();
     publisher.send(pubrel(1));
-    // The recipient's shard has the Packet Identifier of its delivery to store too.
-    assert_eq!(desk.waiting_batches(), if desk.is_sharded() { vec![true, true] } else { vec![true] });
+    // The recipient's shard, if it is another, has the Packet Identifier of its delivery to store.
+    let batches = desk.waiting_batches();
+    assert!(batches == [true] || desk.is_sharded() && batches == [true, true], "{batches:?}");
     publisher.expect_nothing();
     lasting.expect_nothing();
     // Who keeps nothing need not wait.
