@@ -281,21 +281,44 @@ impl MessageView<'_> {
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
     sequence: Sequence,
-    kept: Option<Message>,
+    kept: Kept<'a>,
+}
+
+/// The copy that outlives the turn, once there is one. Counting its holders is dear, so it is not done in passing.
+enum Kept<'a> {
+    Not,
+    Elsewhere(&'a Message),
+    Here(Message),
 }
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, kept: None }
+        Self { view, sequence, kept: Kept::Not }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
-        Self { view: message.view(), sequence: message.sequence(), kept: Some(message.clone()) }
+        Self { view: message.view(), sequence: message.sequence(), kept: Kept::Elsewhere(message) }
     }
 
     pub(crate) fn keep(&mut self) -> Message {
-        let (view, sequence) = (self.view, self.sequence);
-        self.kept.get_or_insert_with(|| view.to_message(sequence)).clone()
+        match &self.kept {
+            Kept::Elsewhere(message) => (*message).clone(),
+            Kept::Here(message) => message.clone(),
+            Kept::Not => {
+                let message = self.view.to_message(self.sequence);
+                self.kept = Kept::Here(message.clone());
+                message
+            }
+        }
+    }
+
+    /// The same for the last one who keeps it.
+    pub(crate) fn keep_last(&mut self) -> Message {
+        match std::mem::replace(&mut self.kept, Kept::Not) {
+            Kept::Elsewhere(message) => message.clone(),
+            Kept::Here(message) => message,
+            Kept::Not => self.view.to_message(self.sequence),
+        }
     }
 }
 

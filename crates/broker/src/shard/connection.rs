@@ -242,10 +242,20 @@ impl Shard {
                 publish.check_sender(Role::Client)?;
                 self.on_publish(key, slot, &publish, turn)?;
             }
-            PacketType::Puback => self.on_puback(key, slot, &Puback::decode(frame, version)?, turn),
-            PacketType::Pubrec => self.on_pubrec(key, slot, &Pubrec::decode(frame, version)?, turn),
-            PacketType::Pubrel => self.on_pubrel(key, slot, &Pubrel::decode(frame, version)?, turn),
-            PacketType::Pubcomp => self.on_pubcomp(key, slot, &Pubcomp::decode(frame, version)?, turn),
+            PacketType::Puback => {
+                let Puback { packet_id, reason, .. } = Puback::decode(frame, version)?;
+                self.on_puback(key, slot, packet_id, reason, turn);
+            }
+            PacketType::Pubrec => {
+                let Pubrec { packet_id, reason, .. } = Pubrec::decode(frame, version)?;
+                self.on_pubrec(key, slot, packet_id, reason, turn);
+            }
+            PacketType::Pubrel => {
+                self.on_pubrel(key, slot, Pubrel::decode(frame, version)?.packet_id, turn);
+            }
+            PacketType::Pubcomp => {
+                self.on_pubcomp(key, slot, Pubcomp::decode(frame, version)?.packet_id, turn);
+            }
             PacketType::Subscribe => {
                 self.on_subscribe(key, slot, &Subscribe::decode(frame, version)?, turn);
             }

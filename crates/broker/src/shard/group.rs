@@ -226,7 +226,7 @@ impl Shard {
         };
         // Only what another has room for is taken away: the rest keeps its place and its Packet Identifier.
         let in_flight = session.outgoing.iter().filter_map(|(packet_id, qos, flight)| {
-            let delivery = flight?.delivery.as_ref()?;
+            let delivery = flight?.delivery.as_deref()?;
             (qos == QoS::AtLeastOnce && mine(delivery)).then(|| (packet_id, delivery.clone()))
         });
         let in_flight: Vec<_> = in_flight.collect();
@@ -236,7 +236,7 @@ impl Shard {
                 && let Some(session) = self.session_mut(slot)
                 && let Some(flight) = session.outgoing.forget(packet_id)
             {
-                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes as usize);
+                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
             }
         }
         let handed_over: Vec<bool> =

@@ -42,10 +42,12 @@ impl<T> PacketIdWindow<T> {
         self.in_row == 0 && self.apart.is_none()
     }
 
+    #[inline]
     fn place(&self, id: PacketId) -> usize {
         usize::from(id.distance_from(self.first))
     }
 
+    #[inline]
     pub(super) fn get(&self, id: PacketId) -> Option<&T> {
         match self.row.get(self.place(id)) {
             Some(Some(value)) => Some(value),
@@ -53,6 +55,7 @@ impl<T> PacketIdWindow<T> {
         }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut T> {
         let place = self.place(id);
         match self.row.get_mut(place) {
@@ -61,12 +64,24 @@ impl<T> PacketIdWindow<T> {
         }
     }
 
+    #[inline]
     pub(super) fn contains(&self, id: PacketId) -> bool {
         self.get(id).is_some()
     }
 
     /// Gives what was there before.
+    #[inline]
     pub(super) fn insert(&mut self, id: PacketId, value: T) -> Option<T> {
+        // The next one of an ordinary sender.
+        if self.place(id) == self.row.len() && self.apart.is_none() && !self.row.is_empty() {
+            self.row.push_back(Some(value));
+            self.in_row += 1;
+            return None;
+        }
+        self.insert_anywhere(id, value)
+    }
+
+    fn insert_anywhere(&mut self, id: PacketId, value: T) -> Option<T> {
         if let Some(apart) = &mut self.apart
             && let Entry::Occupied(mut entry) = apart.entry(id)
         {
@@ -96,18 +111,46 @@ impl<T> PacketIdWindow<T> {
     }
 
     pub(super) fn remove(&mut self, id: PacketId) -> Option<T> {
+        self.remove_if(id, |_| true)
+    }
+
+    /// Takes it out if `is_right` says so.
+    #[inline]
+    pub(super) fn remove_if(&mut self, id: PacketId, is_right: impl Fn(&T) -> bool) -> Option<T> {
         let place = self.place(id);
-        if let Some(value) = self.row.get_mut(place).and_then(Option::take) {
-            self.in_row -= 1;
-            self.trim();
-            return Some(value);
+        match self.row.get_mut(place) {
+            Some(taken @ Some(_)) => {
+                let value = taken.take_if(|value| is_right(value))?;
+                self.in_row -= 1;
+                // The oldest one of an ordinary sender.
+                if place == 0 && matches!(self.row.get(1), Some(Some(_))) && !self.is_sparse() {
+                    self.row.pop_front();
+                    self.first = self.first.next();
+                } else {
+                    self.trim();
+                }
+                Some(value)
+            }
+            Some(None) | None => self.remove_apart(id, is_right),
         }
+    }
+
+    #[cold]
+    fn remove_apart(&mut self, id: PacketId, is_right: impl Fn(&T) -> bool) -> Option<T> {
         let apart = self.apart.as_mut()?;
+        if !is_right(apart.get(&id)?) {
+            return None;
+        }
         let value = apart.remove(&id)?;
         if apart.is_empty() {
             self.apart = None;
         }
         Some(value)
+    }
+
+    #[inline]
+    fn is_sparse(&self) -> bool {
+        self.row.len() > 2 * self.in_row + EMPTY_MAX
     }
 
     /// Takes empty places off both ends, and what keeps many of them open out of the row. Each place is taken off once,
@@ -117,7 +160,7 @@ impl<T> PacketIdWindow<T> {
             self.row.pop_back();
         }
         while let Some(front) = self.row.front() {
-            if front.is_some() && self.row.len() <= 2 * self.in_row + EMPTY_MAX {
+            if front.is_some() && !self.is_sparse() {
                 break;
             }
             if let Some(Some(left_behind)) = self.row.pop_front() {

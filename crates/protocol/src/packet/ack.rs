@@ -13,6 +13,24 @@ pub(super) fn decode(
     place: PropertyPlace,
     version: ProtocolVersion,
 ) -> Result<(PacketId, ReasonCode, Properties<'_>), DecodeError> {
+    // The usual form is handled where it is called: it says nothing but the identifier.
+    if frame.first_byte == packet_type.first_byte()
+        && frame.shortest_length
+        && let [high, low] = *frame.body
+        && let Some(packet_id) = PacketId::new(u16::from_be_bytes([high, low]))
+    {
+        return Ok((packet_id, ReasonCode::Success, Properties::EMPTY));
+    }
+    decode_any(frame, packet_type, place, version)
+}
+
+#[cold]
+fn decode_any(
+    frame: Frame<'_>,
+    packet_type: PacketType,
+    place: PropertyPlace,
+    version: ProtocolVersion,
+) -> Result<(PacketId, ReasonCode, Properties<'_>), DecodeError> {
     frame.expect(packet_type, version)?;
     let mut fields = Fields::new(frame.body);
     let packet_id = packet_id(&mut fields)?;
@@ -56,6 +74,11 @@ pub(super) fn encode(
     version: ProtocolVersion,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    if reason == ReasonCode::Success && properties.is_plain() {
+        let [high, low] = packet_id.get().to_be_bytes();
+        out.extend_from_slice(&[packet_type.first_byte(), 2, high, low]);
+        return Ok(());
+    }
     let tail = tail_len(reason, properties, version)?;
     frame::start(out, packet_type.first_byte(), 2 + tail)?;
     out.extend_from_slice(&packet_id.get().to_be_bytes());

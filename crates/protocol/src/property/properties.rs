@@ -68,6 +68,12 @@ impl<'a> Properties<'a> {
         self.bytes.is_empty()
     }
 
+    /// Whether there is none, and none that could not be written.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.bytes.is_empty() && self.mistake.is_none()
+    }
+
     /// Bytes on the wire without the Property Length in front.
     pub fn encoded_len(&self) -> usize {
         self.bytes.len()
