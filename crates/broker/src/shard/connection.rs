@@ -7,7 +7,7 @@ use std::time::Duration;
 use noctule_protocol::connection::{IncomingAliases, OutgoingAliases};
 use noctule_protocol::frame::{Frame, PacketType, next_frame};
 use noctule_protocol::packet::{
-    Auth, Disconnect, Packet, Pingreq, Puback, Pubcomp, Publish, Pubrec, Pubrel, Subscribe, Unsubscribe,
+    Auth, Disconnect, Packet, Pingreq, Publish, Subscribe, Unsubscribe, acknowledgement,
 };
 use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
@@ -204,14 +204,14 @@ impl Shard {
                 }
                 Stage::Established { .. } => self.settings.maximum_packet_size,
             };
-            let stage = connection.stage;
+            let (stage, version) = (connection.stage, connection.version);
             match next_frame(&bytes[consumed..], limit) {
                 Ok(Some((frame, length))) => {
                     consumed += length;
                     self.counts.count(Metric::PacketsReceived);
                     let result = match stage {
                         Stage::AwaitingConnect => self.first_packet(key, frame, turn),
-                        Stage::Established { slot } => self.packet(key, slot, frame, turn),
+                        Stage::Established { slot } => self.packet(key, slot, version, frame, turn),
                     };
                     if let Err(error) = result {
                         self.close(key, Ending::Refused(error), turn);
@@ -228,13 +228,10 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
+        version: ProtocolVersion,
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
-        let version = match self.connection(key) {
-            Some(connection) => connection.version,
-            None => return Ok(()),
-        };
         // Each packet is decoded by itself: the way through an enum of all of them costs as much as the packet.
         match frame.packet_type()? {
             PacketType::Publish => {
@@ -243,18 +240,20 @@ impl Shard {
                 self.on_publish(key, slot, &publish, turn)?;
             }
             PacketType::Puback => {
-                let Puback { packet_id, reason, .. } = Puback::decode(frame, version)?;
+                let (packet_id, reason) = acknowledgement(frame, version)?;
                 self.on_puback(key, slot, packet_id, reason, turn);
             }
             PacketType::Pubrec => {
-                let Pubrec { packet_id, reason, .. } = Pubrec::decode(frame, version)?;
+                let (packet_id, reason) = acknowledgement(frame, version)?;
                 self.on_pubrec(key, slot, packet_id, reason, turn);
             }
             PacketType::Pubrel => {
-                self.on_pubrel(key, slot, Pubrel::decode(frame, version)?.packet_id, turn);
+                let (packet_id, _) = acknowledgement(frame, version)?;
+                self.on_pubrel(key, slot, packet_id, turn);
             }
             PacketType::Pubcomp => {
-                self.on_pubcomp(key, slot, Pubcomp::decode(frame, version)?.packet_id, turn);
+                let (packet_id, _) = acknowledgement(frame, version)?;
+                self.on_pubcomp(key, slot, packet_id, turn);
             }
             PacketType::Subscribe => {
                 self.on_subscribe(key, slot, &Subscribe::decode(frame, version)?, turn);

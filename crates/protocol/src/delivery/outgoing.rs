@@ -417,7 +417,9 @@ impl<M> Begun<M> {
         packet_id: PacketId,
         is_right: impl Fn(&Exchange<M>) -> bool,
     ) -> Option<Option<M>> {
-        let Exchange { message, on_wire, .. } = self.exchanges.remove_if(packet_id, is_right)?;
+        let (message, on_wire) = self.exchanges.remove_with(packet_id, |exchange| {
+            is_right(exchange).then(|| (exchange.message.take(), exchange.on_wire))
+        })?;
         self.on_wire -= usize::from(on_wire);
         self.skip_settled();
         Some(message)
