@@ -286,17 +286,24 @@ pub(crate) struct Publication<'a> {
     pub(crate) sequence: Sequence,
     /// Its place in the order of what was retained; 0 if it was not.
     pub(crate) retained_version: u64,
-    kept: Option<Message>,
+    kept: Kept<'a>,
+}
+
+/// The copy that outlives the turn, once there is one. Counting its holders is dear, so it is not done in passing.
+enum Kept<'a> {
+    Not,
+    Elsewhere(&'a Message),
+    Here(Message),
 }
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, retained_version: 0, kept: None }
+        Self { view, sequence, retained_version: 0, kept: Kept::Not }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
         let (view, sequence) = (message.view(), message.sequence());
-        Self { view, sequence, retained_version: 0, kept: Some(message.clone()) }
+        Self { view, sequence, retained_version: 0, kept: Kept::Elsewhere(message) }
     }
 
     /// The same, with its place in the order of what was retained.
@@ -305,8 +312,24 @@ impl<'a> Publication<'a> {
     }
 
     pub(crate) fn keep(&mut self) -> Message {
-        let (view, sequence) = (self.view, self.sequence);
-        self.kept.get_or_insert_with(|| view.to_message(sequence)).clone()
+        match &self.kept {
+            Kept::Elsewhere(message) => (*message).clone(),
+            Kept::Here(message) => message.clone(),
+            Kept::Not => {
+                let message = self.view.to_message(self.sequence);
+                self.kept = Kept::Here(message.clone());
+                message
+            }
+        }
+    }
+
+    /// The same for the last one who keeps it.
+    pub(crate) fn keep_last(&mut self) -> Message {
+        match std::mem::replace(&mut self.kept, Kept::Not) {
+            Kept::Elsewhere(message) => message.clone(),
+            Kept::Here(message) => message,
+            Kept::Not => self.view.to_message(self.sequence),
+        }
     }
 
     /// Whether a target gets it: it is not the target's own where that wants none of those, and the target has not
@@ -321,7 +344,7 @@ impl<'a> Publication<'a> {
 
     /// Whether a copy that outlives the turn was made already.
     pub(crate) fn is_kept(&self) -> bool {
-        self.kept.is_some()
+        !matches!(self.kept, Kept::Not)
     }
 }
 

@@ -14,6 +14,8 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    pub(crate) const ENDS_INSIDE_A_FIELD: Self = Self::malformed("packet ends inside a field");
+
     /// Bytes that do not follow the packet's format (0x81).
     pub const fn malformed(what: &'static str) -> Self {
         Self { reason: ReasonCode::MalformedPacket, what }

@@ -30,7 +30,7 @@ impl<'a> Fields<'a> {
                 self.0 = rest;
                 Ok(taken)
             }
-            None => Err(DecodeError::malformed("packet ends inside a field")),
+            None => Err(DecodeError::ENDS_INSIDE_A_FIELD),
         }
     }
 
@@ -48,6 +48,23 @@ impl<'a> Fields<'a> {
     #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// [`two_byte_integer`](Self::two_byte_integer) where a Result would cost as much as what it holds.
+    #[inline]
+    pub(crate) fn try_two_byte_integer(&mut self) -> Option<u16> {
+        let (integer, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*integer))
+    }
+
+    /// The same for [`binary_data`](Self::binary_data).
+    #[inline]
+    pub(crate) fn try_binary_data(&mut self) -> Option<&'a [u8]> {
+        let length = self.try_two_byte_integer()?;
+        let (data, rest) = self.0.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some(data)
     }
 
     #[inline]

@@ -24,6 +24,7 @@ impl PacketId {
     }
 
     /// How many steps of [`next`](Self::next) lead here from `first`.
+    #[inline]
     pub(crate) const fn distance_from(self, first: Self) -> u16 {
         let steps = self.get().wrapping_sub(first.get());
         // Without the step over 0.
@@ -31,6 +32,7 @@ impl PacketId {
     }
 
     /// The identifier after this one; 65535 is followed by 1.
+    #[inline]
     #[must_use]
     pub const fn next(self) -> Self {
         match self.0.checked_add(1) {

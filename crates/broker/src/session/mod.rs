@@ -1,5 +1,6 @@
 //! What the broker keeps for one Client Identifier, connected or not.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,13 +60,36 @@ pub(crate) struct Session {
     pub(crate) dropping: bool,
 }
 
-/// What is remembered of an unacknowledged delivery.
+/// What is remembered of an unacknowledged delivery, in two words.
 pub(crate) struct Flight {
     /// To send it again, or to give it to another member; `None` where neither can happen: the session ends
     /// with its connection.
-    pub(crate) delivery: Option<Delivery>,
-    pub(crate) payload_bytes: u32,
+    pub(crate) delivery: Option<Box<Delivery>>,
+    /// And one more, so that an exchange without a message takes no more room.
+    payload_bytes: NonZeroU32,
 }
+
+impl Flight {
+    /// One that is kept.
+    pub(crate) fn kept(delivery: Delivery) -> Self {
+        let payload_bytes = delivery.message.payload_bytes();
+        Self { delivery: Some(Box::new(delivery)), ..Self::passing(payload_bytes) }
+    }
+
+    /// One that will never be sent again.
+    #[inline]
+    pub(crate) fn passing(payload_bytes: usize) -> Self {
+        Self { delivery: None, payload_bytes: NonZeroU32::MIN.saturating_add(payload_bytes as u32) }
+    }
+
+    #[inline]
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payload_bytes.get() as usize - 1
+    }
+}
+
+// So that the row of exchanges has two and a half of them in a cache line.
+const _: () = assert!(size_of::<Option<Flight>>() == 16);
 
 impl Session {
     pub(crate) fn new(address: SessionAddress, publisher: Publisher, window: u16) -> Self {

@@ -1,7 +1,7 @@
 //! What clients acknowledge: PUBACK, PUBREC, PUBCOMP.
 
 use noctule_protocol::delivery::PubrecOutcome;
-use noctule_protocol::packet::{Puback, Pubcomp, Pubrec, Pubrel};
+use noctule_protocol::packet::Pubrel;
 use noctule_protocol::property::Properties;
 use noctule_protocol::{PacketId, QoS, ReasonCode};
 
@@ -18,19 +18,20 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
-        puback: &Puback<'_>,
+        packet_id: PacketId,
+        reason: ReasonCode,
         turn: &mut Turn<'_>,
     ) {
         let Some(session) = self.session_mut(slot) else { return };
-        match session.outgoing.puback(puback.packet_id) {
+        match session.outgoing.puback(packet_id) {
             Ok(flight) => {
-                if puback.reason.is_error() {
+                if reason.is_error() {
                     self.count(Metric::DroppedRefused);
                 }
                 self.finish_flight(slot, flight);
                 self.pump(slot, turn);
             }
-            Err(_) => self.unknown(key, slot, "PUBACK", puback.packet_id, turn),
+            Err(_) => self.unknown(key, slot, "PUBACK", packet_id, turn),
         }
     }
 
@@ -38,13 +39,13 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
-        pubrec: &Pubrec<'_>,
+        packet_id: PacketId,
+        reason: ReasonCode,
         turn: &mut Turn<'_>,
     ) {
-        let packet_id = pubrec.packet_id;
         let Some(session) = self.session_mut(slot) else { return };
         let (number, lasts) = (session.address.number, session.lasts());
-        let (wait, reason) = match session.outgoing.pubrec(packet_id, pubrec.reason.is_error()) {
+        let (wait, answer) = match session.outgoing.pubrec(packet_id, reason.is_error()) {
             Ok(PubrecOutcome::Release(flight)) => {
                 self.finish_flight(slot, flight);
                 if lasts {
@@ -63,13 +64,13 @@ impl Shard {
             }
             Err(_) => {
                 self.unknown(key, slot, "PUBREC", packet_id, turn);
-                if pubrec.reason.is_error() {
+                if reason.is_error() {
                     return;
                 }
                 (false, ReasonCode::PacketIdentifierNotFound)
             }
         };
-        let pubrel = Pubrel { packet_id, reason, properties: Properties::EMPTY };
+        let pubrel = Pubrel { packet_id, reason: answer, properties: Properties::EMPTY };
         self.answer(key, wait, turn, |out, version| pubrel.encode(version, out));
     }
 
@@ -77,10 +78,9 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
-        pubcomp: &Pubcomp<'_>,
+        packet_id: PacketId,
         turn: &mut Turn<'_>,
     ) {
-        let packet_id = pubcomp.packet_id;
         let Some(session) = self.session_mut(slot) else { return };
         let (number, lasts) = (session.address.number, session.lasts());
         if session.outgoing.pubcomp(packet_id).is_err() {
@@ -139,7 +139,7 @@ impl Shard {
         let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
         self.delete_record(&session);
         let mut settled = Vec::new();
-        let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_mut());
+        let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_deref_mut());
         for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy().is_some())
         {
             settled.push((delivery.message.clone(), delivery.copy()));

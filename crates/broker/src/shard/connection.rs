@@ -7,7 +7,7 @@ use std::time::Duration;
 use noctule_protocol::connection::{IncomingAliases, OutgoingAliases};
 use noctule_protocol::frame::{Frame, PacketType, next_frame};
 use noctule_protocol::packet::{
-    Auth, Disconnect, Packet, Pingreq, Puback, Pubcomp, Publish, Pubrec, Pubrel, Subscribe, Unsubscribe,
+    Auth, Disconnect, Packet, Pingreq, Publish, Subscribe, Unsubscribe, acknowledgement,
 };
 use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
@@ -256,7 +256,7 @@ impl Shard {
             if connection.pauses.contains(Pauses::OWN_FAN_OUT) {
                 break;
             }
-            let stage = connection.stage;
+            let (stage, version) = (connection.stage, connection.version);
             let limit = match stage {
                 Stage::AwaitingConnect => {
                     self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
@@ -267,10 +267,12 @@ impl Shard {
             match next_frame(&bytes[consumed..], limit) {
                 Ok(Some((frame, length))) => {
                     let result = match stage {
-                        Stage::Established { slot } => self.packet(key, slot, frame, turn),
+                        Stage::Established { slot } => self.packet(key, slot, version, frame, turn),
                         Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
                     };
-                    if self.connection(key).is_some_and(Connection::is_leaving) {
+                    if stage == Stage::AwaitingConnect
+                        && self.connection(key).is_some_and(Connection::is_leaving)
+                    {
                         // Its CONNECT goes with it.
                         break;
                     }
@@ -291,13 +293,10 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
+        version: ProtocolVersion,
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
-        let version = match self.connection(key) {
-            Some(connection) => connection.version,
-            None => return Ok(()),
-        };
         // Each packet is decoded by itself: the way through an enum of all of them costs as much as the packet.
         match frame.packet_type()? {
             PacketType::Publish => {
@@ -305,10 +304,22 @@ impl Shard {
                 publish.check_sender(Role::Client)?;
                 self.on_publish(key, slot, &publish, turn)?;
             }
-            PacketType::Puback => self.on_puback(key, slot, &Puback::decode(frame, version)?, turn),
-            PacketType::Pubrec => self.on_pubrec(key, slot, &Pubrec::decode(frame, version)?, turn),
-            PacketType::Pubrel => self.on_pubrel(key, slot, &Pubrel::decode(frame, version)?, turn),
-            PacketType::Pubcomp => self.on_pubcomp(key, slot, &Pubcomp::decode(frame, version)?, turn),
+            PacketType::Puback => {
+                let (packet_id, reason) = acknowledgement(frame, version)?;
+                self.on_puback(key, slot, packet_id, reason, turn);
+            }
+            PacketType::Pubrec => {
+                let (packet_id, reason) = acknowledgement(frame, version)?;
+                self.on_pubrec(key, slot, packet_id, reason, turn);
+            }
+            PacketType::Pubrel => {
+                let (packet_id, _) = acknowledgement(frame, version)?;
+                self.on_pubrel(key, slot, packet_id, turn);
+            }
+            PacketType::Pubcomp => {
+                let (packet_id, _) = acknowledgement(frame, version)?;
+                self.on_pubcomp(key, slot, packet_id, turn);
+            }
             PacketType::Subscribe => {
                 self.on_subscribe(key, slot, &Subscribe::decode(frame, version)?, turn);
             }

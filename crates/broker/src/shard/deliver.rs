@@ -156,7 +156,7 @@ impl Shard {
                 return Fate::Taken;
             }
             // The session ends with its connection: nothing will ever be resent, so nothing is kept.
-            let flight = Flight { delivery: None, payload_bytes: view.payload.len() as u32 };
+            let flight = Flight::passing(view.payload.len());
             let Some(packet_id) = session.outgoing.begin(qos, flight) else { return Fate::Taken };
             let envelope = Envelope {
                 qos: numbered(qos, packet_id),
@@ -207,20 +207,24 @@ impl Shard {
 
     /// Starts a QoS 1 or 2 exchange that is remembered. False if the message is too large for the client.
     fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
-        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return false };
-        let Some(key) = session.connection else { return false };
-        let payload_bytes = delivery.message.payload_bytes();
-        let (sequence, qos) = (delivery.message.sequence(), delivery.qos);
-        let flight = Flight { delivery: Some(delivery.clone()), payload_bytes: payload_bytes as u32 };
-        let Some(packet_id) = session.outgoing.begin(qos, flight) else { return false };
-        session.flight_bytes += payload_bytes;
-        if let (Some(copy), QoS::ExactlyOnce) = (delivery.copy(), qos) {
+        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
+        let Some(connection) = connection_of(connections, session) else { return false };
+        let (sequence, qos, copy) = (delivery.message.sequence(), delivery.qos, delivery.copy());
+        session.flight_bytes += delivery.message.payload_bytes();
+        let Some(packet_id) = session.outgoing.begin(qos, Flight::kept(delivery)) else { return false };
+        let flight = session.outgoing.message(packet_id);
+        let Some(delivery) = flight.and_then(|flight| flight.delivery.as_deref()) else { return false };
+        if let (Some(copy), QoS::ExactlyOnce) = (copy, qos) {
             // Its identifier must survive us, or it would be delivered again under another one.
+            let (key, delivery) = (connection.key, delivery.clone());
             self.persist(Operation::PutSent { sequence, copy, packet_id });
             self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
             return true;
         }
-        if self.push_delivery(slot, numbered(qos, packet_id), false, &delivery, turn) {
+        if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
+            connection.mark_dirty(dirty);
+            counts.count(Metric::PublishSent);
             return true;
         }
         self.forget_too_large(slot, packet_id);
@@ -239,8 +243,7 @@ impl Shard {
         let Self { connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return true };
         let Some(connection) = connection_of(connections, session) else { return true };
-        let envelope = Envelope { qos, dup, retain: delivery.retain, identifiers: delivery.identifiers() };
-        let pushed = connection.push(&delivery.message.view(), envelope, turn.now.wall, pool);
+        let pushed = connection.push_delivery(delivery, qos, dup, turn.now.wall, pool);
         if pushed {
             connection.mark_dirty(dirty);
             counts.count(Metric::PublishSent);
@@ -330,7 +333,9 @@ impl Shard {
             // The rest waits for the window.
             None => return false,
             Some(Resend::Pubrel { packet_id }) => Err(packet_id),
-            Some(Resend::Publish { packet_id, message, .. }) => Ok((packet_id, message.delivery.clone())),
+            Some(Resend::Publish { packet_id, message, .. }) => {
+                Ok((packet_id, message.delivery.as_deref().cloned()))
+            }
         };
         match resend {
             Err(packet_id) => {
@@ -352,7 +357,7 @@ impl Shard {
     /// Takes a finished exchange off the books.
     pub(super) fn finish_flight(&mut self, slot: u32, flight: Flight) {
         let Some(session) = self.session_mut(slot) else { return };
-        session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes as usize);
+        session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
         if let Some(delivery) = flight.delivery {
             self.settle(&delivery);
         }
@@ -360,6 +365,19 @@ impl Shard {
 }
 
 impl Connection {
+    /// The same for what was kept.
+    fn push_delivery(
+        &mut self,
+        delivery: &Delivery,
+        qos: PublishQoS,
+        dup: bool,
+        wall: Duration,
+        pool: &mut Pool,
+    ) -> bool {
+        let envelope = Envelope { qos, dup, retain: delivery.retain, identifiers: delivery.identifiers() };
+        self.push(&delivery.message.view(), envelope, wall, pool)
+    }
+
     /// Appends one PUBLISH. False, and nothing appended, if the client accepts no packet of that size
     /// [MQTT-3.1.2-24].
     fn push(

@@ -146,7 +146,8 @@ impl Shard {
         let mut homeless = Vec::new();
         let mut lost = 0;
         let in_flight = session.outgoing.extract_if(|_, _, _| true).into_iter();
-        let in_flight = in_flight.filter_map(|(_, _, flight)| Some((true, flight?.delivery)));
+        let in_flight =
+            in_flight.filter_map(|(_, _, flight)| Some((true, flight?.delivery.map(|delivery| *delivery))));
         let queued = std::iter::from_fn(|| session.queue.pop()).map(|delivery| (false, Some(delivery)));
         for (was_sent, delivery) in in_flight.chain(queued) {
             match delivery {

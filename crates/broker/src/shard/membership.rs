@@ -103,7 +103,7 @@ impl Shard {
         // Only what another has room for is taken away: the rest keeps its place and its Packet Identifier.
         let in_flight = session.outgoing.iter().filter_map(|(packet_id, qos, flight)| {
             let delivery = flight?.delivery.as_ref()?;
-            (qos == QoS::AtLeastOnce && mine(delivery)).then(|| (packet_id, delivery.clone()))
+            (qos == QoS::AtLeastOnce && mine(delivery)).then(|| (packet_id, Delivery::clone(delivery)))
         });
         let in_flight: Vec<_> = in_flight.collect();
         let queued: Vec<Delivery> = session.queue.iter().filter(|delivery| mine(delivery)).cloned().collect();
@@ -112,7 +112,7 @@ impl Shard {
                 && let Some(session) = self.session_mut(slot)
                 && let Some(flight) = session.outgoing.forget(packet_id)
             {
-                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes as usize);
+                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
             }
         }
         let parted: Vec<bool> = queued.into_iter().map(|delivery| self.part_with(delivery, turn)).collect();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_protocol::delivery::Received;
-use noctule_protocol::packet::{Puback, Pubcomp, Publish, PublishQoS, Pubrec, Pubrel};
+use noctule_protocol::packet::{Puback, Pubcomp, Publish, PublishQoS, Pubrec};
 use noctule_protocol::property::Properties;
 use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -160,18 +159,18 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         let publication = publication.into_inner();
         let Some(session) = self.session(slot) else { return Ok(()) };
-        let mut wait = false;
+        let wait;
         // A duplicate costs no quota and no memory [MQTT-4.3.3-10].
         if !session.incoming.contains(packet_id) {
             self.check_receive_maximum(key, slot, version)?;
             self.check_held_bytes(slot, publication.view.payload.len())?;
-            let message = publication.keep();
             let Some(session) = self.session_mut(slot) else { return Ok(()) };
-            session.incoming_bytes += message.payload_bytes();
-            if session.incoming.publish(packet_id, message.clone()) == Received::New && session.lasts() {
-                let session = session.address.number;
+            session.incoming_bytes += publication.view.payload.len();
+            wait = session.lasts();
+            let stored = wait.then(|| (session.address.number, publication.keep()));
+            session.incoming.publish(packet_id, publication.keep_last());
+            if let Some((session, message)) = stored {
                 self.persist(Operation::PutIncoming { session, packet_id, message });
-                wait = true;
             }
         } else {
             // Its first PUBREC may still be held; the repetition may not overtake it.
@@ -186,10 +185,9 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         slot: u32,
-        pubrel: &Pubrel<'_>,
+        packet_id: PacketId,
         turn: &mut Turn<'_>,
     ) {
-        let packet_id = pubrel.packet_id;
         let Some(session) = self.session_mut(slot) else { return };
         let (number, lasts) = (session.address.number, session.lasts());
         let before = self.urgent;

@@ -157,10 +157,8 @@ impl Shard {
         delivery.set_copy(Some(copy));
         match sent {
             Some(packet_id) if recipient.qos == QoS::ExactlyOnce => {
-                let payload_bytes = message.payload_bytes();
-                session.flight_bytes += payload_bytes;
-                let flight = Flight { delivery: Some(delivery), payload_bytes: payload_bytes as u32 };
-                session.outgoing.begin_with(packet_id, recipient.qos, flight);
+                session.flight_bytes += message.payload_bytes();
+                session.outgoing.begin_with(packet_id, recipient.qos, Flight::kept(delivery));
             }
             Some(_) | None => session.queue.push(delivery),
         }

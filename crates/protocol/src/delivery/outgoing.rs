@@ -1,6 +1,6 @@
 //! The sender's side of QoS 1 and 2.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::UnknownPacketId;
 use super::packet_id_window::PacketIdWindow;
@@ -37,7 +37,7 @@ struct Begun<M> {
     exchanges: PacketIdWindow<Exchange<M>>,
     on_wire: usize,
     /// How many exchanges were begun.
-    count: u64,
+    count: u32,
     /// `None` when nothing waits to be sent again.
     again: Option<Box<Again>>,
 }
@@ -46,53 +46,43 @@ struct Begun<M> {
 /// have ended meanwhile.
 #[derive(Clone, Debug, Default)]
 struct Again {
-    publish: VecDeque<(u64, PacketId)>,
-    pubrel: VecDeque<(u64, PacketId)>,
+    publish: VecDeque<(u32, PacketId)>,
+    pubrel: VecDeque<(u32, PacketId)>,
 }
 
+/// Small, because a fan-out goes through the exchanges of many receivers.
 #[derive(Clone, Debug)]
 struct Exchange<M> {
+    /// Until it is released.
+    message: Option<M>,
     /// Counts what was begun: the order of sending.
-    number: u64,
+    number: u32,
+    awaits: Awaits,
     on_wire: bool,
-    state: Awaits<M>,
 }
 
-#[derive(Clone, Debug)]
-enum Awaits<M> {
-    Puback(M),
-    Pubrec(M),
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Awaits {
+    Puback,
+    Pubrec,
     Pubcomp,
 }
 
-impl<M> Awaits<M> {
+impl Awaits {
     /// `None` for QoS 0, which has no exchange.
-    fn begin(qos: QoS, message: M) -> Option<Self> {
+    #[inline]
+    const fn after(qos: QoS) -> Option<Self> {
         match qos {
             QoS::AtMostOnce => None,
-            QoS::AtLeastOnce => Some(Self::Puback(message)),
-            QoS::ExactlyOnce => Some(Self::Pubrec(message)),
+            QoS::AtLeastOnce => Some(Self::Puback),
+            QoS::ExactlyOnce => Some(Self::Pubrec),
         }
     }
 
-    const fn qos(&self) -> QoS {
+    const fn qos(self) -> QoS {
         match self {
-            Self::Puback(_) => QoS::AtLeastOnce,
-            Self::Pubrec(_) | Self::Pubcomp => QoS::ExactlyOnce,
-        }
-    }
-
-    const fn message(&self) -> Option<&M> {
-        match self {
-            Self::Puback(message) | Self::Pubrec(message) => Some(message),
-            Self::Pubcomp => None,
-        }
-    }
-
-    fn into_message(self) -> Option<M> {
-        match self {
-            Self::Puback(message) | Self::Pubrec(message) => Some(message),
-            Self::Pubcomp => None,
+            Self::Puback => QoS::AtLeastOnce,
+            Self::Pubrec | Self::Pubcomp => QoS::ExactlyOnce,
         }
     }
 }
@@ -144,16 +134,19 @@ impl<M> Outgoing<M> {
     }
 
     /// Whether [`begin`](Self::begin) would begin an exchange.
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.begun.as_ref().is_none_or(|begun| begun.has_room(self.window))
     }
 
     /// Exchanges that are not acknowledged, whether on the wire or interrupted.
+    #[inline]
     pub fn in_flight(&self) -> usize {
         self.begun.as_ref().map_or(0, |begun| begun.exchanges.len())
     }
 
     /// Whether all is acknowledged.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.begun.as_ref().is_none_or(|begun| begun.exchanges.is_empty())
     }
@@ -165,7 +158,7 @@ impl<M> Outgoing<M> {
 
     /// The message of an exchange, until it is released.
     pub fn message(&self, packet_id: PacketId) -> Option<&M> {
-        self.exchange(packet_id)?.state.message()
+        self.exchange(packet_id)?.message.as_ref()
     }
 
     fn exchange(&self, packet_id: PacketId) -> Option<&Exchange<M>> {
@@ -174,25 +167,27 @@ impl<M> Outgoing<M> {
 
     /// Begins an exchange: send PUBLISH with this identifier and DUP 0 [MQTT-4.3.2-2] [MQTT-4.3.3-2]. `None` when there
     /// is no room, or for QoS 0, which has no exchange.
+    #[inline]
     pub fn begin(&mut self, qos: QoS, message: M) -> Option<PacketId> {
         self.begin_avoiding(qos, message, |_| false)
     }
 
     /// As [`begin`](Self::begin), for an end whose other packets use identifiers of the same set: a client's SUBSCRIBE
     /// and UNSUBSCRIBE [MQTT-2.2.1-3].
+    #[inline]
     pub fn begin_avoiding(
         &mut self,
         qos: QoS,
         message: M,
         is_in_use: impl Fn(PacketId) -> bool,
     ) -> Option<PacketId> {
-        let state = Awaits::begin(qos, message)?;
+        let awaits = Awaits::after(qos)?;
         let begun = self.begun.get_or_insert_default();
         if !begun.has_room(self.window) {
             return None;
         }
         let packet_id = self.ids.allocate(|id| begun.exchanges.contains(id) || is_in_use(id))?;
-        begun.insert(packet_id, state, true);
+        begun.insert(packet_id, awaits, Some(message), true);
         Some(packet_id)
     }
 
@@ -205,24 +200,24 @@ impl<M> Outgoing<M> {
     /// Restores an exchange from disk, as one that was interrupted: [`next_resend`](Self::next_resend) will give it, after
     /// those restored before. One with the same identifier is replaced. QoS 0 has no exchange and is ignored.
     pub fn begin_with(&mut self, packet_id: PacketId, qos: QoS, message: M) {
-        if let Some(state) = Awaits::begin(qos, message) {
-            self.begun.get_or_insert_default().restore(packet_id, state);
+        if let Some(awaits) = Awaits::after(qos) {
+            self.begun.get_or_insert_default().restore(packet_id, awaits, Some(message));
         }
     }
 
     /// Restores a QoS 2 exchange from disk whose PUBREC had arrived.
     pub fn begin_released(&mut self, packet_id: PacketId) {
-        self.begun.get_or_insert_default().restore(packet_id, Awaits::Pubcomp);
+        self.begun.get_or_insert_default().restore(packet_id, Awaits::Pubcomp, None);
     }
 
     /// A PUBACK has arrived, with whatever reason: the exchange has ended [MQTT-4.4.0-2].
+    #[inline]
     pub fn puback(&mut self, packet_id: PacketId) -> Result<M, UnknownPacketId> {
-        self.end_if(packet_id, |state| matches!(state, Awaits::Puback(_)))?
-            .into_message()
-            .ok_or(UnknownPacketId)
+        self.end(packet_id, Awaits::Puback)?.ok_or(UnknownPacketId)
     }
 
     /// A PUBREC has arrived; `refused` when its reason is an error.
+    #[inline]
     pub fn pubrec(
         &mut self,
         packet_id: PacketId,
@@ -230,10 +225,10 @@ impl<M> Outgoing<M> {
     ) -> Result<PubrecOutcome<M>, UnknownPacketId> {
         let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
         let exchange = begun.exchanges.get_mut(packet_id).ok_or(UnknownPacketId)?;
-        match &exchange.state {
-            Awaits::Puback(_) => return Err(UnknownPacketId),
+        match exchange.awaits {
+            Awaits::Puback => return Err(UnknownPacketId),
             Awaits::Pubcomp => return Ok(PubrecOutcome::Repeated),
-            Awaits::Pubrec(_) => {}
+            Awaits::Pubrec => {}
         }
         if refused {
             let message = self.forget(packet_id).ok_or(UnknownPacketId)?;
@@ -242,27 +237,22 @@ impl<M> Outgoing<M> {
         // The PUBREL that follows puts an interrupted exchange back on the wire.
         begun.on_wire += usize::from(!exchange.on_wire);
         exchange.on_wire = true;
-        let released = std::mem::replace(&mut exchange.state, Awaits::Pubcomp);
+        exchange.awaits = Awaits::Pubcomp;
+        let message = exchange.message.take();
         begun.skip_settled();
-        released.into_message().map(PubrecOutcome::Release).ok_or(UnknownPacketId)
+        message.map(PubrecOutcome::Release).ok_or(UnknownPacketId)
     }
 
     /// A PUBCOMP has arrived: the exchange has ended.
+    #[inline]
     pub fn pubcomp(&mut self, packet_id: PacketId) -> Result<(), UnknownPacketId> {
-        self.end_if(packet_id, |state| matches!(state, Awaits::Pubcomp)).map(drop)
+        self.end(packet_id, Awaits::Pubcomp).map(drop)
     }
 
-    fn end_if(
-        &mut self,
-        packet_id: PacketId,
-        is_right: impl Fn(&Awaits<M>) -> bool,
-    ) -> Result<Awaits<M>, UnknownPacketId> {
+    #[inline]
+    fn end(&mut self, packet_id: PacketId, awaited: Awaits) -> Result<Option<M>, UnknownPacketId> {
         let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
-        match begun.exchanges.get(packet_id) {
-            Some(exchange) if is_right(&exchange.state) => {}
-            Some(_) | None => return Err(UnknownPacketId),
-        }
-        begun.remove(packet_id).ok_or(UnknownPacketId)
+        begun.remove_if(packet_id, |exchange| exchange.awaits == awaited).ok_or(UnknownPacketId)
     }
 
     /// The connection is lost: all that is not acknowledged must be sent again on the next one [MQTT-4.4.0-1].
@@ -293,15 +283,14 @@ impl<M> Outgoing<M> {
         begun.on_wire += 1;
         begun.skip_settled();
         let exchange = begun.exchanges.get(packet_id)?;
-        Some(match &exchange.state {
-            Awaits::Puback(message) | Awaits::Pubrec(message) => {
-                Resend::Publish { packet_id, qos: exchange.state.qos(), message }
-            }
-            Awaits::Pubcomp => Resend::Pubrel { packet_id },
+        Some(match &exchange.message {
+            Some(message) => Resend::Publish { packet_id, qos: exchange.awaits.qos(), message },
+            None => Resend::Pubrel { packet_id },
         })
     }
 
     /// Whether something of the last connection still waits to be sent again.
+    #[inline]
     pub fn has_resends(&self) -> bool {
         self.begun.as_ref().is_some_and(|begun| begun.again.is_some())
     }
@@ -309,22 +298,19 @@ impl<M> Outgoing<M> {
     /// The messages of all exchanges that still have one, in no particular order.
     pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
         let exchanges = self.begun.iter_mut().flat_map(|begun| begun.exchanges.iter_mut());
-        exchanges.filter_map(|(_, exchange)| match &mut exchange.state {
-            Awaits::Puback(message) | Awaits::Pubrec(message) => Some(message),
-            Awaits::Pubcomp => None,
-        })
+        exchanges.filter_map(|(_, exchange)| exchange.message.as_mut())
     }
 
     /// Ends an exchange without an acknowledgement and gives its place in the window back.
     pub fn forget(&mut self, packet_id: PacketId) -> Option<M> {
-        self.begun.as_mut()?.remove(packet_id)?.into_message()
+        self.begun.as_mut()?.remove_if(packet_id, |_| true)?
     }
 
     /// All exchanges in the order in which they were begun; one that was released has no message any more.
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, QoS, Option<&M>)> {
         self.in_order().into_iter().filter_map(|packet_id| {
-            let state = &self.exchange(packet_id)?.state;
-            Some((packet_id, state.qos(), state.message()))
+            let exchange = self.exchange(packet_id)?;
+            Some((packet_id, exchange.awaits.qos(), exchange.message.as_ref()))
         })
     }
 
@@ -342,12 +328,12 @@ impl<M> Outgoing<M> {
         let mut extracted = Vec::new();
         for packet_id in self.in_order() {
             let Some(begun) = &mut self.begun else { break };
-            let Some(Exchange { state, .. }) = begun.exchanges.get(packet_id) else { continue };
-            let qos = state.qos();
-            if extract(packet_id, qos, state.message())
-                && let Some(state) = begun.remove(packet_id)
+            let Some(exchange) = begun.exchanges.get(packet_id) else { continue };
+            let qos = exchange.awaits.qos();
+            if extract(packet_id, qos, exchange.message.as_ref())
+                && let Some(message) = begun.remove_if(packet_id, |_| true)
             {
-                extracted.push((packet_id, qos, state.into_message()));
+                extracted.push((packet_id, qos, message));
             }
         }
         extracted
@@ -368,36 +354,75 @@ impl<M> Default for Begun<M> {
 }
 
 impl<M> Begun<M> {
+    #[inline]
     fn has_room(&self, window: u16) -> bool {
         self.again.is_none()
             && self.on_wire < usize::from(window)
             && self.exchanges.len() < usize::from(u16::MAX)
     }
 
-    fn insert(&mut self, packet_id: PacketId, state: Awaits<M>, on_wire: bool) -> u64 {
+    #[inline]
+    fn insert(&mut self, packet_id: PacketId, awaits: Awaits, message: Option<M>, on_wire: bool) -> u32 {
+        if self.count == u32::MAX {
+            self.count_anew();
+        }
         let number = self.count;
         self.count += 1;
         self.on_wire += usize::from(on_wire);
-        if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, on_wire, state }) {
+        let exchange = Exchange { message, number, awaits, on_wire };
+        if let Some(replaced) = self.exchanges.insert(packet_id, exchange) {
             self.on_wire -= usize::from(replaced.on_wire);
             self.skip_settled();
         }
         number
     }
 
-    fn restore(&mut self, packet_id: PacketId, state: Awaits<M>) {
-        let is_released = matches!(state, Awaits::Pubcomp);
-        let number = self.insert(packet_id, state, false);
+    /// Counts the exchanges from 0, in the same order: there are fewer than numbers.
+    #[cold]
+    fn count_anew(&mut self) {
+        let mut order: Vec<_> = self.exchanges.iter_mut().map(|(_, exchange)| &mut exchange.number).collect();
+        order.sort_unstable();
+        let mut renumbered = HashMap::with_capacity(order.len());
+        self.count = 0;
+        for number in order {
+            renumbered.insert(*number, self.count);
+            *number = self.count;
+            self.count += 1;
+        }
+        if let Some(again) = &mut self.again {
+            for queue in [&mut again.publish, &mut again.pubrel] {
+                // What is not found has ended; the others keep their order.
+                queue.retain_mut(|(number, _)| match renumbered.get(number) {
+                    Some(new) => {
+                        *number = *new;
+                        true
+                    }
+                    None => false,
+                });
+            }
+        }
+    }
+
+    fn restore(&mut self, packet_id: PacketId, awaits: Awaits, message: Option<M>) {
+        let number = self.insert(packet_id, awaits, message, false);
         let again = self.again.get_or_insert_default();
-        let queue = if is_released { &mut again.pubrel } else { &mut again.publish };
+        let queue = if awaits == Awaits::Pubcomp { &mut again.pubrel } else { &mut again.publish };
         queue.push_back((number, packet_id));
     }
 
-    fn remove(&mut self, packet_id: PacketId) -> Option<Awaits<M>> {
-        let exchange = self.exchanges.remove(packet_id)?;
-        self.on_wire -= usize::from(exchange.on_wire);
+    /// Ends an exchange if `is_right` says so; gives its message, if it still has one.
+    #[inline]
+    fn remove_if(
+        &mut self,
+        packet_id: PacketId,
+        is_right: impl Fn(&Exchange<M>) -> bool,
+    ) -> Option<Option<M>> {
+        let (message, on_wire) = self.exchanges.remove_with(packet_id, |exchange| {
+            is_right(exchange).then(|| (exchange.message.take(), exchange.on_wire))
+        })?;
+        self.on_wire -= usize::from(on_wire);
         self.skip_settled();
-        Some(exchange.state)
+        Some(message)
     }
 
     fn interrupt(&mut self) {
@@ -405,8 +430,8 @@ impl<M> Begun<M> {
         let mut again = Again::default();
         for (packet_id, exchange) in self.exchanges.iter_mut() {
             exchange.on_wire = false;
-            let queue = match exchange.state {
-                Awaits::Puback(_) | Awaits::Pubrec(_) => &mut again.publish,
+            let queue = match exchange.awaits {
+                Awaits::Puback | Awaits::Pubrec => &mut again.publish,
                 Awaits::Pubcomp => &mut again.pubrel,
             };
             queue.push_back((exchange.number, packet_id));
@@ -417,7 +442,14 @@ impl<M> Begun<M> {
     }
 
     /// Drops entries in front whose exchange has ended, was replaced, or is on the wire again.
+    #[inline]
     fn skip_settled(&mut self) {
+        if self.again.is_some() {
+            self.skip_settled_in_front();
+        }
+    }
+
+    fn skip_settled_in_front(&mut self) {
         let Some(again) = &mut self.again else { return };
         for queue in [&mut again.publish, &mut again.pubrel] {
             while let Some((number, packet_id)) = queue.front() {

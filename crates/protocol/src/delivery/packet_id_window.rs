@@ -1,6 +1,5 @@
 //! What is kept for each Packet Identifier in use.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 
 use super::packet_ids::PacketIdMap;
@@ -13,15 +12,19 @@ use crate::PacketId;
 pub(super) struct PacketIdWindow<T> {
     /// The identifier of the row's first place.
     first: PacketId,
-    /// Neither its first nor its last place is empty.
-    row: VecDeque<Option<T>>,
-    in_row: usize,
+    /// Where the row begins in `ring`.
+    head: u16,
+    /// Places in the row, of which neither the first nor the last is empty.
+    length: u16,
+    in_row: u16,
+    /// Holds the row; a power of two long, or empty.
+    ring: Box<[Option<T>]>,
     /// What does not stand in the row.
     apart: Option<Box<PacketIdMap<T>>>,
 }
 
 /// An identifier this far behind the row still lengthens it.
-const GAP_MAX: usize = 16;
+const GAP_MAX: u16 = 16;
 /// Empty places the row may have beyond as many as are taken.
 const EMPTY_MAX: usize = 64;
 /// An empty row keeps memory for so many.
@@ -29,77 +32,121 @@ const KEPT_MAX: usize = 16;
 
 impl<T> Default for PacketIdWindow<T> {
     fn default() -> Self {
-        Self { first: PacketId::FIRST, row: VecDeque::new(), in_row: 0, apart: None }
+        Self { first: PacketId::FIRST, head: 0, length: 0, in_row: 0, ring: Box::default(), apart: None }
     }
 }
 
 impl<T> PacketIdWindow<T> {
     pub(super) fn len(&self) -> usize {
-        self.in_row + self.apart.as_ref().map_or(0, |apart| apart.len())
+        usize::from(self.in_row) + self.apart.as_ref().map_or(0, |apart| apart.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.in_row == 0 && self.apart.is_none()
     }
 
-    fn place(&self, id: PacketId) -> usize {
-        usize::from(id.distance_from(self.first))
+    #[inline]
+    fn place(&self, id: PacketId) -> u16 {
+        id.distance_from(self.first)
     }
 
+    /// Where a place of the row is in `ring`, if that has any.
+    #[inline]
+    fn index(&self, place: u16) -> usize {
+        (usize::from(self.head) + usize::from(place)) & self.ring.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn in_row(&self, place: u16) -> Option<&T> {
+        if place < self.length { self.ring[self.index(place)].as_ref() } else { None }
+    }
+
+    #[inline]
     pub(super) fn get(&self, id: PacketId) -> Option<&T> {
-        match self.row.get(self.place(id)) {
-            Some(Some(value)) => Some(value),
-            Some(None) | None => self.apart.as_ref()?.get(&id),
+        match self.in_row(self.place(id)) {
+            Some(value) => Some(value),
+            None => self.apart.as_ref()?.get(&id),
         }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, id: PacketId) -> Option<&mut T> {
         let place = self.place(id);
-        match self.row.get_mut(place) {
-            Some(Some(value)) => Some(value),
-            Some(None) | None => self.apart.as_mut()?.get_mut(&id),
+        let index = self.index(place);
+        match self.ring.get_mut(index) {
+            Some(Some(value)) if place < self.length => Some(value),
+            Some(_) | None => self.apart.as_mut()?.get_mut(&id),
         }
     }
 
+    #[inline]
     pub(super) fn contains(&self, id: PacketId) -> bool {
         self.get(id).is_some()
     }
 
     /// Gives what was there before.
+    #[inline]
     pub(super) fn insert(&mut self, id: PacketId, value: T) -> Option<T> {
+        let place = self.place(id);
+        let index = self.index(place);
+        // The next one of an ordinary sender.
+        if place == self.length
+            && place != 0
+            && usize::from(place) < self.ring.len()
+            && self.apart.is_none()
+            && let Some(there) = self.ring.get_mut(index)
+        {
+            *there = Some(value);
+            self.length += 1;
+            self.in_row += 1;
+            return None;
+        }
+        self.insert_anywhere(id, value)
+    }
+
+    fn insert_anywhere(&mut self, id: PacketId, value: T) -> Option<T> {
         if let Some(apart) = &mut self.apart
             && let Entry::Occupied(mut entry) = apart.entry(id)
         {
             return Some(entry.insert(value));
         }
-        if self.row.is_empty() {
+        if self.length == 0 {
             self.first = id;
         }
-        let (place, length) = (self.place(id), self.row.len());
-        match self.row.get_mut(place) {
-            Some(there) => {
-                let before = there.replace(value);
-                self.in_row += usize::from(before.is_none());
-                return before;
-            }
-            None if place - length <= GAP_MAX => {
-                self.row.extend((length..place).map(|_| None));
-                self.row.push_back(Some(value));
-                self.in_row += 1;
-            }
-            None => {
-                self.apart.get_or_insert_default().insert(id, value);
-            }
+        let place = self.place(id);
+        let mut before = None;
+        if place < self.length || place - self.length <= GAP_MAX {
+            self.make_room(usize::from(place) + 1);
+            let index = self.index(place);
+            before = self.ring[index].replace(value);
+            self.length = self.length.max(place + 1);
+            self.in_row += u16::from(before.is_none());
+        } else {
+            self.apart.get_or_insert_default().insert(id, value);
         }
         self.trim();
-        None
+        before
     }
 
+    /// For a row of so many places.
+    fn make_room(&mut self, places: usize) {
+        if places > self.ring.len() {
+            let row: Vec<usize> = (0..self.length).map(|place| self.index(place)).collect();
+            let mut ring: Vec<Option<T>> = row.into_iter().map(|index| self.ring[index].take()).collect();
+            ring.resize_with(places.next_power_of_two().max(4), || None);
+            self.ring = ring.into();
+            self.head = 0;
+        }
+    }
+
+    #[inline]
     pub(super) fn remove(&mut self, id: PacketId) -> Option<T> {
         let place = self.place(id);
-        if let Some(value) = self.row.get_mut(place).and_then(Option::take) {
-            self.in_row -= 1;
-            self.trim();
+        let index = self.index(place);
+        if place < self.length
+            && let Some(value) = self.ring[index].take()
+        {
+            self.left(place);
             return Some(value);
         }
         let apart = self.apart.as_mut()?;
@@ -110,39 +157,95 @@ impl<T> PacketIdWindow<T> {
         Some(value)
     }
 
+    /// Takes it out if `take` takes something from it, which is all that is moved.
+    #[inline]
+    pub(super) fn remove_with<R>(
+        &mut self,
+        id: PacketId,
+        take: impl FnOnce(&mut T) -> Option<R>,
+    ) -> Option<R> {
+        let place = self.place(id);
+        let index = self.index(place);
+        match self.ring.get_mut(index) {
+            Some(there @ Some(_)) if place < self.length => {
+                let taken = take(there.as_mut()?)?;
+                *there = None;
+                self.left(place);
+                Some(taken)
+            }
+            Some(_) | None => self.remove_apart(id, take),
+        }
+    }
+
+    #[cold]
+    fn remove_apart<R>(&mut self, id: PacketId, take: impl FnOnce(&mut T) -> Option<R>) -> Option<R> {
+        let taken = take(self.apart.as_mut()?.get_mut(&id)?)?;
+        self.remove(id);
+        Some(taken)
+    }
+
+    /// A place of the row was emptied.
+    #[inline]
+    fn left(&mut self, place: u16) {
+        self.in_row -= 1;
+        // By the oldest one of an ordinary sender.
+        if place == 0 && self.in_row(1).is_some() && !self.is_sparse() {
+            self.advance();
+        } else {
+            self.trim();
+        }
+    }
+
+    #[inline]
+    fn is_sparse(&self) -> bool {
+        usize::from(self.length) > 2 * usize::from(self.in_row) + EMPTY_MAX
+    }
+
+    /// Leaves the row's first place.
+    #[inline]
+    fn advance(&mut self) {
+        self.head = self.index(1) as u16;
+        self.first = self.first.next();
+        self.length -= 1;
+    }
+
     /// Takes empty places off both ends, and what keeps many of them open out of the row. Each place is taken off once,
     /// so that this costs no more than what put it there.
     fn trim(&mut self) {
-        while let Some(None) = self.row.back() {
-            self.row.pop_back();
+        while self.length > 0 && self.in_row(self.length - 1).is_none() {
+            self.length -= 1;
         }
-        while let Some(front) = self.row.front() {
-            if front.is_some() && self.row.len() <= 2 * self.in_row + EMPTY_MAX {
-                break;
-            }
-            if let Some(Some(left_behind)) = self.row.pop_front() {
+        while self.length > 0 && (self.in_row(0).is_none() || self.is_sparse()) {
+            let index = self.index(0);
+            if let Some(left_behind) = self.ring[index].take() {
                 self.in_row -= 1;
                 self.apart.get_or_insert_default().insert(self.first, left_behind);
             }
-            self.first = self.first.next();
+            self.advance();
         }
-        if self.row.is_empty() && self.row.capacity() > KEPT_MAX {
-            self.row = VecDeque::new();
+        if self.length == 0 && self.ring.len() > KEPT_MAX {
+            self.ring = Box::default();
+            self.head = 0;
         }
     }
 
     /// In no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (PacketId, &T)> {
+        let (front, back) = self.ring.split_at(usize::from(self.head).min(self.ring.len()));
         let ids = std::iter::successors(Some(self.first), |id| Some(id.next()));
-        let in_row = ids.zip(&self.row).filter_map(|(id, value)| Some((id, value.as_ref()?)));
+        let places = back.iter().chain(front).take(usize::from(self.length));
+        let in_row = ids.zip(places).filter_map(|(id, value)| Some((id, value.as_ref()?)));
         let apart = self.apart.iter().flat_map(|apart| apart.iter());
         in_row.chain(apart.map(|(&id, value)| (id, value)))
     }
 
     /// In no order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (PacketId, &mut T)> {
+        let head = usize::from(self.head).min(self.ring.len());
+        let (front, back) = self.ring.split_at_mut(head);
         let ids = std::iter::successors(Some(self.first), |id| Some(id.next()));
-        let in_row = ids.zip(&mut self.row).filter_map(|(id, value)| Some((id, value.as_mut()?)));
+        let places = back.iter_mut().chain(front).take(usize::from(self.length));
+        let in_row = ids.zip(places).filter_map(|(id, value)| Some((id, value.as_mut()?)));
         let apart = self.apart.iter_mut().flat_map(|apart| apart.iter_mut());
         in_row.chain(apart.map(|(&id, value)| (id, value)))
     }
@@ -150,7 +253,7 @@ impl<T> PacketIdWindow<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
 
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -173,7 +276,7 @@ mod tests {
             }
             assert_eq!(window.insert(at, round), None);
             assert_eq!(window.remove(at), Some(round));
-            assert!(window.row.len() <= 2 * window.in_row + EMPTY_MAX);
+            assert!(!window.is_sparse());
         }
         assert_eq!((window.len(), window.get(id(1))), (1, Some(&0)));
         assert_eq!(window.remove(id(1)), Some(0));
@@ -205,7 +308,7 @@ mod tests {
         for number in (1..=1000).rev() {
             window.remove(id(number));
         }
-        assert!(window.row.capacity() <= KEPT_MAX);
+        assert!(window.ring.len() <= KEPT_MAX);
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -261,7 +364,7 @@ mod tests {
                     prop_assert_eq!(window.remove(at), None);
                 }
                 prop_assert_eq!((window.len(), window.is_empty()), (model.len(), model.is_empty()));
-                prop_assert!(window.row.len() <= 2 * window.in_row + EMPTY_MAX + GAP_MAX + 1);
+                prop_assert!(!window.is_sparse());
                 for at in order.iter().copied().chain([next]) {
                     prop_assert_eq!(window.get(at), model.get(&at));
                     prop_assert_eq!(window.get_mut(at), model.get_mut(&at));

@@ -46,6 +46,7 @@ impl Default for PacketIds {
 
 impl PacketIds {
     /// The next identifier that is not in use [MQTT-2.2.1-3] [MQTT-2.2.1-4]; `None` when all are.
+    #[inline]
     pub fn allocate(&mut self, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let first = self.next;
         loop {

@@ -6,6 +6,39 @@ use crate::frame::{self, Frame, PacketType};
 use crate::property::{Properties, PropertyPlace};
 use crate::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
 
+/// The identifier and reason of a PUBACK, PUBREC, PUBREL or PUBCOMP: all that a broker looks at. The usual form, of an
+/// identifier alone, is the same in all versions and decoded where this is called.
+#[inline]
+pub fn acknowledgement(
+    frame: Frame<'_>,
+    version: ProtocolVersion,
+) -> Result<(PacketId, ReasonCode), DecodeError> {
+    if let [high, low] = *frame.body
+        && frame.shortest_length
+        && let Some(packet_id) = PacketId::new(u16::from_be_bytes([high, low]))
+        && matches!(frame.first_byte, 0x40 | 0x50 | 0x62 | 0x70)
+    {
+        return Ok((packet_id, ReasonCode::Success));
+    }
+    any_acknowledgement(frame, version)
+}
+
+#[cold]
+fn any_acknowledgement(
+    frame: Frame<'_>,
+    version: ProtocolVersion,
+) -> Result<(PacketId, ReasonCode), DecodeError> {
+    let place = match frame.packet_type()? {
+        PacketType::Puback => PropertyPlace::Puback,
+        PacketType::Pubrec => PropertyPlace::Pubrec,
+        PacketType::Pubrel => PropertyPlace::Pubrel,
+        PacketType::Pubcomp => PropertyPlace::Pubcomp,
+        _ => return Err(DecodeError::protocol("an acknowledgement was expected")),
+    };
+    let (packet_id, reason, _) = decode(frame, frame.packet_type()?, place, version)?;
+    Ok((packet_id, reason))
+}
+
 #[inline]
 pub(super) fn decode(
     frame: Frame<'_>,
@@ -40,10 +73,12 @@ pub(super) fn reason_and_properties<'a>(
     Ok((reason, Properties::read(fields, place)?))
 }
 
+pub(super) const PACKET_ID_IS_0: DecodeError = DecodeError::malformed("packet identifier is 0");
+
 /// [MQTT-2.2.1-3] [MQTT-2.2.1-4] [MQTT311-2.3.1-1]
 #[inline]
 pub(super) fn packet_id(fields: &mut Fields<'_>) -> Result<PacketId, DecodeError> {
-    PacketId::new(fields.two_byte_integer()?).ok_or(DecodeError::malformed("packet identifier is 0"))
+    PacketId::new(fields.two_byte_integer()?).ok_or(PACKET_ID_IS_0)
 }
 
 /// Writes the shortest form. 3.x has no room for the reason and the properties: they are left out.
@@ -56,6 +91,11 @@ pub(super) fn encode(
     version: ProtocolVersion,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    if reason == ReasonCode::Success && properties.is_plain() {
+        let [high, low] = packet_id.get().to_be_bytes();
+        out.extend_from_slice(&[packet_type.first_byte(), 2, high, low]);
+        return Ok(());
+    }
     let tail = tail_len(reason, properties, version)?;
     frame::start(out, packet_type.first_byte(), 2 + tail)?;
     out.extend_from_slice(&packet_id.get().to_be_bytes());
@@ -104,6 +144,29 @@ mod tests {
         (PacketType::Pubrel, "62"),
         (PacketType::Pubcomp, "70"),
     ];
+
+    #[test]
+    fn an_acknowledgement_says_what_the_packet_says() {
+        let bodies: [&[u8]; 7] =
+            [&[1, 2], &[0, 0], &[1], &[1, 2, 0x92], &[1, 2, 0, 0], &[1, 2, 0x80, 0], &[1, 2, 0, 9]];
+        for first_byte in 0..=255 {
+            for (version, body) in ALL.into_iter().flat_map(|version| bodies.map(|body| (version, body))) {
+                for shortest_length in [true, false] {
+                    let frame = Frame { shortest_length, ..Frame::new(first_byte, body) };
+                    let expected = match Packet::decode(frame, version) {
+                        Ok(Packet::Puback(Puback { packet_id, reason, .. }))
+                        | Ok(Packet::Pubrec(Pubrec { packet_id, reason, .. }))
+                        | Ok(Packet::Pubrel(Pubrel { packet_id, reason, .. }))
+                        | Ok(Packet::Pubcomp(Pubcomp { packet_id, reason, .. })) => Ok((packet_id, reason)),
+                        Ok(_) => continue,
+                        Err(error) if (4..8).contains(&(first_byte >> 4)) => Err(error),
+                        Err(_) => continue,
+                    };
+                    assert_eq!(acknowledgement(frame, version), expected, "{first_byte:02X} {body:?}");
+                }
+            }
+        }
+    }
 
     fn ack(packet_type: PacketType, reason: ReasonCode, properties: Properties<'static>) -> Packet<'static> {
         let packet_id = PacketId::new(0x0102).unwrap();

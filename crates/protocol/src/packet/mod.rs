@@ -19,6 +19,7 @@ mod unsubscribe;
 #[cfg(test)]
 pub(crate) mod wire;
 
+pub use ack::acknowledgement;
 pub use auth::Auth;
 pub use connack::{Connack, ConnackCode};
 pub use connect::{Connect, Will};

@@ -1,6 +1,6 @@
 //! PUBLISH: a message (section 3.3). The hot path: nothing is allocated, and each byte is looked at once.
 
-use super::ack::packet_id;
+use super::ack::PACKET_ID_IS_0;
 use crate::field::{Fields, field_len};
 use crate::frame::{self, DUP, Frame, PacketType};
 use crate::property::{Properties, PropertyPlace};
@@ -87,17 +87,25 @@ impl<'a> Publish<'a> {
         frame.check_length(version)?;
         let flags = frame.flags();
         // [MQTT-3.3.1-4]
-        let qos = QoS::from_level((flags & QOS) >> 1).ok_or(DecodeError::malformed("QoS is 3"))?;
+        let Some(qos) = QoS::from_level((flags & QOS) >> 1) else {
+            return Err(DecodeError::malformed("QoS is 3"));
+        };
         let dup = flags & DUP != 0;
         if dup && qos == QoS::AtMostOnce {
             return Err(DecodeError::malformed("DUP with QoS 0")); // [MQTT-3.3.1-2]
         }
         let mut fields = Fields::new(frame.body);
-        let topic = read_topic(fields.binary_data()?)?;
-        let qos = match qos {
-            QoS::AtMostOnce => PublishQoS::AtMostOnce,
-            QoS::AtLeastOnce => PublishQoS::AtLeastOnce(packet_id(&mut fields)?),
-            QoS::ExactlyOnce => PublishQoS::ExactlyOnce(packet_id(&mut fields)?),
+        let Some(topic) = fields.try_binary_data() else { return Err(DecodeError::ENDS_INSIDE_A_FIELD) };
+        let Some(topic) = good_topic(topic) else { return Err(topic_mistake(topic)) };
+        let qos = if qos == QoS::AtMostOnce {
+            PublishQoS::AtMostOnce
+        } else {
+            let Some(number) = fields.try_two_byte_integer() else {
+                return Err(DecodeError::ENDS_INSIDE_A_FIELD);
+            };
+            // [MQTT-2.2.1-3]
+            let Some(packet_id) = PacketId::new(number) else { return Err(PACKET_ID_IS_0) };
+            PublishQoS::with_id(qos, packet_id)
         };
         let properties = match version {
             ProtocolVersion::V31 | ProtocolVersion::V311 => Properties::EMPTY,
@@ -167,8 +175,12 @@ impl<'a> Publish<'a> {
     }
 
     /// A client does not tell Subscription Identifiers [MQTT-3.3.4-6].
+    #[inline]
     pub fn check_sender(&self, sender: Role) -> Result<(), DecodeError> {
-        if sender == Role::Client && self.properties.subscription_identifier().is_some() {
+        if sender == Role::Client
+            && !self.properties.is_empty()
+            && self.properties.subscription_identifier().is_some()
+        {
             return Err(DecodeError::protocol("subscription identifier in a PUBLISH from a client"));
         }
         Ok(())
@@ -177,13 +189,19 @@ impl<'a> Publish<'a> {
 
 /// Empty or a topic name [MQTT-3.3.2-1] [MQTT-3.3.2-2].
 #[inline]
-fn read_topic(bytes: &[u8]) -> Result<&str, DecodeError> {
-    let text = str::from_utf8(bytes).map_err(|_| DecodeError::malformed("string is not UTF-8"))?;
-    if text.is_empty() {
-        return Ok(text);
-    }
+fn good_topic(bytes: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(bytes).ok()?;
     // Looks for U+0000 on the same pass as for wildcards.
-    Ok(TopicName::parse(text)?.as_str())
+    (text.is_empty() || TopicName::parse(text).is_ok()).then_some(text)
+}
+
+/// Why it is neither.
+#[cold]
+fn topic_mistake(bytes: &[u8]) -> DecodeError {
+    match str::from_utf8(bytes).map(TopicName::parse) {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(_)) | Err(_) => DecodeError::malformed("string is not UTF-8"),
+    }
 }
 
 #[cold]

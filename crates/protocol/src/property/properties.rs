@@ -64,8 +64,15 @@ impl<'a> Properties<'a> {
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Whether there is none, and none that could not be written.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.bytes.is_empty() && self.mistake.is_none()
     }
 
     /// Bytes on the wire without the Property Length in front.
@@ -74,6 +81,7 @@ impl<'a> Properties<'a> {
     }
 
     /// The encoded properties without the Property Length in front.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -97,7 +105,12 @@ impl<'a> Properties<'a> {
     /// The properties of a PUBLISH or Will that a server passes on unaltered and in order: Payload Format Indicator,
     /// Content Type, Response Topic, Correlation Data and User Properties [MQTT-3.3.2-4] [MQTT-3.3.2-15]
     /// [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]. Borrowed when they stand together.
+    #[inline]
     pub fn forwardable(&self) -> Properties<'_> {
+        if self.bytes.is_empty() { Properties::EMPTY } else { self.forwardable_of_some() }
+    }
+
+    fn forwardable_of_some(&self) -> Properties<'_> {
         // From where to where the bytes kept so far stand together; a second piece makes a copy.
         let mut together = 0..0;
         let mut copy = Vec::new();
@@ -123,7 +136,12 @@ impl<'a> Properties<'a> {
     }
 
     /// The first property with this identifier.
+    #[inline]
     fn find(&self, wanted: u8) -> Option<Property<'_>> {
+        if self.bytes.is_empty() { None } else { self.find_among_some(wanted) }
+    }
+
+    fn find_among_some(&self, wanted: u8) -> Option<Property<'_>> {
         let mut fields = Fields::new(&self.bytes);
         while !fields.is_empty() {
             let id = fields.byte().ok()?;

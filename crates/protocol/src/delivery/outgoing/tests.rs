@@ -147,3 +147,32 @@ fn an_early_pubrec_takes_its_place_in_the_window() {
     outgoing.pubcomp(id(1)).unwrap();
     assert_eq!(resend(&mut outgoing), ["p2"]);
 }
+
+#[test]
+fn the_order_survives_when_the_numbers_run_out() {
+    let mut outgoing = Outgoing::new(10);
+    for message in ["a", "b", "c"] {
+        outgoing.begin(QoS::ExactlyOnce, message);
+    }
+    outgoing.pubrec(id(2), false).unwrap();
+    outgoing.interrupt();
+    outgoing.puback(id(3)).unwrap_err();
+    outgoing.forget(id(3));
+    outgoing.begun.as_mut().unwrap().count = u32::MAX;
+    outgoing.begin_with(id(1000), QoS::AtLeastOnce, "d");
+    outgoing.begin_with(id(999), QoS::AtLeastOnce, "e");
+    assert_eq!(outgoing.begun.as_ref().unwrap().count, 4);
+    assert_eq!(resend(&mut outgoing), ["p1", "r2", "p1000", "p999"]);
+    let order: Vec<_> = outgoing.iter().map(|(id, ..)| id.get()).collect();
+    assert_eq!(order, [1, 2, 1000, 999]);
+}
+
+#[test]
+fn an_idle_end_is_small() {
+    let mut outgoing: Outgoing<u64> = Outgoing::new(10);
+    assert!(size_of::<Outgoing<u64>>() <= 16 && outgoing.begun.is_none());
+    outgoing.begin(QoS::AtLeastOnce, 1);
+    outgoing.puback(id(1)).unwrap();
+    outgoing.interrupt();
+    assert!(outgoing.begun.is_none());
+}
