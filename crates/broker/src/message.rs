@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use noctule_protocol::QoS;
 
+use crate::retained::Topical;
+
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNumber(pub u64);
@@ -142,6 +144,12 @@ pub struct RetainedMessage {
     pub message: Arc<Message>,
     /// Who published it.
     pub publisher: Publisher,
+}
+
+impl Topical for RetainedMessage {
+    fn topic(&self) -> &str {
+        &self.message.topic
+    }
 }
 
 /// A message in passing: borrowed from the packet it came in, or from a [`Message`].

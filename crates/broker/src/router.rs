@@ -1,19 +1,18 @@
 //! Who gets a message: the topic tree, remembered per topic.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
 use noctule_protocol::QoS;
 
 use crate::SessionNumber;
+use crate::route_cache::RouteCache;
 use crate::session::Identifiers;
 use crate::shared::Shared;
+use crate::topic_tree::Subscription;
 
 /// Topics whose routes a shard remembers, in bytes of topics and targets.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Slots of the table that tells a topic's second use from its first.
-const SEEN_SLOTS: usize = 4096;
 
 /// Names a session: its place in its shard's table, and who must be there.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -23,7 +22,7 @@ pub(crate) struct SessionAddress {
 }
 
 /// Where a subscription leads.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Destination {
     Session(SessionAddress),
     /// A shared subscription: the number its owner gave it.
@@ -75,60 +74,42 @@ pub(crate) struct Target {
 /// All copies of a message on one topic.
 pub(crate) type Route = Arc<[Target]>;
 
-/// One shard's view of the topic tree. A topic is remembered at its second use and forgotten when any
-/// subscription changes.
+impl Subscription for Subscriber {
+    type Who = Destination;
+
+    fn who(&self) -> Destination {
+        self.to
+    }
+}
+
+/// One shard's view of the topic tree. In the steady state it takes no lock.
 pub(crate) struct Router {
-    cache: HashMap<Box<str>, Route, RandomState>,
-    bytes: usize,
-    generation: u64,
-    seen: Box<[u32]>,
+    cache: RouteCache<Target>,
     /// Whether overlapping subscriptions of one session give a copy each.
     duplicates: bool,
 }
 
 impl Router {
     pub(crate) fn new(hasher: RandomState, duplicates: bool) -> Self {
-        Self {
-            cache: HashMap::with_hasher(hasher),
-            bytes: 0,
-            generation: 0,
-            seen: vec![0; SEEN_SLOTS].into_boxed_slice(),
-            duplicates,
-        }
+        Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates }
     }
 
+    /// All who want `topic`, with every subscription that was made or ended before this is called.
     pub(crate) fn route(&mut self, shared: &Shared, topic: &str) -> Route {
-        let generation = shared.subscriptions_generation();
-        if generation != self.generation {
-            self.cache.clear();
-            self.bytes = 0;
-            self.generation = generation;
-        } else if let Some(route) = self.cache.get(topic) {
-            return Arc::clone(route);
+        if let Some(route) = self.cache.get(topic, |stripes| shared.generation(stripes)) {
+            return route;
         }
+        let stripes = shared.stripes(topic);
+        // Before the tree is looked at: what changes meanwhile must not be taken for known.
+        let generation = shared.generation(stripes);
         let route = self.resolve(shared, topic);
-        let bytes = topic.len() + 64 + route.len() * size_of::<Target>();
-        if bytes <= CACHE_BYTES_MAX && self.is_second_use(topic) {
-            if self.bytes + bytes > CACHE_BYTES_MAX {
-                self.cache.clear();
-                self.bytes = 0;
-            }
-            self.bytes += bytes;
-            self.cache.insert(topic.into(), Arc::clone(&route));
-        }
+        self.cache.put(topic, stripes, generation, &route);
         route
-    }
-
-    fn is_second_use(&mut self, topic: &str) -> bool {
-        let hash = self.cache.hasher().hash_one(topic);
-        let mark = (hash >> 32) as u32 | 1;
-        let slot = &mut self.seen[hash as usize % SEEN_SLOTS];
-        std::mem::replace(slot, mark) == mark
     }
 
     fn resolve(&self, shared: &Shared, topic: &str) -> Route {
         let mut targets: Vec<Target> = Vec::new();
-        shared.subscriptions().for_each_match(topic, |&subscriber| {
+        shared.for_each_subscriber(topic, |&subscriber| {
             let Subscriber { to, qos, no_local, retain_as_published, identifier } = subscriber;
             let audience = if no_local { Audience::Others } else { Audience::Everybodys };
             let identifiers = Identifiers::from_wire(identifier);

@@ -1,30 +1,31 @@
 //! The only state that shards share: the topic tree, retained messages, the directory of clients, numbers
 //! and counters. Locks are held for one look-up or change, never across a call out.
 
-use std::collections::HashMap;
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ahash::RandomState;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::directory::Directory;
+use crate::generations::{Generations, Stripes};
 use crate::message::{RetainedMessage, SessionNumber};
 use crate::metric::Metrics;
-use crate::retained::Retained;
-use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::retained::{Retained, Version};
+use crate::router::{Destination, Subscriber};
 use crate::settings::Settings;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{RwLock, read, write};
 use crate::topic_tree::TopicTree;
 
 /// What all shards of one broker share.
 pub struct Shared {
     /// What is counted.
     pub metrics: Metrics,
+    pub(crate) directory: Directory,
+    pub(crate) retained: Retained<RetainedMessage>,
     subscriptions: RwLock<TopicTree<Subscriber>>,
-    /// Changes with every change of `subscriptions`; read without the lock.
-    generation: AtomicU64,
-    retained: RwLock<Retained<RetainedMessage>>,
-    directory: Mutex<HashMap<Arc<str>, SessionAddress, RandomState>>,
+    /// Change with `subscriptions`; read without the lock.
+    generations: Generations,
     next_session: AtomicU64,
     next_client_id: AtomicU64,
     secret: [u64; 2],
@@ -35,10 +36,10 @@ impl Shared {
     pub fn new(settings: &Settings) -> Self {
         Self {
             metrics: Metrics::default(),
+            directory: Directory::new(hasher(settings)),
+            retained: Retained::new(hasher(settings)),
             subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
-            generation: AtomicU64::new(0),
-            retained: RwLock::new(Retained::new()),
-            directory: Mutex::new(HashMap::with_hasher(hasher(settings))),
+            generations: Generations::new(hasher(settings)),
             next_session: AtomicU64::new(1),
             next_client_id: AtomicU64::new(0),
             secret: settings.secret,
@@ -47,51 +48,51 @@ impl Shared {
 
     /// How many sessions exist, connected or not.
     pub fn session_count(&self) -> usize {
-        self.directory().len()
+        self.directory.len()
     }
 
     /// How many messages are retained.
     pub fn retained_count(&self) -> usize {
-        self.retained().len()
+        self.retained.len()
     }
 
     /// How many subscriptions exist; a shared one counts once.
     pub fn subscription_count(&self) -> usize {
-        self.subscriptions().len()
+        read(&self.subscriptions).len()
     }
 
-    pub(crate) fn subscriptions(&self) -> RwLockReadGuard<'_, TopicTree<Subscriber>> {
-        self.subscriptions.read().unwrap_or_else(PoisonError::into_inner)
+    /// Calls `f` for every subscription that wants `topic`, under a lock: it should be quick.
+    pub(crate) fn for_each_subscriber(&self, topic: &str, f: impl FnMut(&Subscriber)) {
+        read(&self.subscriptions).for_each_match(topic, f);
     }
 
-    pub(crate) fn subscriptions_generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// Which changes of subscriptions may change who wants `topic`.
+    pub(crate) fn stripes(&self, topic: &str) -> Stripes {
+        self.generations.stripes(topic)
     }
 
-    /// Makes or replaces a subscription; true if it is new.
-    pub(crate) fn subscribe(&self, filter: &str, subscriber: Subscriber) -> bool {
-        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-        let replaced = tree.insert(filter, subscriber, |other| other.to == subscriber.to);
-        self.generation.store(tree.generation(), Ordering::Release);
-        replaced.is_none()
+    /// What is read here before [`for_each_subscriber`](Self::for_each_subscriber) is called changes when that would
+    /// have another result.
+    pub(crate) fn generation(&self, stripes: Stripes) -> u64 {
+        self.generations.sum(stripes)
     }
 
+    /// Makes or replaces a subscription, which may depend on the newest retained version at that moment; true if it is
+    /// new.
+    ///
+    /// The order matters, see [`Version`]. First the generation: whoever retains a message later and then asks for
+    /// the route sees it, and waits for the lock. Then the version.
+    pub(crate) fn subscribe(&self, filter: &str, subscriber: impl FnOnce(Version) -> Subscriber) -> bool {
+        let mut tree = write(&self.subscriptions);
+        self.generations.count(filter);
+        tree.insert(filter, subscriber(self.retained.version())).is_none()
+    }
+
+    /// Ends a subscription, if there is one.
     pub(crate) fn unsubscribe(&self, filter: &str, to: Destination) {
-        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-        tree.remove(filter, |other| other.to == to);
-        self.generation.store(tree.generation(), Ordering::Release);
-    }
-
-    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<RetainedMessage>> {
-        self.retained.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained<RetainedMessage>> {
-        self.retained.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn directory(&self) -> MutexGuard<'_, HashMap<Arc<str>, SessionAddress, RandomState>> {
-        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut tree = write(&self.subscriptions);
+        self.generations.count(filter);
+        tree.remove(filter, to);
     }
 
     pub(crate) fn next_session_number(&self) -> SessionNumber {

@@ -12,6 +12,7 @@ use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, Rea
 use super::answer::HeldPacket;
 use super::connection::{Ending, Stage};
 use super::{Shard, Turn};
+use crate::directory::Claim;
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::message::Publisher;
@@ -309,7 +310,7 @@ impl Shard {
     /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] to [MQTT-3.1.2-6].
     fn claim_session(&mut self, client_id: &Arc<str>, clean_start: bool, turn: &mut Turn<'_>) -> Claimed {
         let mut forgets = false;
-        let known = turn.shared.directory().get(client_id).copied();
+        let known = turn.shared.directory.find(client_id);
         let slot = known.and_then(|address| {
             let session = self.session(address.slot)?;
             (session.address == address).then_some((address.slot, session.connection))
@@ -355,7 +356,8 @@ impl Shard {
         let address = SessionAddress { slot, number };
         let publisher = Publisher { client_id: Arc::clone(client_id), user_name: None };
         self.sessions[slot as usize] = Some(Box::new(Session::new(address, publisher, u16::MAX)));
-        turn.shared.directory().insert(Arc::clone(client_id), address);
+        let claim = turn.shared.directory.claim(client_id, address);
+        debug_assert_eq!(claim, Claim::New, "what was there has ended");
         slot
     }
 

@@ -127,12 +127,7 @@ impl Shard {
         if let Some(at) = session.ends_at {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }
-        {
-            let mut directory = turn.shared.directory();
-            if directory.get(&session.publisher.client_id) == Some(&session.address) {
-                directory.remove(&session.publisher.client_id);
-            }
-        }
+        turn.shared.directory.release(&session.publisher.client_id, session.address);
         if session.stored {
             self.delete_record(&session);
         }

@@ -98,16 +98,13 @@ impl Shard {
                 groups.insert(number, Group { filter: Arc::clone(&key), members: Vec::new(), next: 0 });
                 by_filter.insert(key, number);
                 let to = Destination::Group(number);
-                turn.shared.subscribe(
-                    filter.filter.as_str(),
-                    Subscriber {
-                        to,
-                        qos: QoS::ExactlyOnce,
-                        no_local: false,
-                        retain_as_published: false,
-                        identifier: 0,
-                    },
-                );
+                turn.shared.subscribe(filter.filter.as_str(), |_| Subscriber {
+                    to,
+                    qos: QoS::ExactlyOnce,
+                    no_local: false,
+                    retain_as_published: false,
+                    identifier: 0,
+                });
                 number
             }
         };

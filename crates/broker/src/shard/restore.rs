@@ -9,6 +9,7 @@ use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
 use super::{Shard, Turn};
 use crate::Effect;
+use crate::directory::Claim;
 use crate::message::{Copies, Message, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
@@ -161,7 +162,10 @@ impl Shard {
             self.persist_lazily(Operation::PutSession(session.record()));
         }
         self.sessions[slot as usize] = Some(Box::new(session));
-        turn.shared.directory().insert(client_id, address);
+        // A Client Identifier is stored once; if not, the youngest session has it.
+        while let Claim::Known(older) = turn.shared.directory.claim(&client_id, address) {
+            turn.shared.directory.release(&client_id, older);
+        }
         slot
     }
 
@@ -199,7 +203,7 @@ impl Shard {
                 continue;
             }
             // If it is retained too, that is the same message: its copies are counted in one place.
-            let retained = turn.shared.retained().get(&message.topic).map(|kept| Arc::clone(&kept.message));
+            let retained = turn.shared.retained.get(&message.topic).map(|kept| kept.message);
             let message =
                 retained.filter(|kept| kept.sequence == sequence).unwrap_or_else(|| Arc::new(message));
             message.restore_copies(Copies { open: open.len() as u32, made, listed });

@@ -10,6 +10,7 @@ use super::{RETAINED_SWEEP, Shard, Turn};
 use crate::message::{Message, Publication, Publisher, RetainedMessage};
 use crate::metric::Metric;
 use crate::record::{Operation, Recipient};
+use crate::retained::Topical;
 use crate::session::{Delivery, Identifiers, Queued, Replay};
 use crate::timer::Timer;
 
@@ -51,13 +52,13 @@ impl Shard {
         if message.expires.is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
             self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
         }
-        turn.shared.retained_mut().set(&message.topic, retained);
+        turn.shared.retained.set(retained);
     }
 
     /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was
     /// there may have been cleared by QoS 0 a moment ago, and only in memory.
     pub(super) fn clear_retained(&mut self, topic: &str, qos: QoS, turn: &mut Turn<'_>) {
-        let was_there = turn.shared.retained_mut().remove(topic).is_some();
+        let was_there = turn.shared.retained.remove(topic).is_some();
         let operation = Operation::DeleteRetained(topic.into());
         match qos {
             QoS::AtMostOnce if was_there => self.persist_lazily(operation),
@@ -120,7 +121,7 @@ impl Shard {
         let Replay { ref filter, options, identifier, since, ref from } = replay;
         let mut messages: Vec<Arc<Message>> = Vec::new();
         let steps = &mut self.replay_steps;
-        let next = turn.shared.retained().for_some_matches(filter, from.as_deref(), steps, |_, retained| {
+        let next = turn.shared.retained.for_some_matches(filter, from.as_deref(), steps, |_, retained| {
             let RetainedMessage { message, publisher } = retained;
             let echo = options.no_local && publisher.client_id == me;
             let came_live = message.sequence.source == since.source && message.sequence > since;
@@ -165,10 +166,10 @@ impl Shard {
         let wall = turn.now.wall;
         let mut expired = Vec::new();
         let from = self.sweep_from.take();
-        self.sweep_from = turn.shared.retained_mut().sweep(from, SWEEP_STEPS, |topic, retained| {
+        self.sweep_from = turn.shared.retained.sweep(from, SWEEP_STEPS, |retained| {
             let keep = !retained.message.view().is_expired(wall);
             if !keep {
-                expired.push(Box::<str>::from(topic));
+                expired.push(Box::<str>::from(retained.topic()));
             }
             keep
         });

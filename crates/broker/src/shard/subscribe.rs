@@ -103,7 +103,7 @@ impl Shard {
             let to = Destination::Session(address);
             let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
             let subscriber = Subscriber { to, qos, no_local, retain_as_published, identifier };
-            turn.shared.subscribe(filter.filter.as_str(), subscriber);
+            turn.shared.subscribe(filter.filter.as_str(), |_| subscriber);
             to
         };
         let session = self.session_mut(address.slot);
