@@ -7,19 +7,26 @@
 pub mod metric;
 pub mod record;
 
+mod arena;
 mod authorize;
+mod directory;
 mod effect;
+mod generations;
 mod group_directory;
+mod hash_index;
 mod input;
 mod message;
 mod now;
 mod parcel;
 mod retained;
+mod route_cache;
 mod router;
 mod session;
 mod settings;
 mod shard;
 mod shared;
+mod sync;
+mod text_set;
 mod timer;
 mod topic_tree;
 mod will;

@@ -9,6 +9,8 @@ use triomphe::ThinArc;
 
 use crate::router::{Destination, Target};
 
+use crate::retained::{Topical, Version};
+
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNumber(pub u64);
@@ -241,6 +243,12 @@ pub struct RetainedMessage {
     pub publisher: Publisher,
 }
 
+impl Topical for RetainedMessage {
+    fn topic(&self) -> &str {
+        self.message.topic()
+    }
+}
+
 /// A message in passing: borrowed from the packet it came in, or from a [`Message`].
 #[derive(Clone, Copy, Debug)]
 pub struct MessageView<'a> {
@@ -284,8 +292,8 @@ impl MessageView<'_> {
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
     pub(crate) sequence: Sequence,
-    /// Its place in the order of what was retained; 0 if it was not.
-    pub(crate) retained_version: u64,
+    /// Its place in the order of what was retained; zero if it was not.
+    pub(crate) retained_version: Version,
     kept: Kept<'a>,
 }
 
@@ -298,16 +306,16 @@ enum Kept<'a> {
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, retained_version: 0, kept: Kept::Not }
+        Self { view, sequence, retained_version: Version::ZERO, kept: Kept::Not }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
         let (view, sequence) = (message.view(), message.sequence());
-        Self { view, sequence, retained_version: 0, kept: Kept::Elsewhere(message) }
+        Self { view, sequence, retained_version: Version::ZERO, kept: Kept::Elsewhere(message) }
     }
 
     /// The same, with its place in the order of what was retained.
-    pub(crate) fn retained_as(self, retained_version: u64) -> Self {
+    pub(crate) fn retained_as(self, retained_version: Version) -> Self {
         Self { retained_version, ..self }
     }
 
@@ -339,7 +347,9 @@ impl<'a> Publication<'a> {
             Destination::Session(address) => address.number == self.view.publisher,
             Destination::Group(_) => return true,
         };
-        target.audience.wants(is_own) && (self.retained_version == 0 || self.retained_version > target.since)
+        let is_live =
+            self.retained_version == Version::ZERO || target.since.hears_live(self.retained_version);
+        target.audience.wants(is_own) && is_live
     }
 
     /// Whether a copy that outlives the turn was made already.

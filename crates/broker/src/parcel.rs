@@ -9,6 +9,7 @@ use noctule_protocol::packet::SubscriptionOptions;
 
 use crate::input::ConnectionKey;
 use crate::message::{Message, MessageView, Publication, Sequence, SessionNumber};
+use crate::retained::Version;
 use crate::router::Target;
 use crate::session::{Delivery, Membership};
 
@@ -96,7 +97,7 @@ pub(crate) struct Member {
 #[derive(Debug)]
 pub(crate) enum Carried {
     /// One that outlives the turn anyway.
-    Kept { message: Message, retained_version: u64 },
+    Kept { message: Message, retained_version: Version },
     /// One that is only passed on: its bytes stand in the parcel.
     Passing(Passing),
 }
@@ -112,7 +113,7 @@ pub(crate) struct Passing {
     expires: Option<Duration>,
     publisher: SessionNumber,
     sequence: Sequence,
-    retained_version: u64,
+    retained_version: Version,
 }
 
 impl Parcel {

@@ -1,6 +1,5 @@
 //! Who gets a message: the topic tree, remembered per topic.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -8,13 +7,14 @@ use noctule_protocol::QoS;
 
 use crate::SessionNumber;
 use crate::parcel::ShardIndex;
+use crate::retained::Version;
+use crate::route_cache::RouteCache;
 use crate::session::Identifiers;
 use crate::shared::Shared;
+use crate::topic_tree::Subscription;
 
 /// Topics whose routes a shard remembers, in bytes of topics and targets.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Slots of the table that tells a topic's second use from its first.
-const SEEN_SLOTS: usize = 4096;
 
 /// Names a session: its shard, its place in that shard's table, and who must be there.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -32,7 +32,7 @@ pub(crate) struct GroupAddress {
 }
 
 /// Where a subscription leads.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Destination {
     Session(SessionAddress),
     /// A shared subscription.
@@ -60,8 +60,8 @@ pub(crate) struct Subscriber {
     pub(crate) lasts: bool,
     /// Subscription Identifier, 0 for none.
     pub(crate) identifier: u32,
-    /// Retained messages up to this version are sent to it as such, and not once more as they come; 0 for none.
-    pub(crate) since: u64,
+    /// Retained messages up to this version are sent to it as such, and not once more as they come.
+    pub(crate) since: Version,
 }
 
 /// Whose messages a copy is made of.
@@ -93,7 +93,7 @@ pub(crate) struct Target {
     pub(crate) audience: Audience,
     pub(crate) retain_as_published: bool,
     pub(crate) lasts: bool,
-    pub(crate) since: u64,
+    pub(crate) since: Version,
     pub(crate) identifiers: Identifiers,
 }
 
@@ -133,13 +133,17 @@ impl Recipients {
 
 pub(crate) type Route = Arc<Recipients>;
 
-/// One shard's view of the topic tree. A topic is remembered at its second use and forgotten when any
-/// subscription changes.
+impl Subscription for Subscriber {
+    type Who = Destination;
+
+    fn who(&self) -> Destination {
+        self.to
+    }
+}
+
+/// One shard's view of the topic tree. In the steady state it takes no lock.
 pub(crate) struct Router {
-    cache: HashMap<Box<str>, Route, RandomState>,
-    bytes: usize,
-    generation: u64,
-    seen: Box<[u32]>,
+    cache: RouteCache<Recipients>,
     /// Whether overlapping subscriptions of one session give a copy each.
     duplicates: bool,
     here: ShardIndex,
@@ -147,48 +151,25 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn new(hasher: RandomState, duplicates: bool, here: ShardIndex) -> Self {
-        Self {
-            cache: HashMap::with_hasher(hasher),
-            bytes: 0,
-            generation: 0,
-            seen: vec![0; SEEN_SLOTS].into_boxed_slice(),
-            duplicates,
-            here,
-        }
+        Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates, here }
     }
 
+    /// All who want `topic`, with every subscription that was made or ended before this is called.
     pub(crate) fn route(&mut self, shared: &Shared, topic: &str) -> Route {
-        let generation = shared.subscriptions_generation();
-        if generation != self.generation {
-            self.cache.clear();
-            self.bytes = 0;
-            self.generation = generation;
-        } else if let Some(route) = self.cache.get(topic) {
-            return Arc::clone(route);
+        if let Some(route) = self.cache.get(topic, |stripes| shared.generation(stripes)) {
+            return route;
         }
+        let stripes = shared.stripes(topic);
+        // Before the tree is looked at: what changes meanwhile must not be taken for known.
+        let generation = shared.generation(stripes);
         let route = Arc::new(self.resolve(shared, topic));
-        let bytes = topic.len() + 64 + route.bytes();
-        if bytes <= CACHE_BYTES_MAX && self.is_second_use(topic) {
-            if self.bytes + bytes > CACHE_BYTES_MAX {
-                self.cache.clear();
-                self.bytes = 0;
-            }
-            self.bytes += bytes;
-            self.cache.insert(topic.into(), Arc::clone(&route));
-        }
+        self.cache.put(topic, stripes, generation, &route, route.bytes());
         route
-    }
-
-    fn is_second_use(&mut self, topic: &str) -> bool {
-        let hash = self.cache.hasher().hash_one(topic);
-        let mark = (hash >> 32) as u32 | 1;
-        let slot = &mut self.seen[hash as usize % SEEN_SLOTS];
-        std::mem::replace(slot, mark) == mark
     }
 
     fn resolve(&self, shared: &Shared, topic: &str) -> Recipients {
         let mut targets: Vec<Target> = Vec::new();
-        shared.subscriptions().for_each_match(topic, |&subscriber| {
+        shared.for_each_subscriber(topic, |&subscriber| {
             let Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since } = subscriber;
             let audience = if no_local { Audience::Others } else { Audience::Everybodys };
             let identifiers = Identifiers::from_wire(identifier);
@@ -247,7 +228,7 @@ mod tests {
             audience: Audience::Everybodys,
             retain_as_published: false,
             lasts: false,
-            since: 0,
+            since: Version::ZERO,
             identifiers: Identifiers::from_wire(identifier),
         }
     }

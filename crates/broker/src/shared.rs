@@ -1,37 +1,36 @@
 //! The only state that shards share: the topic tree, retained messages, the directory of clients, numbers
 //! and counters. Locks are held for one look-up or change, never across a call out.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use ahash::RandomState;
 use noctule_protocol::{QoS, SubscriptionFilter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::directory::Directory;
+use crate::generations::{Generations, Stripes};
 use crate::group_directory::{GroupDirectory, Joined};
 use crate::message::{RetainedMessage, SessionNumber};
 use crate::metric::Metrics;
 use crate::parcel::ShardIndex;
-use crate::retained::Retained;
-use crate::router::{Destination, GroupAddress, SessionAddress, Subscriber};
+use crate::retained::{Retained, Version};
+use crate::router::{Destination, GroupAddress, Subscriber};
 use crate::settings::Settings;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock, lock, read, write};
 use crate::topic_tree::TopicTree;
 
 /// What all shards of one broker share.
 pub struct Shared {
     /// What is counted.
     pub metrics: Metrics,
-    subscriptions: RwLock<TopicTree<Subscriber>>,
-    /// Changes with every change of `subscriptions`; read without the lock.
-    generation: AtomicU64,
-    retained: RwLock<Retained<(u64, RetainedMessage)>>,
-    /// Counts what was retained.
-    retained_version: AtomicU64,
-    directory: Mutex<HashMap<Arc<str>, SessionAddress, RandomState>>,
+    pub(crate) directory: Directory,
+    pub(crate) retained: Retained<RetainedMessage>,
     groups: Mutex<GroupDirectory>,
+    subscriptions: RwLock<TopicTree<Subscriber>>,
+    /// Change with `subscriptions`; read without the lock.
+    generations: Generations,
     next_session: AtomicU64,
     next_client_id: AtomicU64,
     secret: [u64; 2],
@@ -42,12 +41,11 @@ impl Shared {
     pub fn new(settings: &Settings) -> Self {
         Self {
             metrics: Metrics::default(),
-            subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
-            generation: AtomicU64::new(0),
-            retained: RwLock::new(Retained::new()),
-            retained_version: AtomicU64::new(0),
-            directory: Mutex::new(HashMap::with_hasher(hasher(settings))),
+            directory: Directory::new(hasher(settings)),
+            retained: Retained::new(hasher(settings)),
             groups: Mutex::new(GroupDirectory::new(hasher(settings))),
+            subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
+            generations: Generations::new(hasher(settings)),
             next_session: AtomicU64::new(1),
             next_client_id: AtomicU64::new(0),
             secret: settings.secret,
@@ -56,41 +54,51 @@ impl Shared {
 
     /// How many sessions exist, connected or not.
     pub fn session_count(&self) -> usize {
-        self.directory().len()
+        self.directory.len()
     }
 
     /// How many messages are retained.
     pub fn retained_count(&self) -> usize {
-        self.retained().len()
+        self.retained.len()
     }
 
     /// How many subscriptions exist; a shared one counts once.
     pub fn subscription_count(&self) -> usize {
-        self.subscriptions().len()
+        read(&self.subscriptions).len()
     }
 
-    pub(crate) fn subscriptions(&self) -> RwLockReadGuard<'_, TopicTree<Subscriber>> {
-        self.subscriptions.read().unwrap_or_else(PoisonError::into_inner)
+    /// Calls `f` for every subscription that wants `topic`, under a lock: it should be quick.
+    pub(crate) fn for_each_subscriber(&self, topic: &str, f: impl FnMut(&Subscriber)) {
+        read(&self.subscriptions).for_each_match(topic, f);
     }
 
-    pub(crate) fn subscriptions_generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// Which changes of subscriptions may change who wants `topic`.
+    pub(crate) fn stripes(&self, topic: &str) -> Stripes {
+        self.generations.stripes(topic)
     }
 
-    /// Makes or replaces a subscription, which may depend on the newest version that is retained at that moment; true
-    /// if it is new.
-    pub(crate) fn subscribe(&self, filter: &str, subscriber: impl FnOnce(u64) -> Subscriber) -> bool {
-        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-        let subscriber = subscriber(self.retained_version.load(Ordering::Acquire));
-        let replaced = tree.insert(filter, subscriber, |other| other.to == subscriber.to);
-        self.generation.store(tree.generation(), Ordering::Release);
-        replaced.is_none()
+    /// What is read here before [`for_each_subscriber`](Self::for_each_subscriber) is called changes when that would
+    /// have another result.
+    pub(crate) fn generation(&self, stripes: Stripes) -> u64 {
+        self.generations.sum(stripes)
     }
 
+    /// Makes or replaces a subscription, which may depend on the newest retained version at that moment; true if it is
+    /// new.
+    ///
+    /// The order matters, see [`Version`]. First the generation: whoever retains a message later and then asks for
+    /// the route sees it, and waits for the lock. Then the version.
+    pub(crate) fn subscribe(&self, filter: &str, subscriber: impl FnOnce(Version) -> Subscriber) -> bool {
+        let mut tree = write(&self.subscriptions);
+        self.generations.count(filter);
+        tree.insert(filter, subscriber(self.retained.version())).is_none()
+    }
+
+    /// Ends a subscription, if there is one.
     pub(crate) fn unsubscribe(&self, filter: &str, to: Destination) {
-        let mut tree = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-        tree.remove(filter, |other| other.to == to);
-        self.generation.store(tree.generation(), Ordering::Release);
+        let mut tree = write(&self.subscriptions);
+        self.generations.count(filter);
+        tree.remove(filter, to);
     }
 
     /// A session of `shard` joins the group of a shared subscription; `again` if it is in it already.
@@ -101,7 +109,7 @@ impl Shared {
         lasts: bool,
         shard: ShardIndex,
     ) -> Joined {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = lock(&self.groups);
         let joined = groups.join(filter.as_str(), again, lasts, shard);
         if joined.is_news {
             // Still under the lock: a group that ends meanwhile must not be entered behind its end.
@@ -112,7 +120,7 @@ impl Shared {
                 retain_as_published: false,
                 lasts: joined.lasts,
                 identifier: 0,
-                since: 0,
+                since: Version::ZERO,
             };
             self.subscribe(filter.filter.as_str(), |_| subscriber);
         }
@@ -121,62 +129,22 @@ impl Shared {
 
     /// The group with this whole filter.
     pub(crate) fn group(&self, filter: &str) -> Option<GroupAddress> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).find(filter)
+        lock(&self.groups).find(filter)
     }
 
     /// The whole filter of a group; empty if it is gone.
     pub(crate) fn group_filter(&self, group: GroupAddress) -> Arc<str> {
-        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = lock(&self.groups);
         groups.filter(group).unwrap_or_default()
     }
 
     /// A session leaves the group of a shared subscription; the last one out ends it.
     pub(crate) fn leave(&self, filter: &str, group: GroupAddress) {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = lock(&self.groups);
         if groups.leave(filter)
             && let Ok(filter) = SubscriptionFilter::parse(filter)
         {
             self.unsubscribe(filter.filter.as_str(), Destination::Group(group));
-        }
-    }
-
-    pub(crate) fn retained(&self) -> RwLockReadGuard<'_, Retained<(u64, RetainedMessage)>> {
-        self.retained.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn retained_mut(&self) -> RwLockWriteGuard<'_, Retained<(u64, RetainedMessage)>> {
-        self.retained.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Retains a message; gives its version.
-    pub(crate) fn retain(&self, message: RetainedMessage) -> u64 {
-        let mut retained = self.retained_mut();
-        let version = self.retained_version.fetch_add(1, Ordering::AcqRel) + 1;
-        let topic: Box<str> = message.message.topic().into();
-        retained.set(&topic, (version, message));
-        version
-    }
-
-    pub(crate) fn directory(&self) -> MutexGuard<'_, HashMap<Arc<str>, SessionAddress, RandomState>> {
-        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes `address` the session of a client that has none; gives the one it has.
-    pub(crate) fn claim(&self, client_id: &Arc<str>, address: SessionAddress) -> Option<SessionAddress> {
-        match self.directory().entry(Arc::clone(client_id)) {
-            Entry::Occupied(known) => Some(*known.get()),
-            Entry::Vacant(vacant) => {
-                vacant.insert(address);
-                None
-            }
-        }
-    }
-
-    /// The session at `address` has ended.
-    pub(crate) fn release(&self, client_id: &Arc<str>, address: SessionAddress) {
-        let mut directory = self.directory();
-        if directory.get(client_id) == Some(&address) {
-            directory.remove(client_id);
         }
     }
 

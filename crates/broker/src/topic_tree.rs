@@ -1,21 +1,26 @@
 //! Which subscriptions want a topic.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use ahash::RandomState;
-use hashbrown::HashTable;
-use slab::Slab;
+
+use crate::arena::Arena;
+use crate::hash_index::HashIndex;
+
+mod segment;
+mod subscribers;
+
+use segment::{SegmentId, Segments, TABLES};
+use subscribers::Subscribers;
+pub(crate) use subscribers::Subscription;
 
 /// Subscriptions by Topic Filter, found by Topic Name.
 ///
-/// A filter without wildcards is a key of a hash table: one look-up per topic. The others form a trie whose
+/// A filter without wildcards is found by its hash: one look-up per topic. The others form a trie whose
 /// nodes are levels:
 ///
 /// ```text
 ///              (root)                  filters: sport/+/score, sport/#, +/status
 ///              /    \
-///          sport     +                 a node knows its `+` child; its literal children are in one table of
+///          sport     +                 a node knows its `+` child; its literal children are in one index of
 ///         [below]     \                (parent, segment), shared by all nodes
 ///            |       status            `#` is no node: who subscribed with it stands in its parent as `below`
 ///            +       [here]
@@ -28,37 +33,39 @@ use slab::Slab;
 /// formed is stored as it stands and does no harm. The order of matches follows from the order of changes
 /// alone, never from the hasher, so equal histories give equal deliveries.
 ///
-/// A change costs the length of the filter plus, for [`insert`](Self::insert) and [`remove`](Self::remove),
-/// one look at each subscription of exactly this filter. Nothing here recurses.
+/// A change costs the length of the filter, however many filters there are: nothing here recurses, and nothing that
+/// grows is copied as a whole, but for a list of who subscribed to one and the same filter.
 pub(crate) struct TopicTree<T> {
     hasher: RandomState,
-    /// Subscriptions without wildcards.
-    exact: HashMap<Box<str>, Subscribers<T>, RandomState>,
+    /// Filters without wildcards, by their hash.
+    exact: HashIndex,
+    exact_filters: Arena<ExactFilter>,
     /// Levels of filters with wildcards. The root is always there.
-    nodes: Slab<Node>,
+    nodes: Arena<Node>,
     /// Every node that is a literal child, by parent and segment.
-    literal_children: HashTable<u32>,
-    /// What [`Node::here`] and [`Node::below`] point to.
-    lists: Slab<Subscribers<T>>,
+    literal_children: HashIndex,
+    segments: Segments,
+    /// What [`Link`]s point to.
+    lists: Arena<Subscribers<T>>,
     len: usize,
-    generation: u64,
 }
 
 const ROOT: u32 = 0;
 
-impl<T: Copy + Eq> TopicTree<T> {
+impl<T: Subscription> TopicTree<T> {
     /// An empty tree. A seed that clients cannot guess keeps them from choosing segments that collide.
     pub(crate) fn new(hasher: RandomState) -> Self {
-        let mut nodes = Slab::new();
-        nodes.insert(Node::new(ROOT, Segment::new("")));
+        let mut nodes = Arena::new();
+        nodes.insert(Node::new(ROOT, SegmentId::PLUS));
         Self {
-            exact: HashMap::with_hasher(hasher.clone()),
             hasher,
+            exact: HashIndex::new(TABLES),
+            exact_filters: Arena::new(),
             nodes,
-            literal_children: HashTable::new(),
-            lists: Slab::new(),
+            literal_children: HashIndex::new(TABLES),
+            segments: Segments::new(),
+            lists: Arena::new(),
             len: 0,
-            generation: 0,
         }
     }
 
@@ -67,76 +74,40 @@ impl<T: Copy + Eq> TopicTree<T> {
         self.len
     }
 
-    /// Whether nobody subscribed to anything.
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Changes whenever a subscription does. What was matched under another generation may be outdated.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Subscribes `value` to `filter`. Takes the place of the subscription to this filter for which `same`
-    /// holds, and returns that one.
-    pub(crate) fn insert(&mut self, filter: &str, value: T, same: impl Fn(&T) -> bool) -> Option<T> {
-        let replaced = match Place::of(filter) {
-            Place::Exact => match self.exact.entry(filter.into()) {
-                Entry::Occupied(mut found) => found.get_mut().insert(value, same),
-                Entry::Vacant(vacant) => {
-                    vacant.insert(Subscribers::One(value));
-                    None
-                }
-            },
-            place @ (Place::Here(_) | Place::Below(_)) => {
-                let node = place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level));
-                let list = place.list(&mut self.nodes[node as usize]);
-                match list.get() {
-                    Some(at) => self.lists[at].insert(value, same),
-                    None => {
-                        *list = Link::to(self.lists.insert(Subscribers::One(value)));
-                        None
-                    }
-                }
+    /// Subscribes `value` to `filter`. Takes the place of the subscription to this filter by the same one, and returns
+    /// that.
+    pub(crate) fn insert(&mut self, filter: &str, value: T) -> Option<T> {
+        let home = self.home(filter).unwrap_or_else(|| self.make_home(filter));
+        let replaced = match self.link(home).get() {
+            Some(at) => self.lists[at].insert(&self.hasher, value),
+            None => {
+                *self.link(home) = Link::to(self.lists.insert(Subscribers::One(value)));
+                None
             }
         };
         self.len += usize::from(replaced.is_none());
-        self.generation = self.generation.wrapping_add(1);
         replaced
     }
 
-    /// Ends the subscription to `filter` for which `same` holds, and returns it.
-    pub(crate) fn remove(&mut self, filter: &str, same: impl Fn(&T) -> bool) -> Option<T> {
-        let removed = match Place::of(filter) {
-            Place::Exact => {
-                let list = self.exact.get_mut(filter)?;
-                let (removed, empty) = list.remove(same)?;
-                if empty {
-                    self.exact.remove(filter);
-                }
-                removed
-            }
-            place @ (Place::Here(_) | Place::Below(_)) => {
-                let node = place.levels().try_fold(ROOT, |node, level| self.child(node, level))?;
-                let list = place.list(&mut self.nodes[node as usize]);
-                let at = list.get()?;
-                let (removed, empty) = self.lists[at].remove(same)?;
-                if empty {
-                    *list = Link::NONE;
-                    self.lists.remove(at);
-                    self.prune(node);
-                }
-                removed
-            }
-        };
+    /// Ends the subscription of `who` to `filter`, and returns it.
+    pub(crate) fn remove(&mut self, filter: &str, who: T::Who) -> Option<T> {
+        let home = self.home(filter)?;
+        let at = self.link(home).get()?;
+        let (removed, is_empty) = self.lists[at].remove(&self.hasher, who)?;
         self.len -= 1;
-        self.generation = self.generation.wrapping_add(1);
         if self.len == 0 {
             // Gives the memory of a past crowd back.
-            let generation = self.generation;
             *self = Self::new(self.hasher.clone());
-            self.generation = generation;
+        } else if is_empty {
+            self.lists.remove(at);
+            *self.link(home) = Link::NONE;
+            match home {
+                Home::Exact(at) => {
+                    self.exact.remove(self.hasher.hash_one(filter), at);
+                    self.exact_filters.remove(at);
+                }
+                Home::Here(node) | Home::Below(node) => self.prune(node),
+            }
         }
         Some(removed)
     }
@@ -147,18 +118,19 @@ impl<T: Copy + Eq> TopicTree<T> {
     /// A filter that begins with a wildcard does not match a topic that begins with `$` [MQTT-4.7.2-1],
     /// [MQTT311-4.7.2-1]; texts are compared byte by byte [MQTT-4.7.3-4], [MQTT311-4.7.3-4].
     pub(crate) fn for_each_match(&self, topic: &str, mut f: impl FnMut(&T)) {
-        if let Some(list) = self.exact.get(topic) {
-            list.as_slice().iter().for_each(&mut f);
+        if let Some(at) = self.exact_filter(topic) {
+            self.tell(self.exact_filters[at].list, &mut f);
         }
-        if self.lists.is_empty() {
+        if self.nodes.len() == 1 && self.nodes[ROOT].below == Link::NONE {
             return;
         }
         let hidden = topic.starts_with('$');
+        let mut known = KnownSegments::default();
         // Branches to be walked later. The walk leaves at most one behind at each level, and allocates only then.
-        let mut branches: Vec<(u32, Option<&str>)> = Vec::new();
-        let mut next = Some((ROOT, Some(topic)));
-        while let Some((id, rest)) = next {
-            let node = &self.nodes[id as usize];
+        let mut branches: Vec<(u32, Option<&str>, usize)> = Vec::new();
+        let mut next = Some((ROOT, Some(topic), 0));
+        while let Some((id, rest, depth)) = next {
+            let node = &self.nodes[id];
             let hidden = hidden && id == ROOT;
             if !hidden {
                 // `sport/#` matches `sport` too, so this comes before asking whether there is a level.
@@ -174,12 +146,15 @@ impl<T: Copy + Eq> TopicTree<T> {
                         Some((level, rest)) => (level, Some(rest)),
                         None => (levels, None),
                     };
-                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus as u32, rest));
-                    let literal = if node.literals == 0 { None } else { self.literal_child(id, level) };
-                    match literal {
+                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, rest, depth + 1));
+                    let segment = match node.literals {
+                        0 => None,
+                        _ => known.get_or(depth, || self.segments.find(&self.hasher, level)),
+                    };
+                    match segment.and_then(|segment| self.literal_child(id, segment)) {
                         Some(literal) => {
                             branches.extend(plus);
-                            Some((literal, rest))
+                            Some((literal, rest, depth + 1))
                         }
                         None => plus,
                     }
@@ -197,55 +172,109 @@ impl<T: Copy + Eq> TopicTree<T> {
         }
     }
 
-    fn child(&self, parent: u32, level: &str) -> Option<u32> {
-        match level {
-            "+" => self.nodes[parent as usize].plus.get().map(|at| at as u32),
-            _ => self.literal_child(parent, level),
+    /// Where the subscribers of `filter` stand, if there are any or if it is on the way to others.
+    fn home(&self, filter: &str) -> Option<Home> {
+        let place = Place::of(filter);
+        match place {
+            Place::Exact => self.exact_filter(filter).map(Home::Exact),
+            Place::Here(_) => {
+                place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(Home::Here)
+            }
+            Place::Below(_) => {
+                place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(Home::Below)
+            }
         }
     }
 
-    fn literal_child(&self, parent: u32, level: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one((parent, level.as_bytes()));
-        self.literal_children.find(hash, |&id| self.nodes[id as usize].is(parent, level)).copied()
+    fn make_home(&mut self, filter: &str) -> Home {
+        let place = Place::of(filter);
+        match place {
+            Place::Exact => {
+                let at = self.exact_filters.insert(ExactFilter { text: filter.into(), list: Link::NONE });
+                self.exact.insert(self.hasher.hash_one(filter), at);
+                Home::Exact(at)
+            }
+            Place::Here(_) => {
+                Home::Here(place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level)))
+            }
+            Place::Below(_) => {
+                Home::Below(place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level)))
+            }
+        }
+    }
+
+    fn link(&mut self, home: Home) -> &mut Link {
+        match home {
+            Home::Exact(at) => &mut self.exact_filters[at].list,
+            Home::Here(node) => &mut self.nodes[node].here,
+            Home::Below(node) => &mut self.nodes[node].below,
+        }
+    }
+
+    fn exact_filter(&self, topic: &str) -> Option<u32> {
+        if self.exact_filters.len() == 0 {
+            return None;
+        }
+        self.exact.find(self.hasher.hash_one(topic), |at| *self.exact_filters[at].text == *topic)
+    }
+
+    fn child(&self, parent: u32, level: &str) -> Option<u32> {
+        match level {
+            "+" => self.nodes[parent].plus.get(),
+            _ => self.literal_child(parent, self.segments.find(&self.hasher, level)?),
+        }
+    }
+
+    fn literal_child(&self, parent: u32, segment: SegmentId) -> Option<u32> {
+        let is = |id| {
+            let node = &self.nodes[id];
+            node.parent == parent && node.segment == segment
+        };
+        self.literal_children.find(self.hasher.hash_one((parent, segment)), is)
     }
 
     fn child_or_insert(&mut self, parent: u32, level: &str) -> u32 {
         if let Some(child) = self.child(parent, level) {
             return child;
         }
-        let link = Link::to(self.nodes.insert(Node::new(parent, Segment::new(level))));
-        let id = link.0;
         if level == "+" {
-            self.nodes[parent as usize].plus = link;
-        } else {
-            self.nodes[parent as usize].literals += 1;
-            let hash = self.hasher.hash_one((parent, level.as_bytes()));
-            self.literal_children.insert_unique(hash, id, |&id| self.nodes[id as usize].hash(&self.hasher));
+            let id = self.nodes.insert(Node::new(parent, SegmentId::PLUS));
+            self.nodes[parent].plus = Link::to(id);
+            return id;
         }
+        let segment = self.segments.acquire(&self.hasher, level);
+        let id = self.nodes.insert(Node::new(parent, segment));
+        self.nodes[parent].literals += 1;
+        self.literal_children.insert(self.hasher.hash_one((parent, segment)), id);
         id
     }
 
     /// Removes `id` and every ancestor that led nowhere else.
     fn prune(&mut self, mut id: u32) {
-        while id != ROOT && self.nodes[id as usize].is_bare() {
-            let node = self.nodes.remove(id as usize);
-            let parent = &mut self.nodes[node.parent as usize];
-            if parent.plus == Link(id) {
-                parent.plus = Link::NONE;
+        while id != ROOT && self.nodes[id].is_bare() {
+            let Node { parent, segment, .. } = self.nodes[id];
+            self.nodes.remove(id);
+            if segment == SegmentId::PLUS {
+                self.nodes[parent].plus = Link::NONE;
             } else {
-                parent.literals -= 1;
-                if let Ok(entry) =
-                    self.literal_children.find_entry(node.hash(&self.hasher), |&other| other == id)
-                {
-                    entry.remove();
-                }
+                self.nodes[parent].literals -= 1;
+                self.literal_children.remove(self.hasher.hash_one((parent, segment)), id);
+                self.segments.release(&self.hasher, segment);
             }
-            id = node.parent;
+            id = parent;
         }
     }
 }
 
-/// Where the subscribers of a filter stand.
+/// Where the list of a filter's subscribers hangs.
+#[derive(Clone, Copy)]
+enum Home {
+    Exact(u32),
+    Here(u32),
+    Below(u32),
+}
+
+/// Where the subscribers of a filter belong.
 enum Place<'a> {
     /// No wildcards.
     Exact,
@@ -275,18 +304,17 @@ impl<'a> Place<'a> {
         };
         levels.into_iter().flat_map(|levels| levels.split('/'))
     }
-
-    fn list<'n>(&self, node: &'n mut Node) -> &'n mut Link {
-        match self {
-            Self::Exact | Self::Here(_) => &mut node.here,
-            Self::Below(_) => &mut node.below,
-        }
-    }
 }
 
-/// One level of filters that are equal so far. 48 bytes, whatever hangs on it.
+/// A filter without wildcards.
+struct ExactFilter {
+    text: Box<str>,
+    list: Link,
+}
+
+/// One level of filters that are equal so far. 24 bytes, whatever hangs on it.
 struct Node {
-    segment: Segment,
+    segment: SegmentId,
     parent: u32,
     /// How many entries of `literal_children` have this parent.
     literals: u32,
@@ -299,112 +327,40 @@ struct Node {
 }
 
 impl Node {
-    fn new(parent: u32, segment: Segment) -> Self {
+    fn new(parent: u32, segment: SegmentId) -> Self {
         Self { segment, parent, literals: 0, plus: Link::NONE, here: Link::NONE, below: Link::NONE }
     }
 
-    fn is(&self, parent: u32, level: &str) -> bool {
-        self.parent == parent && self.segment.as_bytes() == level.as_bytes()
-    }
-
-    fn hash(&self, hasher: &RandomState) -> u64 {
-        hasher.hash_one((self.parent, self.segment.as_bytes()))
-    }
-
     fn is_bare(&self) -> bool {
-        self.literals == 0 && [self.plus, self.here, self.below].iter().all(|link| link.get().is_none())
+        self.literals == 0 && [self.plus, self.here, self.below].iter().all(|link| *link == Link::NONE)
     }
 }
 
-/// A place in a slab, or none, in four bytes.
+/// A number of an arena, or none, in four bytes.
 #[derive(Clone, Copy, Eq, PartialEq)]
 struct Link(u32);
 
 impl Link {
     const NONE: Self = Self(u32::MAX);
 
-    fn to(at: usize) -> Self {
-        Self(u32::try_from(at).expect("2^32 nodes would fill 200 GB before the last one is numbered"))
+    fn to(at: u32) -> Self {
+        Self(at)
     }
 
-    fn get(self) -> Option<usize> {
-        (self != Self::NONE).then_some(self.0 as usize)
-    }
-}
-
-/// The text of one level; most are short enough to need no allocation of their own.
-enum Segment {
-    Short { len: u8, bytes: [u8; Self::SHORT] },
-    Long(Box<[u8]>),
-}
-
-impl Segment {
-    const SHORT: usize = 22;
-
-    fn new(text: &str) -> Self {
-        let text = text.as_bytes();
-        match u8::try_from(text.len()) {
-            Ok(len) if text.len() <= Self::SHORT => {
-                let mut bytes = [0; Self::SHORT];
-                bytes[..text.len()].copy_from_slice(text);
-                Self::Short { len, bytes }
-            }
-            _ => Self::Long(text.into()),
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Long(bytes) => bytes,
-        }
+    fn get(self) -> Option<u32> {
+        (self != Self::NONE).then_some(self.0)
     }
 }
 
-/// Who subscribed to one filter: at least one. Most filters have exactly one.
-enum Subscribers<T> {
-    One(T),
-    Many(Vec<T>),
-}
+/// The segments of a topic's first levels, each looked up once, however many branches ask.
+#[derive(Default)]
+struct KnownSegments([Option<Option<SegmentId>>; 12]);
 
-impl<T: Copy + Eq> Subscribers<T> {
-    fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-
-    fn insert(&mut self, value: T, same: impl Fn(&T) -> bool) -> Option<T> {
-        match self {
-            Self::One(one) if same(one) => Some(std::mem::replace(one, value)),
-            Self::One(one) => {
-                *self = Self::Many(vec![*one, value]);
-                None
-            }
-            Self::Many(many) => match many.iter_mut().find(|value| same(value)) {
-                Some(found) => Some(std::mem::replace(found, value)),
-                None => {
-                    many.push(value);
-                    None
-                }
-            },
-        }
-    }
-
-    /// The one removed, and whether nobody is left. Then the list must go.
-    fn remove(&mut self, same: impl Fn(&T) -> bool) -> Option<(T, bool)> {
-        match self {
-            Self::One(one) => same(one).then_some((*one, true)),
-            Self::Many(many) => {
-                let removed = many.swap_remove(many.iter().position(same)?);
-                match many[..] {
-                    [last] => *self = Self::One(last),
-                    _ if many.len() < many.capacity() / 4 => many.shrink_to(many.len() * 2),
-                    _ => {}
-                }
-                Some((removed, false))
-            }
+impl KnownSegments {
+    fn get_or(&mut self, depth: usize, find: impl FnOnce() -> Option<SegmentId>) -> Option<SegmentId> {
+        match self.0.get_mut(depth) {
+            Some(known) => *known.get_or_insert_with(find),
+            None => find(),
         }
     }
 }

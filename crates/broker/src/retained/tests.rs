@@ -3,29 +3,66 @@
 use super::*;
 use proptest::prelude::*;
 
-fn retained(topics: &[&str]) -> Retained<usize> {
-    let mut retained = Retained::new();
-    for (at, topic) in topics.iter().enumerate() {
-        retained.set(topic, at);
+/// A topic, and what is retained for it.
+type Note = (String, u32);
+
+impl Topical for Note {
+    fn topic(&self) -> &str {
+        &self.0
+    }
+}
+
+fn empty() -> Retained<Note> {
+    Retained::new(RandomState::with_seeds(1, 2, 3, 4))
+}
+
+fn note(topic: &str, value: u32) -> Note {
+    (topic.to_owned(), value)
+}
+
+fn retained(topics: &[&str]) -> Retained<Note> {
+    let retained = empty();
+    for (at, topic) in (0..).zip(topics) {
+        retained.set(note(topic, at));
     }
     retained
 }
 
-fn matches(retained: &Retained<usize>, filter: &str) -> Vec<String> {
+fn all_matches(retained: &Retained<Note>, filter: &str) -> Vec<Note> {
     let mut found = Vec::new();
-    retained.for_each_match(filter, |topic, _| found.push(topic.to_owned()));
+    let mut steps = usize::MAX;
+    assert_eq!(retained.for_some_matches(filter, None, &mut steps, |_, note| found.push(note.clone())), None);
     found
+}
+
+fn matches(retained: &Retained<Note>, filter: &str) -> Vec<String> {
+    all_matches(retained, filter).into_iter().map(|(topic, _)| topic).collect()
 }
 
 #[test]
 fn set_get_remove() {
-    let mut retained = Retained::default();
-    assert_eq!(retained.set("a/b", 1), None);
-    assert_eq!(retained.set("a/b", 2), Some(1));
-    assert_eq!((retained.get("a/b"), retained.get("a"), retained.len()), (Some(&2), None, 1));
+    let retained = empty();
+    assert_eq!(retained.version(), Version(0));
+    assert_eq!(retained.set(note("a/b", 1)), Version(1));
+    assert_eq!(retained.set(note("a/b", 2)), Version(2));
+    assert_eq!((retained.get("a/b"), retained.get("a"), retained.len()), (Some(note("a/b", 2)), None, 1));
     assert_eq!(retained.remove("a"), None);
-    assert_eq!(retained.remove("a/b"), Some(2));
-    assert!(retained.is_empty());
+    assert_eq!(retained.remove("a/b"), Some(Version(3)));
+    assert_eq!((retained.get("a/b"), retained.len(), retained.version()), (None, 0, Version(3)));
+}
+
+#[test]
+fn each_message_knows_its_version() {
+    let retained = retained(&["a", "b", "c"]);
+    retained.set(note("b", 7));
+    for filter in ["#", "b"] {
+        let mut found = Vec::new();
+        retained.for_some_matches(filter, None, &mut 100, |version, (topic, _)| {
+            found.push((topic.clone(), version.0))
+        });
+        let all = [("a".to_owned(), 1), ("b".to_owned(), 4), ("c".to_owned(), 3)];
+        assert_eq!(found, if filter == "#" { &all[..] } else { &all[1..2] });
+    }
 }
 
 #[test]
@@ -54,10 +91,10 @@ fn leading_wildcards_do_not_see_reserved_topics() {
 
 #[test]
 fn a_walk_jumps_over_what_cannot_match() {
-    let mut retained = Retained::new();
+    let retained = empty();
     for device in 0..10 {
         for field in 0..1000 {
-            retained.set(&format!("d/{device}/{field}"), 0);
+            retained.set(note(&format!("d/{device}/{field}"), 0));
         }
     }
     let mut found = 0;
@@ -72,17 +109,17 @@ fn a_walk_jumps_over_what_cannot_match() {
 
 #[test]
 fn a_sweep_goes_on_where_it_ended() {
-    let mut retained = retained(&["a", "b", "c", "d", "e"]);
-    let next = retained.sweep(None, 2, |_, &at| at != 1);
+    let retained = retained(&["a", "b", "c", "d", "e"]);
+    let next = retained.sweep(None, 2, |&(_, at)| at != 1);
     assert_eq!(next.as_deref(), Some("c"));
     retained.remove("c"); // the cursor outlives its topic
     let mut seen = Vec::new();
-    let next = retained.sweep(next, 10, |topic, _| {
+    let next = retained.sweep(next, 10, |(topic, _)| {
         seen.push(topic.to_owned());
         topic != "e"
     });
     assert_eq!((next, seen), (None, vec!["d".to_owned(), "e".to_owned()]));
-    assert_eq!(retained.iter().collect::<Vec<_>>(), [("a", &0), ("d", &3)]);
+    assert_eq!(all_matches(&retained, "#"), [note("a", 0), note("d", 3)]);
 }
 
 /// The definition, level by level.
@@ -141,33 +178,32 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn behaves_like_a_list_of_topics(steps in prop::collection::vec(step(), 1..150)) {
-        let mut retained = Retained::new();
-        let mut model: Vec<(String, u32)> = Vec::new();
+        let retained = empty();
+        let mut model: Vec<Note> = Vec::new();
         for step in steps {
             match step {
                 Step::Set(topic, message) => {
-                    let old = model.iter().position(|(other, _)| *other == topic).map(|at| model.swap_remove(at).1);
-                    prop_assert_eq!(retained.set(&topic, message), old);
-                    model.push((topic, message));
+                    model.retain(|(other, _)| *other != topic);
+                    model.push((topic.clone(), message));
+                    let before = retained.version();
+                    prop_assert_eq!(retained.set((topic, message)), Version(before.0 + 1));
                 }
                 Step::Remove(topic) => {
                     let old = model.iter().position(|(other, _)| *other == topic).map(|at| model.swap_remove(at).1);
-                    prop_assert_eq!(retained.remove(&topic), old);
+                    prop_assert_eq!(retained.remove(&topic).is_some(), old.is_some());
                 }
                 Step::Subscribe(filter, max) => {
                     let mut expected: Vec<_> =
                         model.iter().filter(|(topic, _)| matches_naively(&filter, topic)).cloned().collect();
                     expected.sort_unstable();
-                    let mut found = Vec::new();
-                    retained.for_each_match(&filter, |topic, &message| found.push((topic.to_owned(), message)));
-                    prop_assert_eq!(&found, &expected, "{}", filter);
+                    prop_assert_eq!(&all_matches(&retained, &filter), &expected, "{}", filter);
                     // How the walk is cut must not matter.
-                    found.clear();
+                    let mut found = Vec::new();
                     let mut from = None;
                     loop {
                         let mut steps = max;
-                        from = retained.for_some_matches(&filter, from.as_deref(), &mut steps, |topic, &message| {
-                            found.push((topic.to_owned(), message));
+                        from = retained.for_some_matches(&filter, from.as_deref(), &mut steps, |_, note| {
+                            found.push(note.clone());
                         });
                         if from.is_none() {
                             break;
@@ -176,16 +212,52 @@ proptest! {
                     prop_assert_eq!(&found, &expected, "{} by {}", filter, max);
                 }
                 Step::Sweep(max, modulus) => {
-                    let mut from = retained.sweep(None, max, |_, message| message % modulus != 0);
+                    let mut from = retained.sweep(None, max, |(_, message)| message % modulus != 0);
                     while from.is_some() {
-                        from = retained.sweep(from, max, |_, message| message % modulus != 0);
+                        from = retained.sweep(from, max, |(_, message)| message % modulus != 0);
                     }
                     model.retain(|(_, message)| message % modulus != 0);
                 }
             }
-            model.sort_unstable();
-            let all: Vec<_> = retained.iter().map(|(topic, &message)| (topic.to_owned(), message)).collect();
-            prop_assert_eq!(&all, &model);
+            prop_assert_eq!(retained.len(), model.len());
+            for (topic, message) in &model {
+                prop_assert_eq!(retained.get(topic).map(|(_, value)| value), Some(*message));
+            }
         }
+    }
+
+    /// Topics come and go between the parts of a walk. Those that match and stay are found, each once and in order;
+    /// those that come and go may be.
+    #[test]
+    fn a_walk_misses_nothing_that_stays(
+        staying in prop::collection::btree_set(topic(), 1..60),
+        changes in prop::collection::vec((topic(), any::<bool>()), 1..120),
+        filter in filter(),
+        max in 1..20usize,
+    ) {
+        let retained = empty();
+        staying.iter().for_each(|topic| { retained.set(note(topic, 0)); });
+        let mut changes = changes.into_iter().filter(|(topic, _)| !staying.contains(topic));
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            for (topic, comes) in changes.by_ref().take(3) {
+                if comes {
+                    retained.set(note(&topic, 1));
+                } else {
+                    retained.remove(&topic);
+                }
+            }
+            let mut steps = max;
+            from = retained.for_some_matches(&filter, from.as_deref(), &mut steps, |_, note| found.push(note.clone()));
+            if from.is_none() {
+                break;
+            }
+        }
+        prop_assert!(found.is_sorted_by(|(a, _), (b, _)| a < b));
+        prop_assert!(found.iter().all(|(topic, _)| matches_naively(&filter, topic)));
+        found.retain(|(_, value)| *value == 0);
+        let expected: Vec<_> =
+            staying.iter().filter(|topic| matches_naively(&filter, topic)).map(|topic| note(topic, 0)).collect();
+        prop_assert_eq!(found, expected);
     }
 }

@@ -7,6 +7,7 @@ use noctule_protocol::QoS;
 use noctule_protocol::packet::SubscriptionOptions;
 
 use crate::message::Message;
+use crate::retained::Version;
 use crate::session::{Identifiers, Membership};
 use crate::settings::Settings;
 
@@ -52,7 +53,7 @@ pub(crate) struct Replay {
     /// Subscription Identifier, 0 for none.
     pub(crate) identifier: u32,
     /// The newest version when it began: what was retained later comes live.
-    pub(crate) since: u64,
+    pub(crate) since: Version,
     /// Where to go on.
     pub(crate) from: Option<String>,
 }
@@ -375,7 +376,7 @@ mod tests {
             filter: filter.into(),
             options: SubscriptionOptions::default(),
             identifier: 0,
-            since: 0,
+            since: Version::ZERO,
             from: None,
         };
         let parts = |texts: &[u8]| texts.iter().map(|text| delivery(&[*text], Queued::Retained)).collect();

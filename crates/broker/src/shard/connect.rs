@@ -12,6 +12,7 @@ use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, Rea
 use super::answer::HeldPacket;
 use super::connection::{Ending, Stage};
 use super::{Shard, Turn};
+use crate::directory::Claim;
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::message::Publisher;
@@ -320,7 +321,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<Claimed, ShardIndex> {
         let mut forgets = false;
-        let known = turn.shared.directory().get(client_id).copied();
+        let known = turn.shared.directory.find(client_id);
         if let Some(elsewhere) = known.filter(|known| known.shard != self.index) {
             return Err(elsewhere.shard);
         }
@@ -364,7 +365,7 @@ impl Shard {
     fn create_session(&mut self, client_id: &Arc<str>, turn: &mut Turn<'_>) -> Result<u32, ShardIndex> {
         let slot = self.free_slot();
         let address = SessionAddress { shard: self.index, slot, number: turn.shared.next_session_number() };
-        if let Some(other) = turn.shared.claim(client_id, address) {
+        if let Claim::Known(other) = turn.shared.directory.claim(client_id, address) {
             self.free_sessions.push(slot);
             return Err(other.shard);
         }

@@ -128,7 +128,7 @@ impl Shard {
         if let Some(at) = session.ends_at {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }
-        turn.shared.release(&session.publisher.client_id, session.address);
+        turn.shared.directory.release(&session.publisher.client_id, session.address);
         if session.stored {
             self.delete_record(&session);
         }

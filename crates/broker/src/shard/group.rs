@@ -11,6 +11,7 @@ use crate::message::{Publication, SessionNumber};
 use crate::metric::Metric;
 use crate::parcel::{Letter, Member, Parcel};
 use crate::record::{Operation, Recipient};
+use crate::retained::Version;
 use crate::router::{Audience, Destination, GroupAddress, Target};
 use crate::session::{Delivery, Identifiers, Membership, Queued};
 
@@ -126,7 +127,7 @@ impl Member {
             audience: Audience::Everybodys,
             retain_as_published: self.options.retain_as_published,
             lasts: group_lasts,
-            since: 0,
+            since: Version::ZERO,
             identifiers: Identifiers::from_wire(self.identifier),
         }
     }

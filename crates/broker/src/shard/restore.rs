@@ -10,6 +10,7 @@ use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::Effect;
+use crate::directory::Claim;
 use crate::message::{Copies, Message, Publication, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::metric::Metric;
 use crate::now::Now;
@@ -122,7 +123,10 @@ impl Shard {
             self.persist_lazily(Operation::PutSession(session.record()));
         }
         self.sessions[slot as usize] = Some(Box::new(session));
-        turn.shared.directory().insert(client_id, address);
+        // A Client Identifier is stored once; if not, the youngest session has it.
+        while let Claim::Known(older) = turn.shared.directory.claim(&client_id, address) {
+            turn.shared.directory.release(&client_id, older);
+        }
         address
     }
 

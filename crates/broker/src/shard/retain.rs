@@ -9,6 +9,7 @@ use super::{RETAINED_SWEEP, Shard, Turn};
 use crate::message::{Message, Publication, Publisher, RetainedMessage};
 use crate::metric::Metric;
 use crate::record::{Operation, Recipient};
+use crate::retained::{Topical, Version};
 use crate::session::{Delivery, Identifiers, Queued, Replay};
 use crate::timer::Timer;
 
@@ -45,18 +46,18 @@ impl Shard {
     }
 
     /// Puts a message where it is retained, and gives its version; one that expires will be looked for.
-    pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) -> u64 {
+    pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) -> Version {
         let message = retained.message.clone();
         if message.expires().is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
             self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
         }
-        turn.shared.retain(retained)
+        turn.shared.retained.set(retained)
     }
 
     /// Forgets what is retained for a topic. With QoS 1 and 2 the store is told even if there is nothing: what was
     /// there may have been cleared by QoS 0 a moment ago, and only in memory.
     pub(super) fn clear_retained(&mut self, topic: &str, qos: QoS, turn: &mut Turn<'_>) {
-        let was_there = turn.shared.retained_mut().remove(topic).is_some();
+        let was_there = turn.shared.retained.remove(topic).is_some();
         let operation = Operation::DeleteRetained(topic.into());
         match qos {
             QoS::AtMostOnce if was_there => self.persist_lazily(operation),
@@ -110,14 +111,15 @@ impl Shard {
         let Replay { ref filter, options, identifier, since, ref from } = replay;
         let mut messages: Vec<Message> = Vec::new();
         let steps = &mut self.replay_steps;
-        let next = turn.shared.retained().for_some_matches(filter, from.as_deref(), steps, |_, retained| {
-            let (version, RetainedMessage { message, publisher }) = retained;
-            let echo = options.no_local && publisher.client_id == me;
-            let comes_live = *version > since;
-            if !echo && !comes_live && !message.is_expired(turn.now.wall) {
-                messages.push(message.clone());
-            }
-        });
+        let next =
+            turn.shared.retained.for_some_matches(filter, from.as_deref(), steps, |version, retained| {
+                let RetainedMessage { message, publisher } = retained;
+                let echo = options.no_local && publisher.client_id == me;
+                let comes_live = since.hears_live(version);
+                if !echo && !comes_live && !message.is_expired(turn.now.wall) {
+                    messages.push(message.clone());
+                }
+            });
         let mut deliveries = Vec::with_capacity(messages.len());
         for mut message in messages {
             let qos =
@@ -154,10 +156,10 @@ impl Shard {
         let wall = turn.now.wall;
         let mut expired = Vec::new();
         let from = self.sweep_from.take();
-        self.sweep_from = turn.shared.retained_mut().sweep(from, SWEEP_STEPS, |topic, retained| {
-            let keep = !retained.1.message.is_expired(wall);
+        self.sweep_from = turn.shared.retained.sweep(from, SWEEP_STEPS, |retained| {
+            let keep = !retained.message.is_expired(wall);
             if !keep {
-                expired.push(Box::<str>::from(topic));
+                expired.push(Box::<str>::from(retained.topic()));
             }
             keep
         });

@@ -13,6 +13,7 @@ use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::record::Operation;
+use crate::retained::Version;
 use crate::router::{Destination, SessionAddress, Subscriber};
 use crate::session::Replay;
 
@@ -64,7 +65,7 @@ impl Shard {
         options: SubscriptionOptions,
         identifier: u32,
         turn: &mut Turn<'_>,
-    ) -> Option<u64> {
+    ) -> Option<Version> {
         let session = self.session(slot)?;
         let (address, lasts) = (session.address, session.lasts());
         let since =
@@ -94,7 +95,7 @@ impl Shard {
         identifier: u32,
         retain_handling: RetainHandling,
         turn: &mut Turn<'_>,
-    ) -> Option<u64> {
+    ) -> Option<Version> {
         if filter.share.is_some() {
             let to = self.join_group(filter, address, options, identifier, turn)?;
             self.session_mut(address.slot)?.subscriptions.insert(filter.as_str(), to);
@@ -110,9 +111,9 @@ impl Shard {
             RetainHandling::DoNotSend => false,
         };
         let SubscriptionOptions { qos, no_local, retain_as_published, .. } = options;
-        let mut since = 0;
+        let mut since = Version::ZERO;
         turn.shared.subscribe(filter.filter.as_str(), |version| {
-            since = if replays { version } else { 0 };
+            since = if replays { version } else { Version::ZERO };
             Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since }
         });
         replays.then_some(since)

@@ -1,0 +1,170 @@
+//! Routes that a shard remembers.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::generations::Stripes;
+
+/// What was resolved for topics, in at most so many bytes.
+///
+/// Routes are held in two halves. One that is used moves to the young half; when that is full it becomes the old
+/// half, and what was not used since the last time is forgotten with the half before.
+pub(crate) struct RouteCache<T> {
+    hasher: RandomState,
+    young: HashTable<Remembered<T>>,
+    old: HashTable<Remembered<T>>,
+    young_bytes: usize,
+    bytes_max: usize,
+    /// Which topics were looked for lately, by a part of their hash.
+    seen: Box<[u32]>,
+}
+
+/// Slots of the table that tells a topic's second use from its first.
+const SEEN_SLOTS: usize = 4096;
+
+struct Remembered<T> {
+    topic: Box<str>,
+    route: Arc<T>,
+    /// What the route takes.
+    route_bytes: usize,
+    stripes: Stripes,
+    generation: u64,
+}
+
+impl<T> RouteCache<T> {
+    pub(crate) fn new(hasher: RandomState, bytes_max: usize) -> Self {
+        Self {
+            hasher,
+            young: HashTable::new(),
+            old: HashTable::new(),
+            young_bytes: 0,
+            bytes_max,
+            seen: vec![0; SEEN_SLOTS].into_boxed_slice(),
+        }
+    }
+
+    /// The route of `topic`, if it is remembered and nothing has changed since: `generation` tells what the
+    /// generation of a topic is now.
+    pub(crate) fn get(&mut self, topic: &str, generation: impl Fn(Stripes) -> u64) -> Option<Arc<T>> {
+        let hash = self.hasher.hash_one(topic);
+        let is = |remembered: &Remembered<T>| *remembered.topic == *topic;
+        if let Some(remembered) = self.young.find(hash, is) {
+            let is_current = generation(remembered.stripes) == remembered.generation;
+            return is_current.then(|| Arc::clone(&remembered.route));
+        }
+        let (remembered, _) = self.old.find_entry(hash, is).ok()?.remove();
+        if generation(remembered.stripes) != remembered.generation {
+            return None;
+        }
+        let route = Arc::clone(&remembered.route);
+        self.insert(hash, remembered);
+        Some(route)
+    }
+
+    /// Remembers a route, which takes so many bytes, from the topic's second use on. `generation` was read before it was
+    /// resolved.
+    pub(crate) fn put(
+        &mut self,
+        topic: &str,
+        stripes: Stripes,
+        generation: u64,
+        route: &Arc<T>,
+        route_bytes: usize,
+    ) {
+        let hash = self.hasher.hash_one(topic);
+        let route = Arc::clone(route);
+        if let Ok(outdated) = self.young.find_entry(hash, |remembered| *remembered.topic == *topic) {
+            let (outdated, _) = outdated.remove();
+            self.young_bytes -= outdated.bytes();
+            self.insert(hash, Remembered { topic: outdated.topic, route, route_bytes, stripes, generation });
+        } else if self.is_second_use(hash) {
+            self.insert(hash, Remembered { topic: topic.into(), route, route_bytes, stripes, generation });
+        }
+    }
+
+    fn insert(&mut self, hash: u64, remembered: Remembered<T>) {
+        let bytes = remembered.bytes();
+        if bytes > self.bytes_max / 2 {
+            return;
+        }
+        if self.young_bytes + bytes > self.bytes_max / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += bytes;
+        let Self { hasher, young, .. } = self;
+        young.insert_unique(hash, remembered, |other| hasher.hash_one(&*other.topic));
+    }
+
+    fn is_second_use(&mut self, hash: u64) -> bool {
+        let mark = (hash >> 32) as u32 | 1;
+        let slot = &mut self.seen[hash as usize % SEEN_SLOTS];
+        std::mem::replace(slot, mark) == mark
+    }
+}
+
+impl<T> Remembered<T> {
+    fn bytes(&self) -> usize {
+        // With its share of a table that is half full, and the counts of its Arc.
+        2 * size_of::<Self>() + self.topic.len() + 2 * size_of::<usize>() + self.route_bytes
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+    use crate::generations::Generations;
+
+    fn hasher() -> RandomState {
+        RandomState::with_seeds(1, 2, 3, 4)
+    }
+
+    #[test]
+    fn a_route_is_remembered_at_its_second_use_until_something_changes() {
+        let generations = Generations::new(hasher());
+        let mut cache = RouteCache::new(hasher(), 10_000);
+        let stripes = generations.stripes("a/b");
+        let now = |stripes| generations.sum(stripes);
+        cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
+        assert_eq!(cache.get("a/b", now), None);
+        cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
+        assert_eq!(cache.get("a/b", now).as_deref(), Some(&vec![1]));
+        generations.count("a/c");
+        assert!(cache.get("a/b", now).is_some());
+        let before = now(stripes);
+        generations.count("a/+");
+        assert_eq!(cache.get("a/b", now), None);
+        // Resolved before the change, put in after it.
+        cache.put("a/b", stripes, before, &vec![1].into(), 8);
+        assert_eq!(cache.get("a/b", now), None);
+        cache.put("a/b", stripes, now(stripes), &vec![1, 2].into(), 16);
+        assert_eq!(cache.get("a/b", now).as_deref(), Some(&vec![1, 2]));
+    }
+
+    #[test]
+    fn what_is_used_stays_and_the_rest_is_bounded() {
+        let generations = Generations::new(hasher());
+        let mut cache = RouteCache::new(hasher(), 100_000);
+        let now = |stripes| generations.sum(stripes);
+        let put = |cache: &mut RouteCache<Vec<u64>>, topic: &str, targets: usize| {
+            for _ in 0..2 {
+                cache.put(topic, generations.stripes(topic), 0, &vec![7; targets].into(), targets * 8);
+            }
+        };
+        put(&mut cache, "used", 1);
+        for n in 0..10_000 {
+            put(&mut cache, &format!("t/{n}"), n % 10);
+            assert!(cache.get("used", now).is_some(), "{n}");
+            let bytes: usize = cache.young.iter().chain(&cache.old).map(Remembered::bytes).sum();
+            assert!(bytes <= 100_000, "{bytes}");
+        }
+        assert_eq!((cache.get("t/1", now), cache.get("t/9999", now).is_some()), (None, true));
+        put(&mut cache, "wide", 10_000);
+        assert_eq!(cache.get("wide", now), None);
+        put(&mut cache, "used", 10_000);
+        let bytes: usize = cache.young.iter().chain(&cache.old).map(Remembered::bytes).sum();
+        assert!(bytes <= 100_000, "{bytes}");
+    }
+}
