@@ -46,6 +46,12 @@ pub struct Settings {
     /// Bytes one connection's outgoing buffer may hold. Above it QoS 0 is dropped, QoS 1 and 2 wait in the
     /// session, and a client whose own answers fill it is not read from (`outbox_bytes_max`).
     pub outbox_bytes_max: usize,
+    /// Bytes under way from one shard to another, in memory, above which clients that feed that shard are not read until
+    /// it has caught up (`mail_bytes_max`).
+    pub mail_bytes_max: usize,
+    /// Bytes of deliveries that one message may cause at once, and that mail from other shards may cause in one turn:
+    /// with more, the deliveries go out a part a turn, and the publisher's next message waits (`fan_out_bytes_max`).
+    pub fan_out_bytes_max: usize,
     /// Which log lines are wanted.
     pub log_levels: LogLevels,
     /// Random 128 bits that make assigned client identifiers unguessable.
@@ -82,6 +88,8 @@ impl Default for Settings {
             persistent_client_expiration: None,
             connection_messages: true,
             outbox_bytes_max: 1024 * 1024,
+            mail_bytes_max: 4 * 1024 * 1024,
+            fan_out_bytes_max: 4 * 1024 * 1024,
             log_levels: LogLevels::default(),
             secret: [0; 2],
         }

@@ -17,13 +17,8 @@ use crate::message::Publication;
 use crate::parcel::{Carried, Letter, Parcel, Publishing, ShardIndex};
 use crate::router::{Destination, Target};
 use crate::session::Membership;
+use crate::settings::Settings;
 
-/// Bytes under way to another shard above which it is asked whether there is room.
-const ASK_BYTES: usize = 1024 * 1024;
-/// Bytes under way to another shard above which the clients that feed it are not read.
-const UNDER_WAY_BYTES_MAX: usize = 4 * ASK_BYTES;
-/// Bytes of deliveries that mail causes in one turn; the rest goes on in the next one.
-const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What one delivery costs beside its bytes, in the same measure.
 const DELIVERY_OVERHEAD: usize = 64;
 
@@ -33,6 +28,11 @@ pub(super) struct Mail {
     /// By shard.
     outgoing: Vec<Outgoing>,
     unread: VecDeque<Unread>,
+    /// Bytes under way to another shard above which the clients that feed it are not read; above a quarter of them it
+    /// is asked whether there is room.
+    bytes_max: usize,
+    /// Bytes of deliveries that mail may cause in one turn; the rest goes on in the next one.
+    turn_bytes_max: usize,
     /// What may still be delivered in this turn.
     turn_bytes: usize,
     /// Letters to oneself that are not dealt with.
@@ -61,14 +61,18 @@ struct Unread {
 }
 
 impl Mail {
-    pub(super) fn new(index: ShardIndex, shards: u16) -> Self {
+    pub(super) fn new(index: ShardIndex, shards: u16, settings: &Settings) -> Self {
         let outgoing =
             |_| Outgoing { parcel: Parcel::new(index), under_way: 0, asked_about: None, waiting: Vec::new() };
+        // One delivery is made in any case.
+        let turn_bytes_max = settings.fan_out_bytes_max.max(1);
         Self {
             index,
             outgoing: (0..shards.max(1)).map(outgoing).collect(),
             unread: VecDeque::new(),
-            turn_bytes: TURN_BYTES_MAX,
+            bytes_max: settings.mail_bytes_max,
+            turn_bytes_max,
+            turn_bytes: turn_bytes_max,
             own: 0,
         }
     }
@@ -112,7 +116,7 @@ impl Mail {
 
     /// Hands out this turn's parcels.
     pub(super) fn hand_out(&mut self, effects: &mut Vec<Effect>) {
-        self.turn_bytes = TURN_BYTES_MAX;
+        self.turn_bytes = self.turn_bytes_max;
         for (to, outgoing) in self.outgoing.iter_mut().enumerate() {
             if outgoing.parcel.is_empty() {
                 continue;
@@ -120,7 +124,7 @@ impl Mail {
             let to = ShardIndex(to as u16);
             if to != self.index {
                 outgoing.under_way += outgoing.parcel.bytes();
-                if outgoing.under_way > ASK_BYTES && outgoing.asked_about.is_none() {
+                if outgoing.under_way > self.bytes_max / 4 && outgoing.asked_about.is_none() {
                     outgoing.parcel.push(Letter::IsThereRoom);
                     outgoing.asked_about = Some(outgoing.under_way);
                 }
@@ -254,7 +258,7 @@ impl Shard {
             self.mail.own += 1;
         }
         let outgoing = self.mail.outgoing.get(to.get());
-        outgoing.is_some_and(|outgoing| outgoing.under_way + outgoing.parcel.bytes() > UNDER_WAY_BYTES_MAX)
+        outgoing.is_some_and(|outgoing| outgoing.under_way + outgoing.parcel.bytes() > self.mail.bytes_max)
     }
 
     /// Does not read a connection until `to` has caught up.

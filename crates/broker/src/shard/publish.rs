@@ -20,9 +20,7 @@ use crate::parcel::{Publishing, ShardIndex};
 use crate::record::{Operation, Recipient};
 use crate::router::{Destination, Recipients, Target};
 
-/// Bytes of deliveries that one PUBLISH may cause at once; with more they go out a part a turn.
-const AT_ONCE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What one target costs beside the bytes of the message, in the same measure.
+/// What one target costs beside the bytes of the message, in the measure of `fan_out_bytes_max`.
 const TARGET_COST: usize = 64;
 /// A payload of so many bytes that goes to several shards is copied once for all.
 const SHARED_BYTES_MIN: usize = 1024;
@@ -352,7 +350,8 @@ impl Shard {
         let view = &publication.view;
         let bytes = view.topic.len() + view.payload.len() + view.properties.len();
         // Behind a long one of the same publisher: its Will, for all else it sends is not read.
-        targets.len().saturating_mul(bytes + TARGET_COST) > AT_ONCE_BYTES_MAX || self.mail.has_own()
+        targets.len().saturating_mul(bytes + TARGET_COST) > self.settings.fan_out_bytes_max
+            || self.mail.has_own()
     }
 
     /// A message for targets that are served later, or by another shard: the copies that must be kept are made now.
