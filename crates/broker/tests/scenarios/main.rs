@@ -18,6 +18,7 @@ mod replay;
 mod restart;
 mod resume;
 mod retained;
+mod shards;
 mod shared_subscription;
 mod subscribe;
 mod topic_alias;

@@ -49,6 +49,10 @@ struct State {
     shared: Shared,
     /// Parcels that were not delivered yet.
     mail: VecDeque<(ShardIndex, Parcel)>,
+    /// Whether parcels wait until the test says so.
+    holds_mail: bool,
+    /// How often the broker asked not to read a connection.
+    pauses: usize,
     now: Now,
     lines: Vec<Line>,
     /// Whether a batch is durable as soon as it is handed out.
@@ -82,16 +86,23 @@ impl Desk {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::sharded(shard_count(), change)
+    }
+
+    /// With so many shards, whatever the variable says.
+    pub(crate) fn sharded(shards: u16, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { secret: [3, 5], ..Settings::default() };
         change(&mut settings);
         let settings = Arc::new(settings);
         let shared = Shared::new(&settings);
         let wall = Duration::from_secs(1_800_000_000);
         Self(Rc::new(RefCell::new(State {
-            shards: shards(&settings, 1),
+            shards: new_shards(&settings, shards, 1),
             settings,
             shared,
             mail: VecDeque::new(),
+            holds_mail: false,
+            pauses: 0,
             now: Now { monotonic: Duration::from_secs(100), wall },
             lines: Vec::new(),
             at_once: true,
@@ -123,6 +134,23 @@ impl Desk {
         self.0.borrow().batches.iter().map(|(.., urgent)| *urgent).collect()
     }
 
+    /// From now on shards get nothing from each other.
+    pub(crate) fn hold_mail(&self) {
+        self.0.borrow_mut().holds_mail = true;
+    }
+
+    /// They get all that waited, and what comes.
+    pub(crate) fn deliver_mail(&self) {
+        let mut state = self.0.borrow_mut();
+        state.holds_mail = false;
+        state.run();
+    }
+
+    /// How often the broker asked not to read a connection.
+    pub(crate) fn pauses(&self) -> usize {
+        self.0.borrow().pauses
+    }
+
     /// Whether the broker has more than one shard.
     pub(crate) fn is_sharded(&self) -> bool {
         self.0.borrow().shards.len() > 1
@@ -135,8 +163,8 @@ impl Desk {
         state.mail.clear();
         state.lines.iter_mut().for_each(|line| line.is_open = false);
         state.shared = Shared::new(&state.settings);
-        let State { settings, shared, now, disk, .. } = &mut *state;
-        let mut shards = shards(settings, 0);
+        let State { settings, shards, shared, now, disk, .. } = &mut *state;
+        let mut shards = new_shards(settings, shards.len() as u16, 0);
         let mut effects = Vec::new();
         Shard::restore(&mut shards, shared, disk.rows(), *now, &mut effects).expect("rows that were written");
         state.shards = shards;
@@ -242,8 +270,7 @@ fn shard_count() -> u16 {
     count
 }
 
-fn shards(settings: &Arc<Settings>, first_source: u32) -> Vec<Shard> {
-    let count = shard_count();
+fn new_shards(settings: &Arc<Settings>, count: u16, first_source: u32) -> Vec<Shard> {
     let shard =
         |index| Shard::new(Arc::clone(settings), ShardIndex(index), count, first_source + u32::from(index));
     (0..count).map(shard).collect()
@@ -328,7 +355,9 @@ impl State {
                 self.carry_out(shard, effects);
             }
             let mut moved = false;
-            while let Some((to, parcel)) = self.mail.pop_front() {
+            while !self.holds_mail
+                && let Some((to, parcel)) = self.mail.pop_front()
+            {
                 self.input(to.0.into(), Input::Parcel { parcel });
                 moved = true;
             }
@@ -406,7 +435,10 @@ impl State {
                     assert!(std::mem::replace(&mut line.is_open, false), "closed once");
                     line.inbox.extend_from_slice(&farewell);
                 }
-                Effect::Pause { connection } => self.line_mut(shard, connection).is_paused = true,
+                Effect::Pause { connection } => {
+                    self.pauses += 1;
+                    self.line_mut(shard, connection).is_paused = true;
+                }
                 Effect::Resume { connection } => {
                     let line = self.line_mut(shard, connection);
                     line.is_paused = false;

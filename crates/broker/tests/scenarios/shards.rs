@@ -1,0 +1,256 @@
+//! Several shards: connections that belong elsewhere, messages that cross, and what happens when one cannot keep up.
+//! Clients are dealt to the shards in turn.
+
+use noctule_broker::metric::Metric;
+use noctule_protocol::ProtocolVersion::V5;
+use noctule_protocol::ReasonCode as Reason;
+
+use crate::desk::*;
+
+/// Client ids of clients that are dealt to shards without a meaning of their own.
+fn fill(desk: &Desk, count: usize) -> Vec<Client> {
+    (0..count).map(|n| desk.client(&format!("filler{n}"))).collect()
+}
+
+#[test]
+fn who_comes_back_on_another_shard_finds_its_session_and_nothing_of_what_it_sent_is_lost() {
+    let desk = Desk::sharded(3, |_| {});
+    let mut away = desk.hello("a").lasting().connect();
+    away.subscribe("t", 1);
+    away.lose();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "waited").qos1(1));
+    publisher.expect([puback(1)]);
+    let listener = {
+        let mut listener = desk.client("l");
+        listener.subscribe("from/a", 1);
+        listener
+    };
+    // Everything in one write, on a shard that has no such session.
+    let back = desk.open(V5);
+    let hello = desk.hello("a").lasting();
+    back.send_bytes(
+        &[hello.bytes(), publish("from/a", "1").encode(V5), publish("from/a", "2").encode(V5)].concat(),
+    );
+    let got = back.take();
+    assert_eq!(got[0].kind.name(), "CONNACK");
+    assert_eq!(got[1..], [publish("t", "waited").qos1(1)]);
+    listener.expect_payloads(["1", "2"]);
+    assert_eq!(desk.drops(), []);
+}
+
+#[test] // [MQTT-3.1.4-3]
+fn a_session_is_taken_over_across_shards() {
+    for clean in [false, true] {
+        let desk = Desk::sharded(2, |_| {});
+        let old = desk.hello("a").lasting().connect();
+        for _ in 0..5 {
+            let hello = desk.hello("a").expiry(u32::MAX);
+            let new = if clean { hello.connect() } else { hello.resume().connect() };
+            assert_eq!(new.session_present, !clean);
+            assert_eq!(desk.session_count(), 1);
+            new.send(pingreq());
+            new.expect([pingresp()]);
+        }
+        old.expect_end(Reason::SessionTakenOver);
+    }
+}
+
+#[test] // [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+fn order_holds_from_one_publisher_to_each_subscriber_wherever_they_are() {
+    let desk = Desk::sharded(3, |_| {});
+    let subscribers: Vec<Client> = (0..6)
+        .map(|n| {
+            let mut client = desk.client(&format!("s{n}"));
+            client.subscribe("t/#", 2);
+            client
+        })
+        .collect();
+    let publisher = desk.client("p");
+    let packets = (1..=300).map(|n| match n % 3 {
+        0 => publish("t/a", n.to_string()),
+        1 => publish("t/b", n.to_string()).qos1(n),
+        _ => publish("t/a/b", n.to_string()),
+    });
+    publisher.send_all(packets);
+    for subscriber in subscribers {
+        let numbers: Vec<u16> =
+            subscriber.acknowledge_all().iter().map(|packet| packet.text().parse().unwrap()).collect();
+        let of =
+            |kind: u16| numbers.iter().filter(move |&&n| (n % 3 == 1) == (kind == 1)).collect::<Vec<_>>();
+        assert_eq!(numbers.len(), 300);
+        assert!(of(0).is_sorted() && of(1).is_sorted());
+    }
+}
+
+#[test]
+fn a_long_fan_out_goes_on_in_later_turns_and_what_follows_waits_behind_it() {
+    for shards in [1, 2] {
+        // Three deliveries a turn.
+        let desk = Desk::sharded(shards, |settings| settings.fan_out_bytes_max = 300);
+        let subscribers: Vec<Client> = (0..20)
+            .map(|n| {
+                let mut client = desk.client(&format!("s{n}"));
+                client.subscribe("t", 1);
+                client
+            })
+            .collect();
+        let publisher = desk.hello("p").will(will("t", "gone")).connect();
+        let mut other = desk.client("o");
+        other.subscribe("u", 0);
+        publisher.send_all([
+            publish("t", "1").qos1(1),
+            publish("u", "aside"),
+            publish("t", "2").qos1(2),
+            publish("t", "3"),
+        ]);
+        publisher.expect([puback(1), puback(2)]);
+        assert!(!publisher.is_paused());
+        publisher.lose();
+        for subscriber in &subscribers {
+            let got: Vec<_> = subscriber.acknowledge_all().iter().map(Wire::text).collect();
+            assert_eq!(got, ["1", "2", "3", "gone"]);
+        }
+        other.expect_payloads(["aside"]);
+        assert_eq!(desk.drops(), []);
+    }
+}
+
+#[test]
+fn a_long_fan_out_survives_its_publisher_and_a_crash() {
+    let desk = Desk::sharded(2, |settings| settings.fan_out_bytes_max = 300);
+    let hellos: Vec<Hello> = (0..10).map(|n| desk.hello(&format!("s{n}")).lasting()).collect();
+    for hello in &hellos {
+        let mut client = hello.connect();
+        client.subscribe("t", 1);
+        client.lose();
+    }
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "kept").qos1(1));
+    publisher.expect([puback(1)]);
+    desk.restart();
+    for hello in hellos {
+        let client = hello.connect();
+        let got: Vec<_> = client.acknowledge_all().iter().map(Wire::text).collect();
+        assert_eq!(got, ["kept"]);
+    }
+    assert!(desk.disk(Stored::is_settled));
+}
+
+#[test]
+fn who_feeds_a_busy_shard_is_not_read_until_it_has_caught_up() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 2000);
+    let _one = desk.client("on the first shard");
+    let mut subscriber = desk.client("s");
+    subscriber.subscribe("t", 1);
+    let publisher = desk.client("p");
+    let text = "x".repeat(500);
+    publisher.send_all((1..=50).map(|n| publish("t", text.clone()).qos1(n)));
+    assert!(desk.pauses() > 0, "it was paused");
+    assert!(!publisher.is_paused(), "and goes on");
+    assert_eq!(publisher.take().len(), 50);
+    assert_eq!(subscriber.acknowledge_all().len(), 50);
+    assert_eq!(desk.drops(), []);
+}
+
+#[test] // [MQTT-4.8.2-3]
+fn each_message_of_a_group_goes_to_one_member_wherever_members_and_publishers_are() {
+    let desk = Desk::sharded(3, |_| {});
+    let members: Vec<Client> = (0..5)
+        .map(|n| {
+            let mut client = desk.client(&format!("m{n}"));
+            client.subscribe("$share/g/t", 1);
+            client
+        })
+        .collect();
+    let publishers: Vec<Client> = (0..4).map(|n| desk.client(&format!("p{n}"))).collect();
+    for round in 0..10 {
+        for (number, publisher) in publishers.iter().enumerate() {
+            publisher.send(publish("t", format!("{number}/{round}")).qos1(round + 1));
+        }
+    }
+    let mut all: Vec<String> = members.iter().flat_map(|m| m.acknowledge_all()).map(|p| p.text()).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 40);
+    drop(members);
+}
+
+#[test] // [MQTT-4.8.2-4]
+fn what_a_member_leaves_goes_to_members_on_other_shards() {
+    let desk = Desk::sharded(3, |_| {});
+    let mut keeper = desk.client("keeper of the group");
+    keeper.subscribe("$share/g/t", 1);
+    let hello = desk.hello("leaver").lasting().receive_maximum(2);
+    let mut leaver = hello.connect();
+    leaver.subscribe("$share/g/t", 1);
+    keeper.send(unsubscribe(1, ["$share/g/t"]));
+    keeper.take();
+    let publisher = desk.client("p");
+    publisher.send_all((1..=5).map(|n| publish("t", n.to_string()).qos1(n)));
+    leaver.expect_payloads(["1", "2"]);
+    let mut heir = desk.client("heir");
+    heir.subscribe("$share/g/t", 1);
+    leaver.lose();
+    let mut got: Vec<_> = heir.acknowledge_all().iter().map(Wire::text).collect();
+    got.sort();
+    assert_eq!(got, ["1", "2", "3", "4", "5"]);
+    hello.connect().expect_nothing();
+    assert_eq!(desk.drops(), []);
+    assert!(desk.disk(Stored::is_settled));
+}
+
+#[test]
+fn a_group_that_lasts_loses_nothing_with_its_fleeting_members() {
+    let desk = Desk::sharded(2, |_| {});
+    let hello = desk.hello("lasting").lasting();
+    let mut lasting = hello.connect();
+    lasting.subscribe("$share/g/t", 1);
+    let mut fleeting = desk.client("fleeting");
+    fleeting.subscribe("$share/g/t", 1);
+    lasting.lose();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "x").qos1(1));
+    publisher.expect([puback(1)]);
+    fleeting.expect_payloads(["x"]);
+    // Sent, not acknowledged, and now the broker dies.
+    desk.restart();
+    hello.connect().expect([publish("t", "x").qos1(1)]);
+}
+
+#[test] // [MQTT-3.3.1-9]
+fn what_is_retained_is_found_from_every_shard_and_comes_once() {
+    let desk = Desk::sharded(3, |_| {});
+    let publishers = fill(&desk, 3);
+    for (n, publisher) in publishers.iter().enumerate() {
+        publisher.send(publish(&format!("r/{n}"), "kept").qos2(1).retained());
+        publisher.send(pubrel(1));
+    }
+    for (n, publisher) in publishers.iter().enumerate() {
+        let mut subscriber = desk.client(&format!("s{n}"));
+        subscriber.subscribe("r/#", 2);
+        assert_eq!(subscriber.acknowledge_all().len(), 3);
+        publisher.send(publish("r/0", format!("new {n}")).retained());
+        assert_eq!(subscriber.payloads(), [format!("new {n}")]);
+    }
+    assert_eq!(desk.drops(), []);
+}
+
+#[test]
+fn what_is_on_its_way_to_a_session_that_ends_is_counted() {
+    let desk = Desk::sharded(2, |_| {});
+    let subscriber = {
+        let _other = desk.client("on the first shard");
+        let mut subscriber = desk.client("s");
+        subscriber.subscribe("t", 1);
+        subscriber
+    };
+    let publisher = desk.client("p");
+    // Both in the same turn: the message is sent to a shard where the session ends first.
+    desk.hold_mail();
+    publisher.send(publish("t", "late").qos1(1));
+    subscriber.send(disconnect());
+    desk.deliver_mail();
+    publisher.expect([puback(1)]);
+    assert_eq!(desk.drops(), [(Metric::DroppedSessionEnded, 1)]);
+}
