@@ -17,8 +17,8 @@ const LAZY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     rows: BTreeMap<(usize, Vec<u8>), Vec<u8>>,
-    /// Not durable, in ticket order.
-    pending: VecDeque<(Ticket, Vec<Change>)>,
+    /// Not durable, in the order in which shards pushed them.
+    pending: VecDeque<Pushed>,
     /// How many of the pending ones the sync that runs has taken.
     syncing: usize,
     /// Whether a batch waits that somebody waits for.
@@ -29,10 +29,19 @@ pub(crate) struct Disk {
     generation: u64,
 }
 
+/// A batch.
+#[derive(Debug)]
+struct Pushed {
+    shard: usize,
+    ticket: Ticket,
+    changes: Vec<Change>,
+}
+
 impl Disk {
-    /// Takes a batch.
+    /// Takes a batch of a shard.
     pub(crate) fn persist(
         &mut self,
+        shard: usize,
         ticket: Ticket,
         operations: &[Operation],
         urgent: bool,
@@ -47,14 +56,14 @@ impl Disk {
                 let what = if value.is_some() { "put" } else { "delete" };
                 format!("\n             {what} {table:?} {}", name(key))
             });
-            format!("disk: batch {}, urgent {urgent}{}", ticket.0, lines.collect::<String>())
+            format!("disk: batch {shard}.{}, urgent {urgent}{}", ticket.0, lines.collect::<String>())
         });
-        if let Some((last, _)) = self.pending.back()
-            && *last >= ticket
+        if let Some(last) = self.pending.iter().rfind(|pushed| pushed.shard == shard)
+            && last.ticket >= ticket
         {
-            context.violation("protocol", format!("batch {} handed out after {}", ticket.0, last.0));
+            context.violation("protocol", format!("batch {} handed out after {}", ticket.0, last.ticket.0));
         }
-        self.pending.push_back((ticket, changes));
+        self.pending.push_back(Pushed { shard, ticket, changes });
         self.urgent |= urgent;
         self.start(context);
     }
@@ -84,15 +93,15 @@ impl Disk {
         }
     }
 
-    /// The sync has finished: gives the last durable ticket.
-    pub(crate) fn synced(&mut self, generation: u64, context: &mut Context) -> Option<Ticket> {
+    /// The sync has finished: gives the last durable ticket of each shard that has a new one.
+    pub(crate) fn synced(&mut self, generation: u64, context: &mut Context) -> BTreeMap<usize, Ticket> {
         if generation != self.generation {
-            return None;
+            return BTreeMap::new();
         }
         let taken = std::mem::take(&mut self.syncing);
-        let ticket = self.apply(taken, context);
+        let tickets = self.apply(taken, context);
         self.start(context);
-        ticket
+        tickets
     }
 
     /// The process or the machine died: of what was not durable a part from the front may have arrived.
@@ -118,10 +127,10 @@ impl Disk {
         self.generation += 1;
     }
 
-    fn apply(&mut self, batches: usize, context: &mut Context) -> Option<Ticket> {
-        let mut last = None;
-        for (ticket, changes) in self.pending.drain(..batches) {
-            last = Some(ticket);
+    fn apply(&mut self, batches: usize, context: &mut Context) -> BTreeMap<usize, Ticket> {
+        let mut last = BTreeMap::new();
+        for Pushed { shard, ticket, changes } in self.pending.drain(..batches) {
+            last.insert(shard, ticket);
             for Change { table, key, value } in changes {
                 let place = Table::ALL.iter().position(|other| *other == table).unwrap_or_default();
                 match (value, context.plan.sabotage) {

@@ -27,6 +27,12 @@ pub struct Plan {
     pub regime: Regime,
     /// The broker's.
     pub settings: Settings,
+    /// Shards of the broker.
+    pub shards: u16,
+    /// Whether their number changes with each start of the broker.
+    pub shards_vary: bool,
+    /// Whether shards take turns within each other's turns.
+    pub interleaves: bool,
     /// By number.
     pub clients: Vec<ClientPlan>,
     /// Longest way of a byte, without jitter.
@@ -167,6 +173,9 @@ impl Plan {
             seed,
             regime,
             settings: settings(regime, random),
+            shards: if random.percent(33) { 1 } else { random.between(2..=4) as u16 },
+            shards_vary: random.percent(20),
+            interleaves: random.percent(50),
             clients: Vec::new(),
             latency_max: random.millis(1..=60),
             link_capacities: vec![random.between(64..=512), random.between(600..=8000), 65_536],
@@ -261,6 +270,8 @@ fn settings(regime: Regime, random: &mut Random) -> Settings {
         queue_qos0_messages: random.percent(30),
         allow_duplicate_messages: random.percent(70),
         outbox_bytes_max: *random.pick(&[64, 500, 4000, 1024 * 1024]),
+        mail_bytes_max: *random.pick(&[0, 200, 1000, 5000, 4 * 1024 * 1024]),
+        fan_out_bytes_max: *random.pick(&[1, 200, 1000, 4000, 4 * 1024 * 1024]),
         log_levels: LogLevels::NONE.with(LogLevel::Error).with(LogLevel::Warning).with(LogLevel::Notice),
         secret: [random.bits(), random.bits()],
         ..Settings::default()

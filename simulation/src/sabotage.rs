@@ -29,11 +29,19 @@ pub enum Sabotage {
     MiscountDrops,
     /// A session is not there after a restart.
     ForgetSession,
+    /// A parcel between shards is lost.
+    LoseParcel,
+    /// A parcel between shards arrives twice.
+    RepeatParcel,
+    /// Two parcels from one shard to another change places.
+    SwapParcels,
+    /// A connection is handed over without what was received behind its CONNECT.
+    CutHandOver,
 }
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 13] = [
+    pub const ALL: [(Self, &str); 17] = [
         (Self::DurableTooEarly, "lost"),
         (Self::ForgetRetained, "retained"),
         (Self::KeepRows, "leak"),
@@ -47,5 +55,9 @@ impl Sabotage {
         (Self::StingyOutbox, "outbox"),
         (Self::MiscountDrops, "accounting"),
         (Self::ForgetSession, "session"),
+        (Self::LoseParcel, "lost"),
+        (Self::RepeatParcel, "exactly once"),
+        (Self::SwapParcels, "order"),
+        (Self::CutHandOver, "rest"),
     ];
 }

@@ -10,8 +10,8 @@ use crate::network::{End, LinkNumber};
 pub(crate) enum Event {
     /// An end of a link has something to look at: bytes, their end, room, or that the link is lost.
     Look(LinkNumber, End),
-    /// The broker takes a turn.
-    Turn,
+    /// A shard of the broker takes its turn.
+    Turn(usize),
     /// A client does what is due.
     Client(usize),
     /// The disk has finished what it was writing in this generation of the store.
@@ -55,9 +55,9 @@ mod tests {
         let mut schedule = Schedule::default();
         let at = Duration::from_secs;
         schedule.plan(at(2), Event::Fault);
-        schedule.plan(at(1), Event::Turn);
+        schedule.plan(at(1), Event::Turn(0));
         schedule.plan(at(2), Event::Calm);
         let order: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
-        assert_eq!(order, [(at(1), Event::Turn), (at(2), Event::Fault), (at(2), Event::Calm)]);
+        assert_eq!(order, [(at(1), Event::Turn(0)), (at(2), Event::Fault), (at(2), Event::Calm)]);
     }
 }

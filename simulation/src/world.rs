@@ -64,6 +64,10 @@ pub fn run(plan: Plan, trace: Trace) -> Outcome {
     let mut world = World::new(plan, trace);
     world.run();
     check::all(&mut world);
+    if world.context.violations.is_empty() {
+        world.retire();
+        check::leftovers(&mut world);
+    }
     let context = world.context;
     Outcome {
         hash: match context.trace {
@@ -118,6 +122,14 @@ impl World {
         self.run_until_quiet("after the audit");
     }
 
+    /// All sessions end.
+    fn retire(&mut self) {
+        for client in &mut self.clients {
+            client.retire(&mut self.context);
+        }
+        self.run_until_quiet("after the last goodbye");
+    }
+
     fn run_until_quiet(&mut self, when: &str) {
         let began = self.context.now;
         let (mut progress, mut since) = (self.context.progress, began);
@@ -137,6 +149,9 @@ impl World {
             if now - began > CALM_MAX {
                 return self.context.violation("rest", format!("the world does not come to rest {when}"));
             }
+        }
+        for what in self.broker.restless(&self.context) {
+            self.context.violation("rest", format!("{what} {when}"));
         }
         for (number, client) in self.clients.iter().enumerate() {
             let is_auditor = number + 1 == self.clients.len();
@@ -171,9 +186,9 @@ impl World {
                 let client = context.links[link].client;
                 clients[client].look(link, context);
             }
-            Event::Turn => {
+            Event::Turn(shard) => {
                 let was_up = broker.is_up();
-                broker.turn(disk, context);
+                broker.turn(shard, disk, context);
                 if was_up && !broker.is_up() {
                     context.facts.restarts += 1;
                     context.broker_is_up = false;
@@ -181,8 +196,8 @@ impl World {
             }
             Event::Client(number) => clients[number].wake(context),
             Event::Synced(generation) => {
-                if let Some(ticket) = disk.synced(generation, context) {
-                    broker.durable(ticket, context);
+                for (shard, ticket) in disk.synced(generation, context) {
+                    broker.durable(shard, ticket, context);
                 }
             }
             Event::SyncDue(generation) => disk.sync_due(generation, context),

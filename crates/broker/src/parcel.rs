@@ -26,7 +26,7 @@ impl ShardIndex {
 
 /// All that one shard had for another in one turn, in order. Parcels from one shard to another must arrive in the
 /// order in which they were handed out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parcel {
     pub(crate) from: ShardIndex,
     pub(crate) letters: Vec<Letter>,
@@ -39,7 +39,7 @@ pub struct Parcel {
 }
 
 /// One thing of a [`Parcel`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Letter {
     /// A message for sessions and groups of the addressee.
     Publication(Publishing),
@@ -70,7 +70,7 @@ pub(crate) enum Letter {
 }
 
 /// A message and for whom it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Publishing {
     pub(crate) message: Carried,
     pub(crate) targets: Arc<[Target]>,
@@ -94,7 +94,7 @@ pub(crate) struct Member {
 }
 
 /// A message within a parcel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Carried {
     /// One that outlives the turn anyway.
     Kept { message: Message, retained_version: Version },
@@ -103,7 +103,7 @@ pub(crate) enum Carried {
 }
 
 /// A message whose bytes stand in a parcel: properties, then payload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Passing {
     topic: (usize, u32),
     payload: (usize, u32),

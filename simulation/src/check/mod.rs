@@ -9,10 +9,10 @@
 //! | retained | a new subscription gets the last acknowledged retained message, or a later one | retained.rs |
 //! | will | a Will is published when its connection is lost, once, and not after DISCONNECT | will.rs |
 //! | accounting | published = received + dropped for a counted reason; queues keep their limit | accounting.rs |
-//! | leak | when all is delivered the store holds sessions, subscriptions and retained messages only | leak.rs |
+//! | leak | when all is delivered the store holds sessions, subscriptions and retained messages only; when all sessions have ended, retained messages only, and the broker nothing else either | leak.rs |
 //! | receive maximum, maximum packet size, content, protocol, session | at every packet | client/ |
-//! | outbox | at every write | broker.rs |
-//! | rest | when nothing goes wrong any more, all becomes quiet and everyone is served | world.rs |
+//! | outbox | at every write | broker/connection.rs |
+//! | rest | when nothing goes wrong any more, all becomes quiet, everyone is served, no shard has unread mail or a client that it does not read | world.rs |
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,15 @@ pub(crate) fn all(world: &mut World) {
     will::check(&view, world, &mut found);
     accounting::check(&view, &world.broker, &mut found);
     leak::check(&world.disk, &mut found);
+    for (check, what) in found {
+        world.context.violation(check, what);
+    }
+}
+
+/// Checks what is left when all sessions have ended.
+pub(crate) fn leftovers(world: &mut World) {
+    let mut found = Vec::new();
+    leak::leftovers(world, &mut found);
     for (check, what) in found {
         world.context.violation(check, what);
     }

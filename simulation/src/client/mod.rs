@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use noctule_protocol::QoS;
 use noctule_protocol::delivery::Outgoing;
+use noctule_protocol::{QoS, ReasonCode};
 
 use crate::context::Context;
 use crate::facts::{Content, Incarnation, MessageNumber, Published};
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     expects: Expects,
     /// It discarded its session, and the broker has not confirmed that it did.
     must_start_clean: bool,
+    /// It wants its session to end, and nothing more.
+    retires: bool,
     // Its connection.
     connections: u32,
     connection: Option<Box<Connection>>,
@@ -80,6 +82,7 @@ impl Client {
             subscriptions,
             expects: Expects::Absent,
             must_start_clean: false,
+            retires: false,
             connections: 0,
             connection: None,
             last_will: None,
@@ -113,6 +116,9 @@ impl Client {
 
     /// Whether it should be connected by now, and is.
     pub(crate) fn is_as_it_should_be(&self) -> bool {
+        if self.retires {
+            return self.connection.is_none() && self.connects_at.is_none();
+        }
         self.plan.joins.is_none() || self.connection.as_ref().is_some_and(|connection| connection.is_online())
     }
 
@@ -120,6 +126,17 @@ impl Client {
     pub(crate) fn join(&mut self, context: &mut Context) {
         self.connects_at = Some(context.now);
         self.plan_wake(context);
+    }
+
+    /// Leaves for good: connects once more to end its session.
+    pub(crate) fn retire(&mut self, context: &mut Context) {
+        self.retires = true;
+        self.waiting.clear();
+        match self.connection {
+            Some(_) => self.disconnect(ReasonCode::Success, context),
+            None => self.connects_at = Some(context.now),
+        }
+        self.after(context);
     }
 
     /// Nothing goes wrong any more: it reads, and stays.

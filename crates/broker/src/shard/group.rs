@@ -58,6 +58,10 @@ impl Groups {
         Self { groups: Map::with_hasher(hasher.clone()), hasher }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.groups.len()
+    }
+
     fn seat_mut(&mut self, membership: &Membership) -> Option<&mut Seat> {
         let group = self.groups.get_mut(&membership.group.number)?;
         let place = *group.places.get(&membership.member.number)?;

@@ -193,6 +193,16 @@ impl Shard {
         self.timers.next()
     }
 
+    /// How many sessions live here, connected or not.
+    pub fn session_count(&self) -> usize {
+        self.sessions.iter().flatten().count()
+    }
+
+    /// How many groups of shared subscriptions this shard owns.
+    pub fn group_count(&self) -> usize {
+        self.groups.count()
+    }
+
     fn timed_out(&mut self, turn: &mut Turn<'_>) {
         while let Some(timer) = self.timers.pop_due(turn.now.monotonic) {
             match timer {

@@ -1,0 +1,177 @@
+//! The broker's process around its shards: it starts, ends, and crashes at any step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use noctule_broker::metric::Metric;
+use noctule_broker::{Shard, ShardIndex, Shared, Ticket};
+
+use crate::context::Context;
+use crate::disk::Disk;
+use crate::network::LinkNumber;
+use crate::sabotage::Sabotage;
+use crate::schedule::Event;
+
+mod commons;
+mod connection;
+mod host;
+mod mailbox;
+mod process;
+
+use commons::{Around, Commons};
+use host::Host;
+use process::Process;
+
+/// Shards of a process at most.
+const SHARDS_MAX: u32 = 16;
+
+/// A broker process, or the lack of one.
+#[derive(Default)]
+pub(crate) struct Broker {
+    process: Option<Process>,
+    /// Processes so far; each is a source of messages.
+    started: u32,
+    /// Steps until it crashes.
+    crashes_in: Option<usize>,
+    /// What processes before this one counted.
+    counted: BTreeMap<&'static str, u64>,
+}
+
+/// The process died within a turn.
+struct Crashed;
+
+type Step = Result<(), Crashed>;
+
+impl Broker {
+    /// Whether clients can reach it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Dies after so many more steps: inputs, effects, writes.
+    pub(crate) fn crash_in(&mut self, steps: usize) {
+        self.crashes_in.get_or_insert(steps);
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn calm(&mut self) {
+        self.crashes_in = None;
+    }
+
+    /// What all processes counted together.
+    pub(crate) fn counted(&self, metric: Metric) -> u64 {
+        let now = self.process.as_ref().map_or(0, |process| process.commons.shared.metrics.get(metric));
+        self.counted.get(metric.name()).copied().unwrap_or_default() + now
+    }
+
+    /// What is not at rest, when all should be.
+    pub(crate) fn restless(&self, context: &Context) -> Vec<String> {
+        self.process.as_ref().map_or_else(Vec::new, |process| process.restless(context))
+    }
+
+    /// What is left, when all sessions have ended.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        self.process.as_ref().map_or_else(Vec::new, Process::leftovers)
+    }
+
+    /// Begins a process with what the disk holds.
+    pub(crate) fn start(&mut self, disk: &mut Disk, context: &mut Context) {
+        self.started += 1;
+        let settings = Arc::new(context.plan.settings.clone());
+        let count = match context.plan.shards_vary {
+            true => context.random.between(1..=4) as u16,
+            false => context.plan.shards,
+        };
+        if context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2 {
+            disk.forget_session();
+        }
+        let rows = disk.rows();
+        let started = self.started;
+        context.trace(|| format!("broker: start {started} with {count} shards from {} rows", rows.len()));
+        let source = self.started * SHARDS_MAX;
+        let shard =
+            |index| Shard::new(Arc::clone(&settings), ShardIndex(index), count, source + u32::from(index));
+        let mut shards: Vec<Shard> = (0..count).map(shard).collect();
+        let mut commons = Commons::new(Shared::new(&settings), count.into(), context.now);
+        let mut effects = Vec::new();
+        let now = commons.now(context);
+        if let Err(error) = Shard::restore(&mut shards, &commons.shared, rows, now, &mut effects) {
+            context.violation("restore", error.to_string());
+        }
+        let mut hosts: Vec<Host> = shards.into_iter().enumerate().map(Host::new).collect();
+        hosts[0].owe(effects);
+        for index in 0..hosts.len() {
+            commons.plan_turn(index, Duration::ZERO, context);
+        }
+        self.process = Some(Process { hosts, commons });
+    }
+
+    /// Something waits at the broker's end of a link.
+    pub(crate) fn look(&mut self, link: LinkNumber, context: &mut Context) {
+        if let Some(process) = &mut self.process {
+            process.look(link, context);
+        }
+    }
+
+    /// The disk reports to a shard.
+    pub(crate) fn durable(&mut self, shard: usize, ticket: Ticket, context: &mut Context) {
+        if let Some(process) = &mut self.process {
+            process.hosts[shard].durable(ticket);
+            process.commons.plan_turn(shard, Duration::ZERO, context);
+        }
+    }
+
+    /// A shard goes on with its turn, or begins one, if that is due.
+    pub(crate) fn turn(&mut self, shard: usize, disk: &mut Disk, context: &mut Context) {
+        let Some(process) = &mut self.process else { return };
+        if !process.commons.is_due(shard, context) {
+            return; // an event of a process before this one, or one that was brought forward
+        }
+        let Process { hosts, commons } = process;
+        let around = &mut Around { commons, countdown: &mut self.crashes_in, disk, context };
+        if hosts[shard].turn(around).is_err() {
+            self.crash(disk, context);
+        }
+    }
+
+    /// The process is gone at once, with all that it held.
+    pub(crate) fn crash(&mut self, disk: &mut Disk, context: &mut Context) {
+        self.crashes_in = None;
+        let Some(process) = self.process.take() else { return };
+        context.trace(|| "broker: crash".to_owned());
+        disk.crash(context);
+        self.bury(&process, context);
+    }
+
+    /// The process is asked to end, and ends well.
+    pub(crate) fn stop(&mut self, disk: &mut Disk, context: &mut Context) {
+        let Some(mut process) = self.process.take() else { return };
+        context.trace(|| "broker: stop".to_owned());
+        // Without steps to count there is no crash.
+        let ended = process.end(disk, context);
+        debug_assert!(ended.is_ok(), "nothing crashes without a countdown");
+        disk.close(context);
+        self.bury(&process, context);
+    }
+
+    fn bury(&mut self, process: &Process, context: &mut Context) {
+        for metric in Metric::ALL {
+            *self.counted.entry(metric.name()).or_default() += process.commons.shared.metrics.get(*metric);
+        }
+        context.orphan_links();
+        let after = context.random.millis(1..=2000);
+        context.schedule.plan(context.now + after, Event::Start);
+    }
+}
+
+fn step(countdown: &mut Option<usize>) -> Step {
+    match countdown {
+        Some(0) => Err(Crashed),
+        Some(steps) => {
+            *steps -= 1;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
