@@ -53,6 +53,7 @@ impl Broker {
 
     #[track_caller]
     fn start_program(program: &Path, config: &str) -> Self {
+        let config = format!("{config}\n{}\n", environment::config_of(program));
         let directory = TempDir::new().expect("the directory for temporary files can be written to");
         let port = Port::reserve();
         let mut broker = Self { program: program.to_owned(), port, directory, process: None };

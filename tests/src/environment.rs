@@ -14,6 +14,16 @@ pub fn broker() -> &'static Path {
     })
 }
 
+/// What this program's configuration says in every test: clients are spread over the event loops from the first one on,
+/// so that the few of a test are on several; and what `NOCTULE_E2E_CONFIG` adds, such as `worker_threads 3`.
+pub fn config_of(program: &Path) -> String {
+    if program.file_stem().is_none_or(|name| name != "noctule") {
+        return String::new();
+    }
+    let more = env::var("NOCTULE_E2E_CONFIG").unwrap_or_default();
+    format!("worker_connections_min 1\n{more}")
+}
+
 /// Debian's Mosquitto, as a peer.
 pub fn debian_mosquitto() -> PathBuf {
     client("/usr/sbin/mosquitto")

@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{ListenAddress, Protocol, SocketDomain};
+use crate::config::{ListenAddress, MemoryLimit, Protocol, SocketDomain};
 use crate::diagnostic::Position;
 use crate::directive::{Directive, Status};
 use crate::draft::{Block, Draft, ListenerDraft};
@@ -77,7 +77,16 @@ impl Draft {
             ("allow_duplicate_messages", Value::Flag(on)) => self.config.allow_duplicate_messages = on,
             ("set_tcp_nodelay", Value::Flag(true)) => {}
             ("set_tcp_nodelay", Value::Flag(false)) => notes.push(setting::delay_is_gone()),
-            ("worker_threads", Value::Number(1)) => {}
+            ("worker_threads", Value::Number(count)) => {
+                self.config.worker_threads = NonZeroU16::new(narrow(count));
+            }
+            ("worker_connections_min", Value::Number(count)) => {
+                self.config.worker_connections_min = narrow(count);
+            }
+            ("memory_limit", Value::Number(bytes)) => {
+                let bytes = NonZeroU64::new(narrow(bytes));
+                self.config.memory_limit = bytes.map_or(MemoryLimit::Unlimited, MemoryLimit::Bytes);
+            }
             ("sys_interval", Value::Number(0)) => self.config.sys_interval = None,
 
             ("persistence", Value::Flag(false)) => persistence.enabled = false,

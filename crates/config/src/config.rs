@@ -36,8 +36,12 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// The user to become when started as root, as written in the file.
     pub user: Option<String>,
-    /// Event loops, each on its own thread.
-    pub worker_threads: NonZeroU16,
+    /// Event loops, each on its own thread; `None` is one for each core that the process may use.
+    pub worker_threads: Option<NonZeroU16>,
+    /// Connections that an event loop gets before the next one is given any.
+    pub worker_connections_min: u32,
+    /// What the broker may use in all.
+    pub memory_limit: MemoryLimit,
 }
 
 impl Default for Config {
@@ -55,9 +59,23 @@ impl Default for Config {
             log: Log::default(),
             pid_file: None,
             user: None,
-            worker_threads: NonZeroU16::MIN,
+            worker_threads: None,
+            worker_connections_min: 32,
+            memory_limit: MemoryLimit::default(),
         }
     }
+}
+
+/// How much memory the broker may use before it takes measures.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MemoryLimit {
+    /// 80 % of what the machine has, or of what its control group may use.
+    #[default]
+    OfMachine,
+    /// As much as there is.
+    Unlimited,
+    /// So many bytes.
+    Bytes(NonZeroU64),
 }
 
 /// What one client may ask of the broker. Nothing here is unbounded unless it says `None`.

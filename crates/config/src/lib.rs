@@ -18,7 +18,9 @@ mod draft;
 mod files;
 mod load;
 
-pub use config::{ClientLimits, Config, ListenAddress, Listener, Persistence, Protocol, SocketDomain};
+pub use config::{
+    ClientLimits, Config, ListenAddress, Listener, MemoryLimit, Persistence, Protocol, SocketDomain,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use load::{CommandLine, Loaded, fuzz_parse, load, parse};
 pub use log::{Log, LogType, LogTypes, Timestamp};

@@ -1,14 +1,14 @@
 //! From the lines of a file to the typed configuration.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use noctule_config::directive::{Directive, Scope, Status, all};
 use noctule_config::value::Takes;
 use noctule_config::{
-    ClientLimits, CommandLine, Config, ListenAddress, Listener, Loaded, Log, LogType, LogTypes, Persistence,
-    SocketDomain, Timestamp, load, parse,
+    ClientLimits, CommandLine, Config, ListenAddress, Listener, Loaded, Log, LogType, LogTypes, MemoryLimit,
+    Persistence, SocketDomain, Timestamp, load, parse,
 };
 
 fn loaded_with(main: &str, command_line: &CommandLine) -> Loaded {
@@ -300,12 +300,25 @@ fn files_come_from_the_disk() {
 fn what_is_the_case_anyway_may_be_said() {
     let config = config(
         "listener 1\nrequire_certificate false\nuse_identity_as_username 0\nglobal_max_clients -1\nmessage_size_limit 0\n\
-         check_retain_source true\nenable_control_api false\nsys_interval 0\nworker_threads 1\nprotocol mqtt\n\
+         check_retain_source true\nenable_control_api false\nsys_interval 0\nprotocol mqtt\n\
          set_tcp_nodelay true\npersistence 0\nlog_dest stderr\n",
     );
     let listener =
         Listener { defined_at: config.listeners[0].defined_at.clone(), ..Listener::new(address(None, 1)) };
     assert_eq!(config, Config { listeners: vec![listener], local_only: false, ..Config::default() });
+}
+
+#[test]
+fn threads_and_memory_go_by_the_machine_unless_they_are_told() {
+    let told = |text: &str| {
+        let config = config(text);
+        (config.worker_threads.map(NonZeroU16::get), config.memory_limit)
+    };
+    assert_eq!(told(""), (None, MemoryLimit::OfMachine));
+    let bytes = NonZeroU64::new(64_000_000).unwrap();
+    let expected = (Some(3), MemoryLimit::Bytes(bytes));
+    assert_eq!(told("worker_threads 3\nmemory_limit 64000000\n"), expected);
+    assert_eq!(told("worker_threads 256\nmemory_limit 0\n"), (Some(256), MemoryLimit::Unlimited));
 }
 
 /// A value that is not the default.

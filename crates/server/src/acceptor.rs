@@ -11,7 +11,7 @@ use noctule_transport::{Stream, system_text, tcp};
 
 use crate::listener::OpenListener;
 use crate::log::Log;
-use crate::shard::{Accepted, Mailbox};
+use crate::shard::{Accepted, Neighbours};
 
 /// Connections taken from one listener before the others have their turn.
 const ACCEPTS_PER_TURN: u32 = 64;
@@ -30,9 +30,7 @@ pub(crate) struct Acceptor {
     poll: Poll,
     stop: Arc<AtomicBool>,
     listeners: Vec<Watched>,
-    shards: Vec<Arc<Mailbox>>,
-    /// The shard whose turn it is.
-    next_shard: usize,
+    shards: Arc<Neighbours>,
     log: Log,
     connection_messages: bool,
     /// Accepted, while every mailbox was full.
@@ -65,7 +63,7 @@ impl Stopper {
 impl Acceptor {
     pub(crate) fn new(
         listeners: Vec<OpenListener>,
-        shards: Vec<Arc<Mailbox>>,
+        shards: Arc<Neighbours>,
         log: Log,
         connection_messages: bool,
     ) -> io::Result<(Self, Stopper)> {
@@ -78,7 +76,6 @@ impl Acceptor {
             stop,
             listeners,
             shards,
-            next_shard: 0,
             log,
             connection_messages,
             undealt: None,
@@ -136,7 +133,7 @@ impl Acceptor {
     /// Gives each listener a turn; tells how long to pause if accepting makes no sense now.
     fn accept_all(&mut self) -> Option<Duration> {
         if let Some(accepted) = self.undealt.take()
-            && let Err(accepted) = self.deal(accepted)
+            && let Err(accepted) = self.shards.deal(accepted)
         {
             self.undealt = Some(accepted);
             return Some(FULL_PAUSE);
@@ -179,20 +176,7 @@ impl Acceptor {
             return Ok(());
         };
         let listener = listener.index;
-        self.deal(Accepted { stream, peer, listener, place })
-    }
-
-    /// Puts a connection into the next mailbox that has room.
-    fn deal(&mut self, mut accepted: Accepted) -> Result<(), Accepted> {
-        for _ in 0..self.shards.len() {
-            let shard = &self.shards[self.next_shard];
-            self.next_shard = (self.next_shard + 1) % self.shards.len();
-            match shard.send_connection(accepted) {
-                Ok(()) => return Ok(()),
-                Err(given_back) => accepted = given_back,
-            }
-        }
-        Err(accepted)
+        self.shards.deal(Accepted { stream, peer, listener, place })
     }
 
     fn complain(&mut self, error: &io::Error) {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use noctule_broker::{Shard, Shared};
+use mio::Poll;
+use noctule_broker::{Shard, ShardIndex, Shared};
 use noctule_config::Config;
 use noctule_storage::Pipeline;
 
@@ -17,17 +19,20 @@ use crate::error::StartError;
 use crate::listener::Listeners;
 use crate::log::Log;
 use crate::settings;
-use crate::shard::{Clock, Durability, EventLoop, Mailbox};
+use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Neighbours};
 
 /// How long ending may take. The shards themselves give their clients one second.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// The most event loops there are without being told, as in `worker_threads`.
+const WORKER_THREADS_MAX: u16 = 256;
 
 /// Listening sockets with the threads that serve them.
 #[derive(Debug)]
 pub struct Broker {
     addresses: Vec<SocketAddr>,
     acceptor: Stopper,
-    shards: Vec<Arc<Mailbox>>,
+    shards: Arc<Neighbours>,
+    pipeline: Arc<Pipeline>,
     /// Threads that have not ended yet.
     running: usize,
     notices: Receiver<Notice>,
@@ -48,19 +53,36 @@ impl Broker {
         let clock = Clock::start();
 
         let addresses = listeners.addresses().collect();
+        let count = worker_threads(config);
+        let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>();
+        let polls = polls.map_err(StartError::system("watch sockets"))?;
+        let shards = Neighbours::new(&polls, MAILBOX, config.worker_connections_min)
+            .map_err(StartError::system("watch sockets"))?;
+        let shards = Arc::new(shards);
         let mut event_loops = Vec::new();
-        for shard in 0..config.worker_threads.get() {
-            let core = Shard::new(Arc::clone(&settings), first_source.wrapping_add(shard.into()));
+        for (poll, index) in polls.into_iter().zip(0..count) {
+            let core = Shard::new(
+                Arc::clone(&settings),
+                ShardIndex(index),
+                count,
+                first_source.wrapping_add(index.into()),
+            );
+            let place = (poll, ShardIndex(index), Arc::clone(&shards));
             let durability = Durability::new(Arc::clone(&pipeline));
-            let event_loop = EventLoop::new(core, Arc::clone(&shared), durability, clock, log.clone());
-            event_loops.push(event_loop.map_err(StartError::system("watch sockets"))?);
+            event_loops.push(EventLoop::new(
+                place,
+                core,
+                Arc::clone(&shared),
+                durability,
+                clock,
+                log.clone(),
+            ));
         }
-        let shards: Vec<_> = event_loops.iter().map(EventLoop::mailbox).collect();
         let messages = config.log.connection_messages;
-        let (acceptor, stopper) = Acceptor::new(listeners.0, shards.clone(), log.clone(), messages)
+        let (acceptor, stopper) = Acceptor::new(listeners.0, Arc::clone(&shards), log.clone(), messages)
             .map_err(StartError::system("watch sockets"))?;
 
-        let mut broker = Self { addresses, acceptor: stopper, shards, running: 0, notices, notify };
+        let mut broker = Self { addresses, acceptor: stopper, shards, pipeline, running: 0, notices, notify };
         for (number, event_loop) in event_loops.into_iter().enumerate() {
             broker.spawn(format!("shard-{number}"), move || event_loop.run())?;
         }
@@ -73,13 +95,16 @@ impl Broker {
         &self.addresses
     }
 
+    /// How many threads serve clients.
+    pub fn worker_threads(&self) -> usize {
+        self.shards.count()
+    }
+
     /// Ends it: no new connections, clients are told and get their last bytes, threads end.
     pub fn stop(mut self) -> Result<(), StartError> {
         let deadline = Instant::now() + STOP_TIME_MAX;
         self.acceptor.stop();
-        for shard in &self.shards {
-            shard.send_shutdown();
-        }
+        self.shards.end();
         while self.running > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.notices.recv_timeout(left) {
@@ -93,6 +118,8 @@ impl Broker {
                 }
             }
         }
+        // Nobody pushes any more. What was pushed is durable then.
+        drop(self.pipeline.close());
         Ok(())
     }
 
@@ -129,12 +156,19 @@ impl Broker {
     }
 }
 
+/// How many event loops there are to be: as told, or one for each core that this process may use.
+fn worker_threads(config: &Config) -> u16 {
+    let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match config.worker_threads {
+        Some(count) => count.get(),
+        None => u16::try_from(cores()).unwrap_or(u16::MAX).min(WORKER_THREADS_MAX),
+    }
+}
+
 impl Drop for Broker {
     /// Threads of a broker that was not stopped end by themselves.
     fn drop(&mut self) {
         self.acceptor.stop();
-        for shard in &self.shards {
-            shard.send_shutdown();
-        }
+        self.shards.end();
     }
 }

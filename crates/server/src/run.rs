@@ -94,6 +94,13 @@ fn live(
     }
     let mut broker = Broker::start(config, log, listeners)?;
     signals::watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
+    if *program == Program::Noctule {
+        let threads = match broker.worker_threads() {
+            1 => "1 thread".to_owned(),
+            count => format!("{count} threads"),
+        };
+        log.information(format!("Clients are served by {threads}."));
+    }
     log.information(format!("{version} running"));
     if *program == Program::Noctule && !*daemon && io::stderr().is_terminal() {
         greet(greeting::text(config, broker.addresses()), log)?;

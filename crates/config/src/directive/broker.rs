@@ -112,13 +112,15 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("Bytes that may wait to be sent to one client; more drops QoS 0 messages to it"),
     of("connect_timeout", Global, number(1, 3600), "30")
         .help("Seconds that a new connection may take until its CONNECT is accepted"),
-    of("worker_threads", Global, number(1, 1024), "1")
-        .help("Event loops, each on its own thread")
-        .needs_restart()
-        .only("`worker_threads 1`", "several event loops"),
+    of("worker_threads", Global, number(1, 256), "")
+        .help("Event loops, each on its own thread; without it one for each core that the process may use")
+        .needs_restart(),
+    of("worker_connections_min", Global, number(1, INT_MAX), "32")
+        .help("Connections that an event loop gets before the next one is given any: few clients are quickest side by side")
+        .needs_restart(),
     of("memory_limit", Global, number(0, i64::MAX), "")
-        .help("Bytes that the broker may use in all")
-        .waits_for("the memory budget"),
+        .help("Bytes of memory near which less is taken in; without it 80 % of the machine's or control group's; 0 is any")
+        .needs_restart(),
     of("persistent_client_expiration", Global, Span, "")
         .help("End a durable session whose client was not seen for so long"),
     of("queue_qos0_messages", Global, Flag, "false")

@@ -9,8 +9,8 @@ use crate::listener::Place;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    /// Kept for its drop.
-    pub(super) _place: Place,
+    /// Free for another connection when this one is dropped.
+    pub(super) place: Place,
     /// The turn of the last write, since nothing is written twice in a turn.
     pub(super) written_in_turn: u32,
     /// Bytes or the end of the stream may be waiting to be read.
@@ -33,7 +33,7 @@ impl Connection {
     pub(super) fn new(stream: Stream, place: Place) -> Self {
         Self {
             stream,
-            _place: place,
+            place,
             written_in_turn: 0,
             readable: false,
             hung_up: false,

@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
+use noctule_broker::{ListenerIndex, Parcel};
 use noctule_transport::Stream;
 
+use super::Step;
 use crate::listener::Place;
 
 /// Letters that may wait. Above it the acceptor keeps its connections in the system's queue.
@@ -18,8 +21,12 @@ const LETTERS_MAX: usize = 1024;
 pub(crate) enum Mail {
     /// A connection to serve.
     Accepted(Accepted),
-    /// End all connections, then the thread.
-    Shutdown,
+    /// A connection that another shard has begun with.
+    HandedOver(Box<HandedOver>),
+    /// What another shard's core has for this one's.
+    Parcel(Parcel),
+    /// The broker ends; this is what is to be done next for it.
+    End(Step),
 }
 
 /// A connection on its way from the acceptor to its shard.
@@ -32,12 +39,33 @@ pub(crate) struct Accepted {
     pub(crate) place: Place,
 }
 
-/// A bounded queue into one shard. Sending never waits, and wakes the shard only if it may be asleep.
+/// A connection on its way to the shard where its client's session is.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) listener: ListenerIndex,
+    pub(crate) place: Place,
+    /// What was read of it so far.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A queue into one shard. Sending never waits for the shard, and wakes it only if it sleeps.
+///
+/// Only connections from the acceptor are refused above a number of letters. Parcels are bounded by the cores, which
+/// stop reading those who feed a shard that lags behind.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     letters: Mutex<VecDeque<Mail>>,
     letters_max: usize,
+    /// There are letters. Changed under the lock, read without it.
+    has_letters: AtomicBool,
+    /// The shard sleeps, or is about to: whoever sets it to false has to wake it. A shard that is awake looks into its
+    /// box in any case.
+    sleeps: AtomicBool,
     waker: Waker,
+    /// Connections that the shard has or is about to get.
+    connections: AtomicU32,
 }
 
 impl Mailbox {
@@ -47,50 +75,99 @@ impl Mailbox {
     }
 
     fn bounded(registry: &Registry, token: Token, letters_max: usize) -> io::Result<Self> {
-        Ok(Self { letters: Mutex::default(), letters_max, waker: Waker::new(registry, token)? })
+        Ok(Self {
+            letters: Mutex::default(),
+            letters_max,
+            has_letters: AtomicBool::new(false),
+            sleeps: AtomicBool::new(false),
+            waker: Waker::new(registry, token)?,
+            connections: AtomicU32::new(0),
+        })
     }
 
     /// Puts in a connection; gives it back if the mailbox is full.
-    pub(crate) fn send_connection(&self, accepted: Accepted) -> Result<(), Accepted> {
-        let mut letters = self.lock();
-        if letters.len() >= self.letters_max {
-            return Err(accepted);
+    pub(crate) fn send_accepted(&self, accepted: Accepted) -> Result<(), Accepted> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        match self.put(Mail::Accepted(accepted), self.letters_max) {
+            Ok(()) => Ok(()),
+            Err(Mail::Accepted(accepted)) => {
+                self.connection_ended();
+                Err(accepted)
+            }
+            Err(Mail::HandedOver(_) | Mail::Parcel(_) | Mail::End(_)) => Ok(()),
         }
-        letters.push_back(Mail::Accepted(accepted));
-        self.wake_for_first(letters);
+    }
+
+    /// Puts in anything else, for which there is always room. Letters of one sender are read in their order.
+    pub(crate) fn send(&self, mail: Mail) {
+        if let Mail::HandedOver(_) = mail {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        // Never given back: there are fewer letters than addresses.
+        let _ = self.put(mail, usize::MAX);
+    }
+
+    fn put(&self, mail: Mail, letters_max: usize) -> Result<(), Mail> {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        if letters.len() >= letters_max {
+            return Err(mail);
+        }
+        letters.push_back(mail);
+        // Either this store is seen by a shard that falls asleep, or its sleep is seen here: both sides write, then read
+        // what the other one writes, in one order of all.
+        self.has_letters.store(true, Ordering::SeqCst);
+        drop(letters);
+        if self.sleeps.load(Ordering::SeqCst) && self.sleeps.swap(false, Ordering::SeqCst) {
+            // An eventfd can only overflow, and then it is awake anyway.
+            let _ = self.waker.wake();
+        }
         Ok(())
     }
 
-    /// Asks the shard to end; there is always room for that.
-    pub(crate) fn send_shutdown(&self) {
-        let mut letters = self.lock();
-        letters.push_back(Mail::Shutdown);
-        self.wake_for_first(letters);
+    /// Whether letters wait. What was sent before something that the caller has seen is never missed.
+    pub(crate) fn has_letters(&self) -> bool {
+        self.has_letters.load(Ordering::Acquire)
     }
 
     /// Moves all letters to `to`.
     pub(crate) fn take(&self, to: &mut VecDeque<Mail>) {
-        to.append(&mut self.lock());
-    }
-
-    /// Whoever puts the first letter into an empty box wakes; the shard takes all at once.
-    fn wake_for_first(&self, letters: MutexGuard<'_, VecDeque<Mail>>) {
-        let first = letters.len() == 1;
-        drop(letters);
-        if first {
-            // An eventfd can only overflow, and then it is awake anyway.
-            let _ = self.waker.wake();
+        if self.has_letters() {
+            let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            self.has_letters.store(false, Ordering::SeqCst);
+            to.append(&mut letters);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Mail>> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The shard is about to sleep, and is woken from now on; false if it must not sleep, since letters wait.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.sleeps.store(true, Ordering::SeqCst);
+        let may_sleep = !self.has_letters.load(Ordering::SeqCst);
+        if !may_sleep {
+            self.wake_up();
+        }
+        may_sleep
+    }
+
+    /// The shard is awake.
+    pub(crate) fn wake_up(&self) {
+        self.sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// Connections that the shard has or is about to get.
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// One of them is gone.
+    pub(crate) fn connection_ended(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::thread;
     use std::time::Duration;
 
     use mio::{Events, Poll};
@@ -98,26 +175,86 @@ mod tests {
     use super::*;
     use crate::listener::Places;
 
+    const MAILBOX: Token = Token(7);
+
     fn accepted() -> Accepted {
         let (stream, _) = super::super::stream_pair();
         let place = Arc::new(Places::new(None)).take().unwrap();
         Accepted { stream, peer: ([127, 0, 0, 1], 1).into(), listener: 0, place }
     }
 
-    #[test]
-    fn a_full_box_gives_connections_back_but_takes_an_order() {
-        let mut poll = Poll::new().unwrap();
-        let mailbox = Mailbox::bounded(poll.registry(), Token(7), 1).unwrap();
-        assert!(mailbox.send_connection(accepted()).is_ok());
-        assert!(mailbox.send_connection(accepted()).is_err());
-        mailbox.send_shutdown();
-
+    /// Whether the poll is woken up within no time.
+    fn is_woken(poll: &mut Poll) -> bool {
         let mut events = Events::with_capacity(4);
         poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.iter().any(|event| event.token() == Token(7)));
+        events.iter().any(|event| event.token() == MAILBOX)
+    }
+
+    #[test]
+    fn a_full_box_gives_connections_back_but_takes_an_order() {
+        let poll = Poll::new().unwrap();
+        let mailbox = Mailbox::bounded(poll.registry(), MAILBOX, 1).unwrap();
+        assert!(mailbox.send_accepted(accepted()).is_ok());
+        assert!(mailbox.send_accepted(accepted()).is_err());
+        mailbox.send(Mail::End(Step::PublishWills));
+        assert_eq!(mailbox.connections(), 1);
+
         let mut mail = VecDeque::new();
         mailbox.take(&mut mail);
-        assert!(matches!(mail.make_contiguous(), [Mail::Accepted(_), Mail::Shutdown]));
-        assert!(mailbox.send_connection(accepted()).is_ok());
+        assert!(matches!(mail.make_contiguous(), [Mail::Accepted(_), Mail::End(Step::PublishWills)]));
+        assert!(!mailbox.has_letters());
+        assert!(mailbox.send_accepted(accepted()).is_ok());
+    }
+
+    #[test]
+    fn only_a_sleeping_shard_is_woken_and_only_once() {
+        let mut poll = Poll::new().unwrap();
+        let mailbox = Mailbox::new(poll.registry(), MAILBOX).unwrap();
+        mailbox.send(Mail::End(Step::PublishWills));
+        assert!(!is_woken(&mut poll), "it looks into its box anyway");
+        assert!(!mailbox.fall_asleep(), "there is a letter");
+        mailbox.take(&mut VecDeque::new());
+
+        assert!(mailbox.fall_asleep());
+        mailbox.send(Mail::End(Step::ReadMail));
+        assert!(is_woken(&mut poll));
+        mailbox.send(Mail::End(Step::CloseConnections));
+        assert!(!is_woken(&mut poll), "it was woken already");
+    }
+
+    #[test]
+    fn no_letter_is_slept_through() {
+        const LETTERS: u32 = 20_000;
+        let mut polls = [Poll::new().unwrap(), Poll::new().unwrap()];
+        let boxes: Arc<[Mailbox]> =
+            polls.iter().map(|poll| Mailbox::new(poll.registry(), MAILBOX).unwrap()).collect();
+        // Two shards send one letter to and fro, and sleep as long as there is none.
+        let shard = |index: usize, mut poll: Poll, boxes: Arc<[Mailbox]>| {
+            let mut events = Events::with_capacity(4);
+            let mut mail = VecDeque::new();
+            for _ in 0..LETTERS {
+                while mail.is_empty() {
+                    if boxes[index].fall_asleep() {
+                        poll.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
+                        let woken = events.iter().next().is_some();
+                        assert!(woken || boxes[index].has_letters(), "nobody has woken it");
+                    }
+                    boxes[index].wake_up();
+                    boxes[index].take(&mut mail);
+                }
+                mail.clear();
+                boxes[1 - index].send(Mail::End(Step::ReadMail));
+            }
+        };
+        boxes[0].send(Mail::End(Step::ReadMail));
+        let [first, second] = &mut polls;
+        let (first, second) =
+            (std::mem::replace(first, Poll::new().unwrap()), std::mem::replace(second, Poll::new().unwrap()));
+        let other = thread::spawn({
+            let boxes = Arc::clone(&boxes);
+            move || shard(1, second, boxes)
+        });
+        shard(0, first, boxes);
+        other.join().unwrap();
     }
 }

@@ -6,11 +6,13 @@ mod durability;
 mod event_loop;
 mod lingering;
 mod mailbox;
+mod neighbours;
 
 pub(crate) use clock::Clock;
 pub(crate) use durability::Durability;
-pub(crate) use event_loop::EventLoop;
-pub(crate) use mailbox::{Accepted, Mail, Mailbox};
+pub(crate) use event_loop::{EventLoop, MAILBOX};
+pub(crate) use mailbox::{Accepted, HandedOver, Mail, Mailbox};
+pub(crate) use neighbours::{Neighbours, Step};
 
 /// A connected stream as an event loop has it, and its other end.
 #[cfg(test)]

@@ -1,0 +1,87 @@
+//! What the core asks for, carried out.
+
+use std::{io, mem};
+
+use mio::Token;
+use noctule_broker::{Effect, Input, LogLevel, Now};
+use noctule_config::LogType;
+use noctule_transport::Stream;
+
+use super::{EventLoop, LINGERING};
+use crate::shard::connections::Connection;
+use crate::shard::{HandedOver, Mail};
+
+impl EventLoop {
+    /// Ends the turn in the core and carries out its effects, in order, until there are none. Changes are with the
+    /// store before any outbox is flushed.
+    pub(super) fn settle(&mut self, now: Now) -> io::Result<()> {
+        loop {
+            self.core.end_turn(&mut self.effects);
+            let mut effects = mem::take(&mut self.effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect, now)?;
+            }
+            self.effects = effects;
+            match self.durability.take_durable() {
+                Some(ticket) => self.handle(Input::Durable { ticket }, now),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Now) -> io::Result<()> {
+        match effect {
+            Effect::Persist { ticket, operations, urgent } => {
+                self.durability.persist(ticket, &operations, urgent)?;
+            }
+            Effect::Close { connection, farewell } => {
+                if let Some(closed) = self.forget(connection) {
+                    self.part(closed.stream, &farewell, now);
+                }
+            }
+            Effect::Pause { connection } => {
+                if let Some(connection) = self.connections.get_mut(connection) {
+                    connection.paused = true;
+                }
+            }
+            Effect::Resume { connection: key } => {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.paused = false;
+                    if connection.readable && !connection.awaits_read {
+                        connection.awaits_read = true;
+                        self.to_read.push(key);
+                    }
+                }
+            }
+            Effect::Send { to, parcel } => self.neighbours.mailbox(to).send(Mail::Parcel(parcel)),
+            Effect::HandOver { connection, to, listener, peer, bytes } => {
+                if let Some(Connection { mut stream, place, .. }) = self.forget(connection) {
+                    // Fails only if it is not registered, and it is.
+                    self.poll.registry().deregister(&mut stream)?;
+                    let handed_over = HandedOver { stream, peer, listener, place, bytes };
+                    self.neighbours.mailbox(to).send(Mail::HandedOver(Box::new(handed_over)));
+                }
+            }
+            Effect::Log { level, line } => self.log.write(log_type(level), line),
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, stream: Stream, farewell: &[u8], now: Now) {
+        let registry = self.poll.registry();
+        let token_of = |number| Token(LINGERING + number);
+        self.lingering.part(stream, farewell, registry, token_of, now.monotonic, &mut self.buffer);
+    }
+}
+
+fn log_type(level: LogLevel) -> LogType {
+    match level {
+        LogLevel::Error => LogType::Error,
+        LogLevel::Warning => LogType::Warning,
+        LogLevel::Notice => LogType::Notice,
+        LogLevel::Information => LogType::Information,
+        LogLevel::Debug => LogType::Debug,
+        LogLevel::Subscribe => LogType::Subscribe,
+        LogLevel::Unsubscribe => LogType::Unsubscribe,
+    }
+}
