@@ -19,7 +19,7 @@ enum Place<T> {
     Used(T),
 }
 
-const PIECE_BITS: u32 = 10;
+const PIECE_BITS: u32 = 12;
 const PIECE: usize = 1 << PIECE_BITS;
 
 impl<T> Arena<T> {
@@ -105,18 +105,18 @@ mod tests {
     #[test]
     fn numbers_stay_and_are_used_again() {
         let mut arena = Arena::new();
-        let numbers: Vec<u32> = (0..3000).map(|value| arena.insert(value)).collect();
+        let numbers: Vec<u32> = (0..9000).map(|value| arena.insert(value)).collect();
         assert!(numbers.iter().enumerate().all(|(value, &at)| arena.get(at) == Some(&value)));
         assert_eq!((arena.remove(1500), arena.remove(1500), arena.get(1500)), (Some(1500), None, None));
-        assert_eq!((arena.insert(7), arena.insert(8), arena.len()), (1500, 3000, 3001));
+        assert_eq!((arena.insert(7), arena.insert(8), arena.len()), (1500, 9000, 9001));
         *arena.get_mut(1500).unwrap() = 9;
-        assert_eq!((arena.get(1500), arena.get(1499), arena.get(3001)), (Some(&9), Some(&1499), None));
+        assert_eq!((arena.get(1500), arena.get(1499), arena.get(9001)), (Some(&9), Some(&1499), None));
     }
 
     #[test]
     fn an_empty_arena_holds_no_memory() {
         let mut arena = Arena::new();
-        let numbers: Vec<u32> = (0..3000).map(|value| arena.insert(value)).collect();
+        let numbers: Vec<u32> = (0..9000).map(|value| arena.insert(value)).collect();
         numbers.into_iter().for_each(|at| assert!(arena.remove(at).is_some()));
         assert_eq!((arena.len(), arena.pieces.capacity()), (0, 0));
     }

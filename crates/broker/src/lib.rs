@@ -15,6 +15,8 @@ mod generations;
 mod group_directory;
 mod hash_index;
 mod input;
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
 mod message;
 mod now;
 mod parcel;

@@ -6,7 +6,7 @@ use crate::arena::Arena;
 use crate::hash_index::HashIndex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
-use crate::text_set::{TextSet, Walk};
+use crate::text_set::{TextSet, Walk, text};
 
 /// Retained messages by Topic Name, found by name and by Topic Filter. All shards use it at once.
 ///
@@ -180,7 +180,7 @@ impl<M: Topical> Retained<M> {
             cursor = self.collect(filter.as_bytes(), &from, steps, &mut found);
             found.iter().for_each(|topic| self.look_up(topic, &mut f));
         }
-        cursor.map(text_of_cursor)
+        cursor.as_deref().map(text)
     }
 
     /// Notes which topics from `from` on match, looking at a few. Gives where to go on.
@@ -248,7 +248,7 @@ impl<M: Topical> Retained<M> {
                 }
             }
         }
-        cursor.map(text_of_cursor)
+        cursor.as_deref().map(text)
     }
 
     fn collect_all(&self, from: &[u8], steps: &mut usize, found: &mut Topics) -> Option<Vec<u8>> {
@@ -319,10 +319,6 @@ impl Topics {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).map(|(begin, &end)| &self.bytes[begin..end])
     }
-}
-
-fn text_of_cursor(topic: Vec<u8>) -> String {
-    String::from_utf8(topic).expect("the index gives the bytes of texts that were put in")
 }
 
 /// Passes neighbours by until the next topic is not less than `target`; false if it is not among them.

@@ -121,6 +121,12 @@ impl TextSet {
         found.is_some_and(|(key, block)| block.seek(key, text).found)
     }
 
+    /// All texts, in order.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = String> + '_ {
+        let mut walk = self.walk_from(b"");
+        std::iter::from_fn(move || walk.next().map(text))
+    }
+
     /// All texts that are not less than `from`, in order.
     pub(crate) fn walk_from(&self, from: &[u8]) -> Walk<'_> {
         let start =
@@ -139,6 +145,11 @@ impl TextSet {
         }
         walk
     }
+}
+
+/// A text that was lent by a walk.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("a set gives the bytes of texts that were put in")
 }
 
 /// Texts in order, lent one at a time.

@@ -8,7 +8,7 @@ use crate::hash_index::HashIndex;
 mod segment;
 mod subscribers;
 
-use segment::{SegmentId, Segments, TABLES};
+use segment::{LongTexts, Segment};
 use subscribers::Subscribers;
 pub(crate) use subscribers::Subscription;
 
@@ -20,8 +20,8 @@ pub(crate) use subscribers::Subscription;
 /// ```text
 ///              (root)                  filters: sport/+/score, sport/#, +/status
 ///              /    \
-///          sport     +                 a node knows its `+` child; its literal children are in one index of
-///         [below]     \                (parent, segment), shared by all nodes
+///          sport     +                 a node knows its `+` child and its literal child; those of nodes that have
+///         [below]     \                several are in one index of (parent, segment)
 ///            |       status            `#` is no node: who subscribed with it stands in its parent as `below`
 ///            +       [here]
 ///            |
@@ -42,28 +42,30 @@ pub(crate) struct TopicTree<T> {
     exact_filters: Arena<ExactFilter>,
     /// Levels of filters with wildcards. The root is always there.
     nodes: Arena<Node>,
-    /// Every node that is a literal child, by parent and segment.
+    /// Literal children of [`Literals::many`] nodes, by parent and segment.
     literal_children: HashIndex,
-    segments: Segments,
+    long_texts: LongTexts,
     /// What [`Link`]s point to.
     lists: Arena<Subscribers<T>>,
     len: usize,
 }
 
 const ROOT: u32 = 0;
+/// Tables of a large index.
+const TABLES: usize = 256;
 
 impl<T: Subscription> TopicTree<T> {
     /// An empty tree. A seed that clients cannot guess keeps them from choosing segments that collide.
     pub(crate) fn new(hasher: RandomState) -> Self {
         let mut nodes = Arena::new();
-        nodes.insert(Node::new(ROOT, SegmentId::PLUS));
+        nodes.insert(Node::new(ROOT, Segment::PLUS));
         Self {
             hasher,
             exact: HashIndex::new(TABLES),
             exact_filters: Arena::new(),
             nodes,
             literal_children: HashIndex::new(TABLES),
-            segments: Segments::new(),
+            long_texts: LongTexts::new(),
             lists: Arena::new(),
             len: 0,
         }
@@ -77,7 +79,7 @@ impl<T: Subscription> TopicTree<T> {
     /// Subscribes `value` to `filter`. Takes the place of the subscription to this filter by the same one, and returns
     /// that.
     pub(crate) fn insert(&mut self, filter: &str, value: T) -> Option<T> {
-        let home = self.home(filter).unwrap_or_else(|| self.make_home(filter));
+        let home = self.home_or_insert(filter);
         let replaced = match self.link(home).get() {
             Some(at) => self.lists[at].insert(&self.hasher, value),
             None => {
@@ -125,11 +127,10 @@ impl<T: Subscription> TopicTree<T> {
             return;
         }
         let hidden = topic.starts_with('$');
-        let mut known = KnownSegments::default();
         // Branches to be walked later. The walk leaves at most one behind at each level, and allocates only then.
-        let mut branches: Vec<(u32, Option<&str>, usize)> = Vec::new();
-        let mut next = Some((ROOT, Some(topic), 0));
-        while let Some((id, rest, depth)) = next {
+        let mut branches: Vec<(u32, Option<&str>)> = Vec::new();
+        let mut next = Some((ROOT, Some(topic)));
+        while let Some((id, rest)) = next {
             let node = &self.nodes[id];
             let hidden = hidden && id == ROOT;
             if !hidden {
@@ -146,15 +147,11 @@ impl<T: Subscription> TopicTree<T> {
                         Some((level, rest)) => (level, Some(rest)),
                         None => (levels, None),
                     };
-                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, rest, depth + 1));
-                    let segment = match node.literals {
-                        0 => None,
-                        _ => known.get_or(depth, || self.segments.find(&self.hasher, level)),
-                    };
-                    match segment.and_then(|segment| self.literal_child(id, segment)) {
+                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, rest));
+                    match self.literal_child(id, level) {
                         Some(literal) => {
                             branches.extend(plus);
-                            Some((literal, rest, depth + 1))
+                            Some((literal, rest))
                         }
                         None => plus,
                     }
@@ -175,32 +172,24 @@ impl<T: Subscription> TopicTree<T> {
     /// Where the subscribers of `filter` stand, if there are any or if it is on the way to others.
     fn home(&self, filter: &str) -> Option<Home> {
         let place = Place::of(filter);
-        match place {
-            Place::Exact => self.exact_filter(filter).map(Home::Exact),
-            Place::Here(_) => {
-                place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(Home::Here)
-            }
-            Place::Below(_) => {
-                place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(Home::Below)
-            }
+        if let Place::Exact = place {
+            return self.exact_filter(filter).map(Home::Exact);
         }
+        place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(|node| place.at(node))
     }
 
-    fn make_home(&mut self, filter: &str) -> Home {
+    fn home_or_insert(&mut self, filter: &str) -> Home {
         let place = Place::of(filter);
-        match place {
-            Place::Exact => {
+        if let Place::Exact = place {
+            let at = self.exact_filter(filter).unwrap_or_else(|| {
                 let at = self.exact_filters.insert(ExactFilter { text: filter.into(), list: Link::NONE });
                 self.exact.insert(self.hasher.hash_one(filter), at);
-                Home::Exact(at)
-            }
-            Place::Here(_) => {
-                Home::Here(place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level)))
-            }
-            Place::Below(_) => {
-                Home::Below(place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level)))
-            }
+                at
+            });
+            return Home::Exact(at);
         }
+        let node = place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level));
+        place.at(node)
     }
 
     fn link(&mut self, home: Home) -> &mut Link {
@@ -221,16 +210,24 @@ impl<T: Subscription> TopicTree<T> {
     fn child(&self, parent: u32, level: &str) -> Option<u32> {
         match level {
             "+" => self.nodes[parent].plus.get(),
-            _ => self.literal_child(parent, self.segments.find(&self.hasher, level)?),
+            _ => self.literal_child(parent, level),
         }
     }
 
-    fn literal_child(&self, parent: u32, segment: SegmentId) -> Option<u32> {
-        let is = |id| {
-            let node = &self.nodes[id];
-            node.parent == parent && node.segment == segment
-        };
-        self.literal_children.find(self.hasher.hash_one((parent, segment)), is)
+    fn literal_child(&self, parent: u32, level: &str) -> Option<u32> {
+        let is = |id: u32| self.long_texts.text(&self.nodes[id].segment) == level.as_bytes();
+        match self.nodes[parent].literals.get() {
+            Literal::None => None,
+            Literal::One(id) => is(id).then_some(id),
+            Literal::Many(_) => {
+                let hash = self.child_hash(parent, level.as_bytes());
+                self.literal_children.find(hash, |id| self.nodes[id].parent == parent && is(id))
+            }
+        }
+    }
+
+    fn child_hash(&self, parent: u32, level: &[u8]) -> u64 {
+        self.hasher.hash_one((parent, level))
     }
 
     fn child_or_insert(&mut self, parent: u32, level: &str) -> u32 {
@@ -238,29 +235,50 @@ impl<T: Subscription> TopicTree<T> {
             return child;
         }
         if level == "+" {
-            let id = self.nodes.insert(Node::new(parent, SegmentId::PLUS));
+            let id = self.nodes.insert(Node::new(parent, Segment::PLUS));
             self.nodes[parent].plus = Link::to(id);
             return id;
         }
-        let segment = self.segments.acquire(&self.hasher, level);
-        let id = self.nodes.insert(Node::new(parent, segment));
-        self.nodes[parent].literals += 1;
-        self.literal_children.insert(self.hasher.hash_one((parent, segment)), id);
+        let id = self.nodes.insert(Node::new(parent, self.long_texts.add(level)));
+        self.nodes[parent].literals = match self.nodes[parent].literals.get() {
+            Literal::None => Literals::one(id),
+            Literal::One(sibling) => {
+                self.add_to_index(sibling);
+                self.add_to_index(id);
+                Literals::many(2)
+            }
+            Literal::Many(count) => {
+                self.add_to_index(id);
+                Literals::many(count + 1)
+            }
+        };
         id
+    }
+
+    fn add_to_index(&mut self, id: u32) {
+        let node = &self.nodes[id];
+        let hash = self.child_hash(node.parent, self.long_texts.text(&node.segment));
+        self.literal_children.insert(hash, id);
     }
 
     /// Removes `id` and every ancestor that led nowhere else.
     fn prune(&mut self, mut id: u32) {
         while id != ROOT && self.nodes[id].is_bare() {
             let Node { parent, segment, .. } = self.nodes[id];
-            self.nodes.remove(id);
-            if segment == SegmentId::PLUS {
+            if segment.is_plus() {
                 self.nodes[parent].plus = Link::NONE;
             } else {
-                self.nodes[parent].literals -= 1;
-                self.literal_children.remove(self.hasher.hash_one((parent, segment)), id);
-                self.segments.release(&self.hasher, segment);
+                self.nodes[parent].literals = match self.nodes[parent].literals.get() {
+                    Literal::None | Literal::One(_) => Literals::NONE,
+                    Literal::Many(count) => {
+                        let hash = self.child_hash(parent, self.long_texts.text(&segment));
+                        self.literal_children.remove(hash, id);
+                        if count > 1 { Literals::many(count - 1) } else { Literals::NONE }
+                    }
+                };
+                self.long_texts.remove(&segment);
             }
+            self.nodes.remove(id);
             id = parent;
         }
     }
@@ -304,6 +322,14 @@ impl<'a> Place<'a> {
         };
         levels.into_iter().flat_map(|levels| levels.split('/'))
     }
+
+    /// With the node of its levels.
+    fn at(&self, node: u32) -> Home {
+        match self {
+            Self::Exact | Self::Here(_) => Home::Here(node),
+            Self::Below(_) => Home::Below(node),
+        }
+    }
 }
 
 /// A filter without wildcards.
@@ -312,12 +338,11 @@ struct ExactFilter {
     list: Link,
 }
 
-/// One level of filters that are equal so far. 24 bytes, whatever hangs on it.
+/// One level of filters that are equal so far. 32 bytes, whatever hangs on it.
 struct Node {
-    segment: SegmentId,
+    segment: Segment,
     parent: u32,
-    /// How many entries of `literal_children` have this parent.
-    literals: u32,
+    literals: Literals,
     /// The child `+`.
     plus: Link,
     /// Who subscribed with a filter that ends here.
@@ -327,12 +352,20 @@ struct Node {
 }
 
 impl Node {
-    fn new(parent: u32, segment: SegmentId) -> Self {
-        Self { segment, parent, literals: 0, plus: Link::NONE, here: Link::NONE, below: Link::NONE }
+    fn new(parent: u32, segment: Segment) -> Self {
+        Self {
+            segment,
+            parent,
+            literals: Literals::NONE,
+            plus: Link::NONE,
+            here: Link::NONE,
+            below: Link::NONE,
+        }
     }
 
     fn is_bare(&self) -> bool {
-        self.literals == 0 && [self.plus, self.here, self.below].iter().all(|link| *link == Link::NONE)
+        self.literals == Literals::NONE
+            && [self.plus, self.here, self.below].iter().all(|link| *link == Link::NONE)
     }
 }
 
@@ -352,15 +385,37 @@ impl Link {
     }
 }
 
-/// The segments of a topic's first levels, each looked up once, however many branches ask.
-#[derive(Default)]
-struct KnownSegments([Option<Option<SegmentId>>; 12]);
+/// The literal children of a node, in four bytes.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Literals(u32);
 
-impl KnownSegments {
-    fn get_or(&mut self, depth: usize, find: impl FnOnce() -> Option<SegmentId>) -> Option<SegmentId> {
-        match self.0.get_mut(depth) {
-            Some(known) => *known.get_or_insert_with(find),
-            None => find(),
+enum Literal {
+    None,
+    /// This one. It is not in the index.
+    One(u32),
+    /// So many in the index: one too, where there were more.
+    Many(u32),
+}
+
+impl Literals {
+    /// The root is nobody's child.
+    const NONE: Self = Self(ROOT);
+    const MANY: u32 = 1 << 31;
+
+    fn one(id: u32) -> Self {
+        assert!(id < Self::MANY, "2^31 nodes would fill 64 GiB before");
+        Self(id)
+    }
+
+    fn many(count: u32) -> Self {
+        Self(Self::MANY | count)
+    }
+
+    fn get(self) -> Literal {
+        match self {
+            Self::NONE => Literal::None,
+            Self(many) if many & Self::MANY != 0 => Literal::Many(many & !Self::MANY),
+            Self(id) => Literal::One(id),
         }
     }
 }

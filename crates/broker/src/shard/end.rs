@@ -134,7 +134,7 @@ impl Shard {
         }
         for (filter, to) in std::mem::take(&mut session.subscriptions).iter() {
             match to {
-                Destination::Session(_) => turn.shared.unsubscribe(filter, to),
+                Destination::Session(_) => turn.shared.unsubscribe(&filter, to),
                 Destination::Group(group) => {
                     if let Some(membership) = session.memberships.remove(group) {
                         self.leave_group(membership, turn);

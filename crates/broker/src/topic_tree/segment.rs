@@ -1,111 +1,111 @@
-//! The texts of levels, each once.
-
-use std::num::NonZeroU32;
-
-use ahash::RandomState;
+//! The texts of levels.
 
 use crate::arena::Arena;
-use crate::hash_index::HashIndex;
 
-/// Names the text of a level, or `+`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct SegmentId(NonZeroU32);
+/// The text of a level, or where it is, or `+`. 12 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    kind: Kind,
+    bytes: [u8; SHORT],
+}
 
-impl SegmentId {
-    /// The wildcard. Its text is not among the segments, so a level of a topic never has this.
-    pub(super) const PLUS: Self = Self(NonZeroU32::MAX);
+/// Longest text that needs no memory of its own.
+const SHORT: usize = 11;
 
-    fn of(at: u32) -> Self {
-        Self(NonZeroU32::MIN.saturating_add(at))
-    }
+/// What the bytes are: a text of so many, or the number of a longer one. An enum and not a length, so that there are
+/// values to spare.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Kind {
+    Text0,
+    Text1,
+    Text2,
+    Text3,
+    Text4,
+    Text5,
+    Text6,
+    Text7,
+    Text8,
+    Text9,
+    Text10,
+    Text11,
+    Long,
+    Plus,
+}
 
-    fn at(self) -> u32 {
-        self.0.get() - 1
+const TEXTS: [Kind; SHORT + 1] = [
+    Kind::Text0,
+    Kind::Text1,
+    Kind::Text2,
+    Kind::Text3,
+    Kind::Text4,
+    Kind::Text5,
+    Kind::Text6,
+    Kind::Text7,
+    Kind::Text8,
+    Kind::Text9,
+    Kind::Text10,
+    Kind::Text11,
+];
+
+impl Segment {
+    /// The wildcard.
+    pub(super) const PLUS: Self = Self { kind: Kind::Plus, bytes: [0; SHORT] };
+
+    pub(super) fn is_plus(&self) -> bool {
+        self.kind == Kind::Plus
     }
 }
 
-/// Segments in use: those of `devices/<n>/+/cmd` are four texts for every n and one more for each.
-pub(super) struct Segments {
-    index: HashIndex,
-    segments: Arena<Segment>,
-}
+/// Texts that are too long to stand in a [`Segment`].
+pub(super) struct LongTexts(Arena<Box<[u8]>>);
 
-/// Tables of a large index.
-pub(super) const TABLES: usize = 256;
-
-impl Segments {
-    pub(super) fn new() -> Self {
-        Self { index: HashIndex::new(TABLES), segments: Arena::new() }
+impl LongTexts {
+    pub(super) const fn new() -> Self {
+        Self(Arena::new())
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.segments.len()
+        self.0.len()
     }
 
-    pub(super) fn find(&self, hasher: &RandomState, text: &str) -> Option<SegmentId> {
+    /// A segment with this text, to be given back by [`remove`](Self::remove).
+    pub(super) fn add(&mut self, text: &str) -> Segment {
         let text = text.as_bytes();
-        let is = |at| self.segments.get(at).is_some_and(|segment| segment.text.as_bytes() == text);
-        self.index.find(hasher.hash_one(text), is).map(SegmentId::of)
-    }
-
-    /// The segment with this text, to be given back by [`release`](Self::release).
-    pub(super) fn acquire(&mut self, hasher: &RandomState, text: &str) -> SegmentId {
-        if let Some(id) = self.find(hasher, text) {
-            if let Some(segment) = self.segments.get_mut(id.at()) {
-                segment.uses += 1;
-            }
-            return id;
-        }
-        let at = self.segments.insert(Segment { text: Text::new(text.as_bytes()), uses: 1 });
-        self.index.insert(hasher.hash_one(text.as_bytes()), at);
-        SegmentId::of(at)
-    }
-
-    pub(super) fn release(&mut self, hasher: &RandomState, id: SegmentId) {
-        let Some(segment) = self.segments.get_mut(id.at()) else { return };
-        segment.uses -= 1;
-        if segment.uses == 0 {
-            let hash = hasher.hash_one(segment.text.as_bytes());
-            self.index.remove(hash, id.at());
-            self.segments.remove(id.at());
-        }
-    }
-}
-
-/// 24 bytes.
-struct Segment {
-    text: Text,
-    /// How many nodes have it.
-    uses: u32,
-}
-
-/// Most texts are short enough to need no memory of their own.
-enum Text {
-    Short { len: u8, bytes: [u8; Self::SHORT] },
-    Long(Box<Box<[u8]>>),
-}
-
-impl Text {
-    const SHORT: usize = 14;
-
-    fn new(text: &[u8]) -> Self {
-        match u8::try_from(text.len()) {
-            Ok(len) if text.len() <= Self::SHORT => {
-                let mut bytes = [0; Self::SHORT];
+        let mut bytes = [0; SHORT];
+        let kind = match TEXTS.get(text.len()) {
+            Some(kind) => {
                 bytes[..text.len()].copy_from_slice(text);
-                Self::Short { len, bytes }
+                *kind
             }
-            _ => Self::Long(Box::new(text.into())),
+            None => {
+                bytes[..4].copy_from_slice(&self.0.insert(text.into()).to_le_bytes());
+                Kind::Long
+            }
+        };
+        Segment { kind, bytes }
+    }
+
+    pub(super) fn remove(&mut self, segment: &Segment) {
+        if segment.kind == Kind::Long {
+            self.0.remove(at(segment));
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Long(bytes) => bytes,
+    /// Empty for the wildcard.
+    pub(super) fn text<'a>(&'a self, segment: &'a Segment) -> &'a [u8] {
+        match segment.kind {
+            Kind::Plus => &[],
+            Kind::Long => &self.0[at(segment)],
+            short => &segment.bytes[..short as usize],
         }
     }
+}
+
+fn at(segment: &Segment) -> u32 {
+    let [a, b, c, d, ..] = segment.bytes;
+    u32::from_le_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
@@ -113,18 +113,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_there_once_and_while_it_is_used() {
-        let hasher = RandomState::with_seeds(1, 2, 3, 4);
-        let mut segments = Segments::new();
-        for text in ["", "a", "fourteen bytes", "more than fourteen bytes"] {
-            let id = segments.acquire(&hasher, text);
-            assert_eq!(segments.acquire(&hasher, text), id);
-            assert_eq!(segments.find(&hasher, text), Some(id));
-            segments.release(&hasher, id);
-            assert_eq!(segments.find(&hasher, text), Some(id));
-            segments.release(&hasher, id);
-            assert_eq!((segments.find(&hasher, text), segments.len()), (None, 0));
+    fn short_texts_are_in_the_segment_and_long_ones_beside_it() {
+        let mut long = LongTexts::new();
+        for length in 0..50 {
+            let text: String = ('!'..).take(length).collect();
+            let segment = long.add(&text);
+            assert_eq!(long.text(&segment), text.as_bytes());
+            assert!(!segment.is_plus());
+            assert_eq!(long.len(), usize::from(length > SHORT));
+            long.remove(&segment);
+            assert_eq!(long.len(), 0);
         }
-        assert_eq!(size_of::<Segment>(), 24);
+        assert_eq!(size_of::<Option<Segment>>(), 12);
     }
 }
