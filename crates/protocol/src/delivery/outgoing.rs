@@ -369,8 +369,8 @@ impl<M> Begun<M> {
         let number = self.count;
         self.count += 1;
         self.on_wire += usize::from(on_wire);
-        let exchange = Exchange { message, number, awaits, on_wire };
-        if let Some(replaced) = self.exchanges.insert(packet_id, exchange) {
+        let exchange = || Exchange { message, number, awaits, on_wire };
+        if let Some(replaced) = self.exchanges.insert_with(packet_id, exchange) {
             self.on_wire -= usize::from(replaced.on_wire);
             self.skip_settled();
         }
