@@ -29,7 +29,7 @@ const GAP_MAX: u16 = 16;
 /// Empty places the row may have beyond as many as are taken.
 const EMPTY_MAX: usize = 64;
 /// An empty row keeps memory for so many.
-const KEPT_MAX: usize = 16;
+const KEPT_MAX: usize = 32;
 
 impl<T> Default for PacketIdWindow<T> {
     fn default() -> Self {
@@ -85,12 +85,12 @@ impl<T> PacketIdWindow<T> {
         self.get(id).is_some()
     }
 
-    /// Gives what was there before. The value is made where it stands: moving it costs as much as all else.
+    /// Puts the next one of an ordinary sender behind the others; gives the value back if that is not what it is.
+    /// It is made where it stands: moving it costs as much as all else.
     #[inline]
-    pub(super) fn insert_with(&mut self, id: PacketId, value: impl FnOnce() -> T) -> Option<T> {
+    pub(super) fn append_with<F: FnOnce() -> T>(&mut self, id: PacketId, value: F) -> Result<(), F> {
         let place = self.place(id);
         let index = self.index(place);
-        // The next one of an ordinary sender.
         if place == self.length
             && place != 0
             && usize::from(place) < self.ring.len()
@@ -100,11 +100,12 @@ impl<T> PacketIdWindow<T> {
             there.get_or_insert_with(value);
             self.length += 1;
             self.in_row += 1;
-            return None;
+            return Ok(());
         }
-        self.insert(id, value())
+        Err(value)
     }
 
+    /// Gives what was there before.
     pub(super) fn insert(&mut self, id: PacketId, value: T) -> Option<T> {
         if let Some(apart) = &mut self.apart
             && let Entry::Occupied(mut entry) = apart.entry(id)
@@ -134,7 +135,8 @@ impl<T> PacketIdWindow<T> {
         if places > self.ring.len() {
             let row: Vec<usize> = (0..self.length).map(|place| self.index(place)).collect();
             let mut ring: Vec<Option<T>> = row.into_iter().map(|index| self.ring[index].take()).collect();
-            ring.resize_with(places.next_power_of_two().max(4), || None);
+            // Rows are short, or as long as their window: few steps lead there.
+            ring.resize_with(places.next_power_of_two().max(4 * self.ring.len()).clamp(4, 1 << 16), || None);
             self.ring = ring.into();
             self.head = 0;
         }
@@ -352,7 +354,8 @@ mod tests {
                         if number % 2 == 0 {
                             prop_assert_eq!(window.insert(at, number), before);
                         } else {
-                            prop_assert_eq!(window.insert_with(at, || number), before);
+                            let before_this = window.append_with(at, || number).err().and_then(|_| window.insert(at, number));
+                            prop_assert_eq!(before_this, before);
                         }
                         if before.is_none() {
                             order.push_back(at);
