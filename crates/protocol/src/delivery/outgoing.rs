@@ -369,12 +369,18 @@ impl<M> Begun<M> {
         let number = self.count;
         self.count += 1;
         self.on_wire += usize::from(on_wire);
-        let exchange = Exchange { message, number, awaits, on_wire };
+        let exchange = || Exchange { message, number, awaits, on_wire };
+        if let Err(exchange) = self.exchanges.append_with(packet_id, exchange) {
+            self.insert_anywhere(packet_id, exchange());
+        }
+        number
+    }
+
+    fn insert_anywhere(&mut self, packet_id: PacketId, exchange: Exchange<M>) {
         if let Some(replaced) = self.exchanges.insert(packet_id, exchange) {
             self.on_wire -= usize::from(replaced.on_wire);
             self.skip_settled();
         }
-        number
     }
 
     /// Counts the exchanges from 0, in the same order: there are fewer than numbers.
