@@ -131,7 +131,7 @@ impl Parcel {
     }
 
     pub(crate) fn push(&mut self, letter: Letter) {
-        self.letter_bytes += size_of::<Letter>() + letter.message_bytes();
+        self.letter_bytes += letter.bytes();
         self.letters.push(letter);
     }
 
@@ -182,6 +182,14 @@ impl Parcel {
 }
 
 impl Letter {
+    /// About what it takes in memory. Questions and answers about room count nothing, or they would be asked about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::IsThereRoom | Self::ThereIsRoom => 0,
+            _ => size_of::<Self>() + self.message_bytes(),
+        }
+    }
+
     /// Bytes of the message that it shares with others.
     fn message_bytes(&self) -> usize {
         match self {
