@@ -15,7 +15,8 @@ mod generations;
 mod group_directory;
 mod hash_index;
 mod input;
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(feature = "shuttle")]
+#[cfg(test)]
 mod interleavings;
 mod message;
 mod now;
