@@ -13,10 +13,12 @@ use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
 
 use super::answer::HeldPackets;
+use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
 use crate::metric::Metric;
+use crate::moment::{Milliseconds, Moment};
 use crate::session::Outbox;
 use crate::timer::Timer;
 
@@ -24,34 +26,48 @@ use crate::timer::Timer;
 pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
     pub(crate) listener: ListenerIndex,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     pub(crate) stage: Stage,
     pub(crate) version: ProtocolVersion,
     /// Mosquitto's bridge bit: no echo, retain as published.
     pub(crate) bridge: bool,
     /// A partial frame: as many bytes as were received of it, never as many as it declares.
-    partial: Vec<u8>,
+    partial: Option<Box<Partial>>,
     pub(crate) outbox: Outbox,
     pub(crate) dirty: bool,
     /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
-    pub(super) answer_bytes: usize,
+    pub(super) answer_bytes: u32,
     pub(super) paused: bool,
     /// Packets that wait for a batch to become durable.
     pub(crate) held: HeldPackets,
     /// What its timer is armed for.
-    deadline: Duration,
+    deadline: Moment,
     /// One and a half times the Keep Alive [MQTT-3.1.2-22].
-    pub(crate) silence_max: Option<Duration>,
-    last_received: Duration,
+    pub(crate) silence_max: Option<Milliseconds>,
+    last_received: Moment,
     /// Largest packet the client takes.
     pub(crate) maximum_packet_size: u32,
     /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
     pub(crate) problem_information: bool,
-    pub(crate) incoming_aliases: Option<Box<IncomingAliases>>,
-    pub(crate) outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Topic Aliases, where any were agreed upon.
+    pub(crate) aliases: Option<Box<Aliases>>,
     /// Whether its session lasted from the beginning: only then may DISCONNECT prolong it.
     pub(crate) had_expiry: bool,
 }
+
+// There is one for each client, and the allocator deals in sizes of 128 and 160.
+const _: () = assert!(size_of::<Connection>() <= 128);
+
+/// The Topic Aliases of both directions.
+#[derive(Default)]
+pub(crate) struct Aliases {
+    /// In a box, since it is taken out while a PUBLISH with its topic goes round.
+    pub(crate) incoming: Option<Box<IncomingAliases>>,
+    pub(crate) outgoing: Option<OutgoingAliases>,
+}
+
+/// The bytes of a frame whose rest has not come. Few connections have any, so that they stand in a box.
+struct Partial(Vec<u8>);
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,23 +108,22 @@ impl Connection {
         Self {
             key,
             listener,
-            peer,
+            peer: peer.into(),
             stage: Stage::AwaitingConnect,
             version: ProtocolVersion::V311,
             bridge: false,
-            partial: Vec::new(),
+            partial: None,
             outbox: Outbox::default(),
             dirty: false,
             answer_bytes: 0,
             paused: false,
             held: HeldPackets::default(),
-            deadline,
+            deadline: deadline.into(),
             silence_max: None,
-            last_received: now,
+            last_received: now.into(),
             maximum_packet_size: u32::MAX,
             problem_information: true,
-            incoming_aliases: None,
-            outgoing_aliases: None,
+            aliases: None,
             had_expiry: false,
         }
     }
@@ -138,7 +153,9 @@ impl Connection {
     }
 
     pub(crate) fn peer_text(&self) -> String {
-        self.peer.map_or_else(|| "local".to_owned(), |peer| format!("{}:{}", peer.ip(), peer.port()))
+        self.peer
+            .address()
+            .map_or_else(|| "local".to_owned(), |peer| format!("{}:{}", peer.ip(), peer.port()))
     }
 }
 
@@ -171,27 +188,41 @@ impl Shard {
     pub(super) fn received(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
         self.counts.add(Metric::BytesReceived, bytes.len() as u64);
         let Some(connection) = self.connection_mut(key) else { return };
-        connection.last_received = turn.now.monotonic;
-        if connection.partial.is_empty() {
-            let consumed = self.frames(key, bytes, turn);
-            if let Some(connection) = self.connection_mut(key) {
-                connection.partial.extend_from_slice(&bytes[consumed..]);
+        connection.last_received = turn.now.monotonic.into();
+        match connection.partial.take() {
+            None => {
+                let consumed = self.frames(key, bytes, turn);
+                self.keep_partial(key, &bytes[consumed..]);
             }
-        } else {
-            let mut buffer = std::mem::take(&mut connection.partial);
-            buffer.extend_from_slice(bytes);
-            let consumed = self.frames(key, &buffer, turn);
-            if let Some(connection) = self.connection_mut(key) {
-                // A small rest does not keep the buffer of a large packet.
-                connection.partial = if consumed == 0 { buffer } else { buffer[consumed..].to_vec() };
+            Some(mut partial) => {
+                let Partial(buffer) = &mut *partial;
+                buffer.extend_from_slice(bytes);
+                let consumed = self.frames(key, buffer, turn);
+                if consumed > 0 {
+                    // A small rest does not keep the buffer of a large packet.
+                    self.keep_partial(key, &buffer[consumed..]);
+                } else if let Some(connection) = self.connection_mut(key) {
+                    connection.partial = Some(partial);
+                }
             }
+        }
+    }
+
+    fn keep_partial(&mut self, key: ConnectionKey, rest: &[u8]) {
+        if !rest.is_empty()
+            && let Some(connection) = self.connection_mut(key)
+        {
+            connection.partial = Some(Box::new(Partial(rest.to_vec())));
         }
     }
 
     /// Bytes kept of a packet of this connection that has not come whole: not more than twice what was received
     /// of it, whatever length it declares.
     pub fn partial_bytes(&self, connection: ConnectionKey) -> usize {
-        self.connection(connection).map_or(0, |connection| connection.partial.capacity())
+        let connection = self.connection(connection);
+        connection
+            .and_then(|connection| connection.partial.as_ref())
+            .map_or(0, |partial| partial.0.capacity())
     }
 
     /// Handles the whole frames in `bytes`; gives how many bytes they were.
@@ -291,13 +322,13 @@ impl Shard {
         let Some(silence_max) = connection.silence_max else { return };
         if connection.paused {
             // What it sent is not read: its silence is ours.
-            connection.last_received = now;
+            connection.last_received = now.into();
         }
-        let deadline = connection.last_received + silence_max;
+        let deadline = connection.last_received.get() + Duration::from(silence_max);
         if deadline <= now {
             return self.close(key, Ending::TimedOut, turn);
         }
-        connection.deadline = deadline;
+        connection.deadline = deadline.into();
         self.timers.arm(deadline, Timer::Connection(key));
     }
 
@@ -306,7 +337,7 @@ impl Shard {
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
         if let Some(silence_max) = connection.silence_max {
-            connection.deadline = turn.now.monotonic + silence_max;
+            connection.deadline = (turn.now.monotonic + Duration::from(silence_max)).into();
             self.timers.arm(connection.deadline, Timer::Connection(key));
         }
     }

@@ -25,6 +25,7 @@ mod connection;
 mod deliver;
 mod end;
 mod group;
+mod peer;
 mod publish;
 mod restore;
 mod retain;
