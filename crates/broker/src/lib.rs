@@ -5,6 +5,7 @@
 //! microseconds, simulated and replayed.
 
 pub mod metric;
+mod moment;
 pub mod record;
 
 mod arena;

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use noctule_protocol::delivery::{Incoming, Outgoing};
 
 use crate::ConnectionKey;
 use crate::message::{Message, Publisher};
+use crate::moment::Moment;
 use crate::record::SessionRecord;
 use crate::router::SessionAddress;
 use crate::will::Will;
@@ -38,9 +38,9 @@ pub(crate) struct Session {
     /// Whether the store has a record of it.
     pub(crate) stored: bool,
     /// When its connection ended, wall clock.
-    pub(crate) disconnected_at: Option<Duration>,
+    pub(crate) disconnected_at: Option<Moment>,
     /// What its expiry timer is armed for.
-    pub(crate) ends_at: Option<Duration>,
+    pub(crate) ends_at: Option<Moment>,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
     pub(crate) subscriptions: Subscriptions,
     /// Its shared subscriptions.
@@ -55,7 +55,7 @@ pub(crate) struct Session {
     pub(crate) incoming_bytes: usize,
     pub(crate) will: Option<Box<Will>>,
     /// What its will timer is armed for.
-    pub(crate) will_at: Option<Duration>,
+    pub(crate) will_at: Option<Moment>,
     /// Whether the log has been told that messages are dropped, until its queue is empty again.
     pub(crate) dropping: bool,
 }
@@ -87,6 +87,9 @@ impl Flight {
         self.payload_bytes.get() as usize - 1
     }
 }
+
+// There is one for each client, and the allocator deals in sizes of 192 and 224.
+const _: () = assert!(size_of::<Session>() <= 192);
 
 // So that the row of exchanges has two and a half of them in a cache line.
 const _: () = assert!(size_of::<Option<Flight>>() == 16);
@@ -125,7 +128,7 @@ impl Session {
             client_id: Arc::clone(&self.publisher.client_id),
             user_name: self.publisher.user_name.clone(),
             expiry: self.expiry,
-            disconnected_at: self.disconnected_at,
+            disconnected_at: self.disconnected_at.map(Moment::get),
             will: self.will.as_deref().cloned(),
         }
     }

@@ -10,13 +10,14 @@ const POOLED_BUFFERS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     buffer: Vec<u8>,
-    written: usize,
+    /// Beyond `outbox_bytes_max` comes one packet at most, so that four bytes count it.
+    written: u32,
 }
 
 impl Outbox {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.buffer.len() - self.written
+        self.buffer.len() - self.written as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -25,15 +26,15 @@ impl Outbox {
 
     /// All that waits.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer[self.written..]
+        &self.buffer[self.written as usize..]
     }
 
     /// Where packets are appended.
     pub(crate) fn end(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
         if self.buffer.capacity() == 0 {
             self.buffer = pool.take();
-        } else if self.written > self.buffer.len() / 2 {
-            self.buffer.drain(..self.written);
+        } else if self.written as usize > self.buffer.len() / 2 {
+            self.buffer.drain(..self.written as usize);
             self.written = 0;
         }
         &mut self.buffer
@@ -41,7 +42,7 @@ impl Outbox {
 
     /// Takes off what was written; `bytes` beyond the end count as the end.
     pub(crate) fn written(&mut self, bytes: usize, pool: &mut Pool) {
-        self.written = (self.written + bytes).min(self.buffer.len());
+        self.written = (self.written as usize + bytes).min(self.buffer.len()) as u32;
         if self.is_empty() {
             pool.give(std::mem::take(&mut self.buffer));
             self.written = 0;
@@ -50,7 +51,7 @@ impl Outbox {
 
     /// Ends the outbox, giving what waits.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        self.buffer.drain(..self.written);
+        self.buffer.drain(..self.written as usize);
         self.buffer
     }
 }

@@ -101,9 +101,12 @@ impl Replays {
     }
 }
 
-/// First in, first out.
+/// First in, first out. Most sessions have nothing in it, and then it is one pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct Queue(Option<Box<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
     entries: VecDeque<Delivery>,
     replays: Option<Box<Replays>>,
     limited: usize,
@@ -114,23 +117,26 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.replays.is_none()
+        self.0.is_none()
     }
 
     /// Messages that count against `max_queued_messages`.
     pub(crate) fn limited(&self) -> usize {
-        self.limited
+        self.0.as_ref().map_or(0, |line| line.limited)
     }
 
     /// Retained messages among those that wait.
     pub(crate) fn retained(&self) -> usize {
-        self.retained
+        self.0.as_ref().map_or(0, |line| line.retained)
     }
 
     /// Whether live QoS 0 messages must stand in line, so as not to overtake older ones.
+    #[inline]
     pub(crate) fn holds_back_qos0(&self) -> bool {
-        self.retained > 0 || self.qos0 > 0 || self.replays.is_some()
+        let line = self.0.as_ref();
+        line.is_some_and(|line| line.retained > 0 || line.qos0 > 0 || line.replays.is_some())
     }
 
     /// Mosquitto's rule: with a connection what waits, without one the whole of it, must be below each limit
@@ -138,87 +144,112 @@ impl Queue {
     pub(crate) fn admits(&self, settings: &Settings, connected: bool, in_flight: (usize, usize)) -> bool {
         let (messages, bytes) = if connected { (0, 0) } else { in_flight };
         let below = |value: usize, limit: usize| limit == 0 || value < limit;
-        below(self.limited + messages, settings.max_queued_messages)
-            && below(self.limited_bytes + bytes, settings.max_queued_bytes)
+        let limited_bytes = self.0.as_ref().map_or(0, |line| line.limited_bytes);
+        below(self.limited() + messages, settings.max_queued_messages)
+            && below(limited_bytes + bytes, settings.max_queued_bytes)
     }
 
     /// Whether one more QoS 0 message may stand behind retained ones.
     pub(crate) fn admits_behind(&self, settings: &Settings) -> bool {
-        self.behind_bytes < settings.outbox_bytes_max
+        self.0.as_ref().map_or(0, |line| line.behind_bytes) < settings.outbox_bytes_max
     }
 
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        self.account(&delivery, usize::wrapping_add);
-        self.entries.push_back(delivery);
+        let line = self.0.get_or_insert_default();
+        line.account(&delivery, usize::wrapping_add);
+        line.entries.push_back(delivery);
     }
 
     pub(crate) fn front(&self) -> Option<&Delivery> {
-        self.entries.front()
+        self.0.as_ref()?.entries.front()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
-        let delivery = self.entries.pop_front()?;
-        self.account(&delivery, usize::wrapping_sub);
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
+        let line = self.0.as_mut()?;
+        let delivery = line.entries.pop_front()?;
+        line.account(&delivery, usize::wrapping_sub);
+        if line.entries.is_empty() {
+            line.entries = VecDeque::new();
         }
-        if let Some(replays) = &mut self.replays {
+        if let Some(replays) = &mut line.replays {
             replays.first = replays.first.wrapping_add(1);
         }
+        self.forget_if_empty();
         Some(delivery)
+    }
+
+    fn forget_if_empty(&mut self) {
+        if self.0.as_ref().is_some_and(|line| line.entries.is_empty() && line.replays.is_none()) {
+            self.0 = None;
+        }
     }
 
     /// Puts the rest of a replay at the end of the line.
     pub(crate) fn push_replay(&mut self, replay: Replay) {
-        let replays = self.replays.get_or_insert_default();
-        replays.push_back(replays.first.wrapping_add(self.entries.len() as u64), replay);
+        let line = self.0.get_or_insert_default();
+        let replays = line.replays.get_or_insert_default();
+        replays.push_back(replays.first.wrapping_add(line.entries.len() as u64), replay);
     }
 
     /// Takes the replay whose turn it is.
     pub(crate) fn pop_replay(&mut self) -> Option<Replay> {
-        let replay = self.replays.as_mut()?.pop();
-        self.forget_empty_replays();
+        let line = self.0.as_mut()?;
+        let replay = line.replays.as_mut()?.pop();
+        line.forget_empty_replays();
+        self.forget_if_empty();
         replay
     }
 
     /// Puts a part of a replay in front of the line, and its rest behind that.
     pub(crate) fn push_front(&mut self, part: Vec<Delivery>, rest: Option<Replay>) {
+        let line = self.0.get_or_insert_default();
         if let Some(rest) = rest {
-            self.replays.get_or_insert_default().push_front(rest);
+            line.replays.get_or_insert_default().push_front(rest);
         }
-        if let Some(replays) = &mut self.replays {
+        if let Some(replays) = &mut line.replays {
             replays.first = replays.first.wrapping_sub(part.len() as u64);
         }
         for delivery in part.into_iter().rev() {
-            self.account(&delivery, usize::wrapping_add);
-            self.entries.push_front(delivery);
+            line.account(&delivery, usize::wrapping_add);
+            line.entries.push_front(delivery);
         }
+        self.forget_if_empty();
     }
 
     /// Drops what is left of a filter's replay: it begins again, or nobody wants it any more.
     pub(crate) fn drop_replay(&mut self, filter: &str) {
-        if let Some(replays) = &mut self.replays {
+        let Some(line) = &mut self.0 else { return };
+        if let Some(replays) = &mut line.replays {
             replays.remove(filter);
-            self.forget_empty_replays();
+            line.forget_empty_replays();
+            self.forget_if_empty();
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.0.iter().flat_map(|line| &line.entries)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        self.0.iter_mut().flat_map(|line| &mut line.entries)
+    }
+
+    /// Takes out what `wanted` picks, in order.
+    pub(crate) fn extract(&mut self, wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
+        let taken = self.0.as_mut().map(|line| line.extract(wanted)).unwrap_or_default();
+        self.forget_if_empty();
+        taken
+    }
+}
+
+impl Line {
     fn forget_empty_replays(&mut self) {
         if self.replays.as_ref().is_some_and(|replays| replays.line.is_empty()) {
             self.replays = None;
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
-        self.entries.iter()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
-        self.entries.iter_mut()
-    }
-
-    /// Takes out what `wanted` picks, in order.
-    pub(crate) fn extract(&mut self, mut wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
+    fn extract(&mut self, mut wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let mut taken = Vec::new();
         let mut kept = VecDeque::new();
         // How many are kept in front of each place.
@@ -430,6 +461,6 @@ mod tests {
         }
         let taken = queue.extract(|delivery| delivery.message.payload() > b"b");
         assert_eq!(taken.iter().map(|d| d.message.payload()[0]).collect::<Vec<_>>(), b"cd");
-        assert_eq!((queue.limited(), queue.limited_bytes), (2, 2));
+        assert_eq!((queue.limited(), queue.0.unwrap().limited_bytes), (2, 2));
     }
 }

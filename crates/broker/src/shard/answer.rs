@@ -12,51 +12,95 @@ use crate::input::ConnectionKey;
 use crate::metric::Metric;
 use crate::session::Delivery;
 
-/// What waits for the disk, in sending order, and what it amounts to.
+/// What waits for the disk, in sending order, and what it amounts to. Most connections never have any, and those
+/// that had keep nothing.
 #[derive(Default)]
-pub(crate) struct HeldPackets {
+pub(crate) struct HeldPackets(Option<Box<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
     queue: VecDeque<Held>,
     /// What it keeps in memory as far as the client's own packets caused it.
     answer_bytes: usize,
     /// Bytes of deliveries: as good as in the outbox.
     delivery_bytes: usize,
     /// QoS 1 messages whose PUBACK is held: they count against the Receive Maximum.
-    pub(crate) pubacks: usize,
+    pubacks: usize,
     /// SUBACKs: retained messages stand behind them.
-    pub(crate) subacks: usize,
+    subacks: usize,
     /// Whether the shard has the connection on its list of those that hold packets back.
     is_listed: bool,
 }
 
 impl HeldPackets {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.0.as_ref().is_none_or(|waiting| waiting.queue.is_empty())
     }
 
     /// What it amounts to.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
-        self.answer_bytes + self.delivery_bytes
+        self.0.as_ref().map_or(0, |waiting| waiting.answer_bytes + waiting.delivery_bytes)
     }
 
+    fn answer_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.answer_bytes)
+    }
+
+    /// QoS 1 messages whose PUBACK is held: they count against the Receive Maximum.
+    pub(crate) fn pubacks(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.pubacks)
+    }
+
+    /// SUBACKs that are held: retained messages stand behind them.
+    pub(crate) fn subacks(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.subacks)
+    }
+
+    #[inline]
     pub(crate) fn begins_with_connack(&self) -> bool {
-        matches!(self.queue.front(), Some(Held { packet: HeldPacket::Connack(_), .. }))
+        self.0.as_ref().is_some_and(|waiting| {
+            matches!(waiting.queue.front(), Some(Held { packet: HeldPacket::Connack(_), .. }))
+        })
     }
 
-    fn push(&mut self, held: Held) {
-        self.account(&held.packet, usize::wrapping_add);
-        self.queue.push_back(held);
+    /// Puts a packet behind the others. True if the shard must put the connection on its list.
+    fn push(&mut self, held: Held) -> bool {
+        let waiting = self.0.get_or_insert_default();
+        waiting.account(&held.packet, usize::wrapping_add);
+        waiting.queue.push_back(held);
+        !std::mem::replace(&mut waiting.is_listed, true)
     }
 
     /// Takes the first packet if its batch is durable.
     fn pop(&mut self, durable: Ticket) -> Option<HeldPacket> {
-        if self.queue.front()?.ticket > durable {
+        let waiting = self.0.as_mut()?;
+        if waiting.queue.front()?.ticket > durable {
             return None;
         }
-        let Held { packet, .. } = self.queue.pop_front()?;
-        self.account(&packet, usize::wrapping_sub);
+        let Held { packet, .. } = waiting.queue.pop_front()?;
+        waiting.account(&packet, usize::wrapping_sub);
         Some(packet)
     }
 
+    /// The shard has taken the connection off its list.
+    fn unlist(&mut self) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.is_listed = false;
+        }
+    }
+
+    /// True if the shard must put the connection on its list again.
+    fn relist(&mut self) -> bool {
+        if self.is_empty() {
+            self.0 = None;
+        }
+        self.0.as_mut().is_some_and(|waiting| !std::mem::replace(&mut waiting.is_listed, true))
+    }
+}
+
+impl Waiting {
     /// Deliveries are bounded by window and outbox; what answers a client's packets by not reading from it.
     fn account(&mut self, packet: &HeldPacket, change: impl Fn(usize, usize) -> usize) {
         match packet {
@@ -153,8 +197,7 @@ impl Shard {
     pub(super) fn hold(&mut self, key: ConnectionKey, wait: bool, packet: HeldPacket) {
         let ticket = if wait { self.turn } else { Ticket(0) };
         let Some(connection) = self.connection_mut(key) else { return };
-        connection.held.push(Held { ticket, packet });
-        if !std::mem::replace(&mut connection.held.is_listed, true) {
+        if connection.held.push(Held { ticket, packet }) {
             self.holding.push_back(key);
         }
     }
@@ -179,7 +222,7 @@ impl Shard {
             out.truncate(before);
             return false;
         }
-        connection.answer_bytes += length;
+        connection.answer_bytes += length as u32;
         connection.mark_dirty(&mut self.dirty);
         true
     }
@@ -192,7 +235,7 @@ impl Shard {
     fn pause_if_full(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
         let limit = self.settings.outbox_bytes_max;
         let Some(connection) = self.connection(key) else { return };
-        if connection.answer_bytes + connection.held.answer_bytes > limit {
+        if connection.answer_bytes as usize + connection.held.answer_bytes() > limit {
             self.pause(key, Pauses::UNREAD_ANSWERS, turn);
         }
     }
@@ -206,13 +249,13 @@ impl Shard {
         }
         connection.outbox.written(bytes, &mut self.pool);
         let left = connection.outbox.len();
-        connection.answer_bytes = connection.answer_bytes.min(left);
+        connection.answer_bytes = connection.answer_bytes.min(u32::try_from(left).unwrap_or(u32::MAX));
         if left > 0 {
             connection.mark_dirty(&mut self.dirty);
         }
         let slot = connection.slot();
         if connection.pauses.contains(Pauses::UNREAD_ANSWERS)
-            && left + connection.held.answer_bytes <= limit / 2
+            && left + connection.held.answer_bytes() <= limit / 2
         {
             self.resume_reading(key, Pauses::UNREAD_ANSWERS, turn);
         }
@@ -226,13 +269,12 @@ impl Shard {
         for _ in 0..self.holding.len() {
             let Some(key) = self.holding.pop_front() else { return };
             if let Some(connection) = self.connection_mut(key) {
-                connection.held.is_listed = false;
+                connection.held.unlist();
             }
             self.release(key, turn);
             // What was released may have made room for deliveries that are held in turn, and listed it again.
             if let Some(connection) = self.connection_mut(key)
-                && !connection.held.is_empty()
-                && !std::mem::replace(&mut connection.held.is_listed, true)
+                && connection.held.relist()
             {
                 self.holding.push_back(key);
             }

@@ -17,6 +17,7 @@ use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::message::Publisher;
 use crate::metric::Metric;
+use crate::moment::Milliseconds;
 use crate::parcel::ShardIndex;
 use crate::record::Operation;
 use crate::router::SessionAddress;
@@ -235,15 +236,15 @@ impl Shard {
         let had_expiry = asked_expiry > 0;
         if let Some(connection) = self.connection_mut(key) {
             connection.stage = Stage::Established { slot };
-            connection.silence_max = silence_max(keep_alive);
+            connection.silence_max = silence_max(keep_alive).map(Milliseconds::from);
             connection.had_expiry = had_expiry;
             let accepted = listener.max_topic_alias;
             let made =
                 connect.properties.topic_alias_maximum().unwrap_or(0).min(listener.max_topic_alias_broker);
-            if connect.version == ProtocolVersion::V5 {
-                connection.incoming_aliases =
-                    (accepted > 0).then(|| Box::new(IncomingAliases::new(accepted)));
-                connection.outgoing_aliases = (made > 0).then(|| Box::new(OutgoingAliases::new(made)));
+            if connect.version == ProtocolVersion::V5 && accepted.max(made) > 0 {
+                let aliases = connection.aliases.insert(Box::default());
+                aliases.incoming = (accepted > 0).then(|| Box::new(IncomingAliases::new(accepted)));
+                aliases.outgoing = (made > 0).then(|| OutgoingAliases::new(made));
             }
         }
         self.rearm(key, turn);

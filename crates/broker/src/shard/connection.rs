@@ -13,10 +13,12 @@ use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
 
 use super::answer::HeldPackets;
+use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
 use crate::metric::Metric;
+use crate::moment::{Milliseconds, Moment};
 use crate::parcel::ShardIndex;
 use crate::session::Outbox;
 use crate::timer::Timer;
@@ -25,34 +27,54 @@ use crate::timer::Timer;
 pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
     pub(crate) listener: ListenerIndex,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     pub(crate) stage: Stage,
     pub(crate) version: ProtocolVersion,
     /// Mosquitto's bridge bit: no echo, retain as published.
     pub(crate) bridge: bool,
     /// A partial frame: as many bytes as were received of it, never as many as it declares.
-    partial: Vec<u8>,
+    partial: Option<Box<Partial>>,
     pub(crate) outbox: Outbox,
     pub(crate) dirty: bool,
     /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
-    pub(super) answer_bytes: usize,
+    pub(super) answer_bytes: u32,
     /// Why it is not read.
     pub(super) pauses: Pauses,
     /// Packets that wait for a batch to become durable.
     pub(crate) held: HeldPackets,
     /// What its timer is armed for.
-    pub(super) deadline: Duration,
+    pub(super) deadline: Moment,
     /// One and a half times the Keep Alive [MQTT-3.1.2-22].
-    pub(crate) silence_max: Option<Duration>,
-    last_received: Duration,
+    pub(crate) silence_max: Option<Milliseconds>,
+    last_received: Moment,
     /// Largest packet the client takes.
     pub(crate) maximum_packet_size: u32,
     /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
     pub(crate) problem_information: bool,
-    pub(crate) incoming_aliases: Option<Box<IncomingAliases>>,
-    pub(crate) outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Topic Aliases, where any were agreed upon.
+    pub(crate) aliases: Option<Box<Aliases>>,
     /// Whether its session lasted from the beginning: only then may DISCONNECT prolong it.
     pub(crate) had_expiry: bool,
+}
+
+// There is one for each client, and the allocator deals in sizes of 128 and 160.
+const _: () = assert!(size_of::<Connection>() <= 128);
+
+/// The Topic Aliases of both directions.
+#[derive(Default)]
+pub(crate) struct Aliases {
+    /// In a box, since it is taken out while a PUBLISH with its topic goes round.
+    pub(crate) incoming: Option<Box<IncomingAliases>>,
+    pub(crate) outgoing: Option<OutgoingAliases>,
+}
+
+/// The bytes of a frame whose rest has not come. Few connections have any, so that they stand in a box.
+struct Partial(Vec<u8>);
+
+impl Partial {
+    fn of(rest: &[u8]) -> Option<Box<Self>> {
+        (!rest.is_empty()).then(|| Box::new(Self(rest.to_vec())))
+    }
 }
 
 /// How far a connection is.
@@ -119,23 +141,22 @@ impl Connection {
         Self {
             key,
             listener,
-            peer,
+            peer: peer.into(),
             stage: Stage::AwaitingConnect,
             version: ProtocolVersion::V311,
             bridge: false,
-            partial: Vec::new(),
+            partial: None,
             outbox: Outbox::default(),
             dirty: false,
             answer_bytes: 0,
             pauses: Pauses::default(),
             held: HeldPackets::default(),
-            deadline,
+            deadline: deadline.into(),
             silence_max: None,
-            last_received: now,
+            last_received: now.into(),
             maximum_packet_size: u32::MAX,
             problem_information: true,
-            incoming_aliases: None,
-            outgoing_aliases: None,
+            aliases: None,
             had_expiry: false,
         }
     }
@@ -169,7 +190,7 @@ impl Connection {
     }
 
     pub(crate) fn peer_text(&self) -> String {
-        peer_text(self.peer)
+        peer_text(self.peer.address())
     }
 }
 
@@ -222,31 +243,34 @@ impl Shard {
     /// Handles the whole frames among what was kept and `bytes`, and keeps the rest.
     pub(super) fn take_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(key) else { return };
-        connection.last_received = turn.now.monotonic;
-        let rest = if connection.partial.is_empty() {
-            let consumed = self.frames(key, bytes, turn);
-            if consumed == bytes.len() {
-                return;
+        connection.last_received = turn.now.monotonic.into();
+        let rest = match connection.partial.take() {
+            None => {
+                let consumed = self.frames(key, bytes, turn);
+                Partial::of(&bytes[consumed..])
             }
-            bytes[consumed..].to_vec()
-        } else {
-            let mut buffer = std::mem::take(&mut connection.partial);
-            buffer.extend_from_slice(bytes);
-            let consumed = self.frames(key, &buffer, turn);
-            // A small rest does not keep the buffer of a large packet.
-            if consumed == 0 { buffer } else { buffer[consumed..].to_vec() }
+            Some(mut partial) => {
+                let Partial(buffer) = &mut *partial;
+                buffer.extend_from_slice(bytes);
+                let consumed = self.frames(key, buffer, turn);
+                // A small rest does not keep the buffer of a large packet.
+                if consumed == 0 { Some(partial) } else { Partial::of(&buffer[consumed..]) }
+            }
         };
-        let Some(connection) = self.connection_mut(key) else { return };
+        let (Some(rest), Some(connection)) = (rest, self.connection_mut(key)) else { return };
         match connection.stage {
-            Stage::Leaving { to } => self.let_go(key, to, rest, turn),
-            Stage::AwaitingConnect | Stage::Established { .. } => connection.partial = rest,
+            Stage::Leaving { to } => self.let_go(key, to, rest.0, turn),
+            Stage::AwaitingConnect | Stage::Established { .. } => connection.partial = Some(rest),
         }
     }
 
     /// Bytes kept of a packet of this connection that has not come whole: not more than twice what was received
     /// of it, whatever length it declares.
     pub fn partial_bytes(&self, connection: ConnectionKey) -> usize {
-        self.connection(connection).map_or(0, |connection| connection.partial.capacity())
+        let connection = self.connection(connection);
+        connection
+            .and_then(|connection| connection.partial.as_ref())
+            .map_or(0, |partial| partial.0.capacity())
     }
 
     /// Handles the whole frames in `bytes`; gives how many bytes they were.
@@ -356,13 +380,13 @@ impl Shard {
         let Some(silence_max) = connection.silence_max else { return };
         if connection.pauses.is_any() {
             // What it sent is not read: its silence is ours.
-            connection.last_received = now;
+            connection.last_received = now.into();
         }
-        let deadline = connection.last_received + silence_max;
+        let deadline = connection.last_received.get() + Duration::from(silence_max);
         if deadline <= now {
             return self.close(key, Ending::TimedOut, turn);
         }
-        connection.deadline = deadline;
+        connection.deadline = deadline.into();
         self.timers.arm(deadline, Timer::Connection(key));
     }
 
@@ -371,7 +395,7 @@ impl Shard {
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
         if let Some(silence_max) = connection.silence_max {
-            connection.deadline = turn.now.monotonic + silence_max;
+            connection.deadline = (turn.now.monotonic + Duration::from(silence_max)).into();
             self.timers.arm(connection.deadline, Timer::Connection(key));
         }
     }
@@ -393,7 +417,7 @@ impl Shard {
             return;
         }
         connection.pauses.0 &= !reason.0;
-        if reason == Pauses::OWN_FAN_OUT && !connection.partial.is_empty() {
+        if reason == Pauses::OWN_FAN_OUT && connection.partial.is_some() {
             self.take_bytes(key, &[], turn);
         }
         if self.connection(key).is_some_and(|connection| !connection.pauses.is_any()) {

@@ -299,7 +299,7 @@ impl Shard {
             session.dropping = false;
             return false;
         };
-        if next.kind == Queued::Retained && connection.held.subacks > 0 {
+        if next.kind == Queued::Retained && connection.held.subacks() > 0 {
             // What answers a SUBSCRIBE comes behind its SUBACK, as in Mosquitto.
             return false;
         }
@@ -391,7 +391,7 @@ impl Connection {
         let mut topic = view.topic;
         let mut used_alias = AliasUse::None;
         let properties = if self.version == ProtocolVersion::V5 {
-            if let Some(aliases) = &mut self.outgoing_aliases {
+            if let Some(aliases) = self.aliases.as_mut().and_then(|aliases| aliases.outgoing.as_mut()) {
                 used_alias = aliases.assign(topic);
             }
             publish_properties(view, identifiers, used_alias, wall)
@@ -410,7 +410,9 @@ impl Connection {
             out.truncate(before);
             if let AliasUse::New(_) = used_alias {
                 // The client never hears of this alias; topics in full are always right, and may be shorter.
-                self.outgoing_aliases = None;
+                if let Some(aliases) = &mut self.aliases {
+                    aliases.outgoing = None;
+                }
                 return self.push(view, envelope, wall, pool);
             }
         }

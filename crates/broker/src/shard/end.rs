@@ -43,7 +43,7 @@ impl Shard {
     pub(super) fn leave(&mut self, slot: u32, ending: Ending<'_>, turn: &mut Turn<'_>) {
         let Some(session) = self.session_mut(slot) else { return };
         session.connection = None;
-        session.disconnected_at = Some(turn.now.wall);
+        session.disconnected_at = Some(turn.now.wall.into());
         session.outgoing.interrupt();
         if ending.discards_will() {
             session.will = None;
@@ -58,7 +58,7 @@ impl Shard {
             let at = turn.now.monotonic + Duration::from_secs(expiry.into());
             self.timers.arm(at, Timer::SessionExpiry(slot, number));
             if let Some(session) = self.session_mut(slot) {
-                session.ends_at = Some(at);
+                session.ends_at = Some(at.into());
             }
         }
         match self.session(slot).and_then(|session| session.will.as_ref()).map(|will| will.delay) {
@@ -68,7 +68,7 @@ impl Shard {
                 let at = turn.now.monotonic + delay;
                 self.timers.arm(at, Timer::WillDelay(slot, number));
                 if let Some(session) = self.session_mut(slot) {
-                    session.will_at = Some(at);
+                    session.will_at = Some(at.into());
                 }
             }
         }

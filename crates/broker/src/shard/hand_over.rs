@@ -24,7 +24,7 @@ impl Shard {
         }
         let Some(connection) = self.connections[key.index as usize].take() else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
-        let (listener, peer) = (connection.listener, connection.peer);
+        let (listener, peer) = (connection.listener, connection.peer.address());
         turn.effects.push(Effect::HandOver { connection: key, to, listener, peer, bytes });
     }
 

@@ -29,6 +29,7 @@ mod group;
 mod hand_over;
 mod mail;
 mod membership;
+mod peer;
 mod publish;
 mod restore;
 mod retain;

@@ -46,7 +46,7 @@ impl Shard {
                 what: "retained messages are not available",
             });
         }
-        let mut aliases = connection.incoming_aliases.take();
+        let mut aliases = connection.aliases.as_mut().and_then(|aliases| aliases.incoming.take());
         let topic = match (&mut aliases, version) {
             (_, ProtocolVersion::V31 | ProtocolVersion::V311) => Ok(publish.topic),
             (Some(aliases), ProtocolVersion::V5) => {
@@ -64,8 +64,10 @@ impl Shard {
             Ok(topic) => self.publish_on(key, slot, version, topic, publish, turn),
             Err(error) => Err(error),
         };
-        if let Some(connection) = self.connection_mut(key) {
-            connection.incoming_aliases = aliases;
+        if aliases.is_some()
+            && let Some(connection) = self.connection_mut(key)
+        {
+            connection.aliases.get_or_insert_default().incoming = aliases;
         }
         result
     }
@@ -247,7 +249,7 @@ impl Shard {
         let (Some(connection), Some(session)) = (self.connection(key), self.session(slot)) else {
             return Ok(());
         };
-        if version == ProtocolVersion::V5 && session.incoming.len() + connection.held.pubacks >= limit {
+        if version == ProtocolVersion::V5 && session.incoming.len() + connection.held.pubacks() >= limit {
             return Err(DecodeError {
                 reason: ReasonCode::ReceiveMaximumExceeded,
                 what: "more unacknowledged messages than Receive Maximum",
