@@ -37,16 +37,8 @@ impl Audience {
         }
     }
 
-    /// Whether one who hears several messages of a publisher hears them in the order of publishing.
-    pub(super) const fn is_ordered(&self) -> bool {
-        match self {
-            Self::Pairs | Self::All { .. } | Self::Matching(_) | Self::Sessions { .. } => true,
-            Self::Shared { .. } | Self::Nobody { .. } => false,
-        }
-    }
-
-    /// How many subscribers a publisher's messages are told apart by.
-    pub(super) fn order_width(&self) -> usize {
+    /// How many subscribers there are to tell apart.
+    pub(super) fn subscribers(&self) -> usize {
         match self {
             Self::Pairs => 1,
             Self::All { subscribers } => *subscribers,
@@ -54,14 +46,6 @@ impl Audience {
             Self::Matching(filters) => filters.connections(),
             Self::Sessions { sessions, .. } => usize::try_from(*sessions).unwrap_or(usize::MAX),
             Self::Nobody { .. } => 0,
-        }
-    }
-
-    #[inline]
-    pub(super) fn order_index(&self, subscriber: usize, publisher: usize) -> usize {
-        match self {
-            Self::Pairs => publisher,
-            _ => publisher * self.order_width() + subscriber,
         }
     }
 
@@ -73,7 +57,7 @@ impl Audience {
             Self::All { subscribers } => subscriber < *subscribers,
             Self::Shared { members } => subscriber < *members,
             Self::Matching(filters) => {
-                filters.is_matched_by(self.topic_number(publisher, sequence), subscriber)
+                filters.match_of(self.topic_number(publisher, sequence), subscriber).is_some()
             }
             Self::Sessions { is_online, .. } => {
                 *is_online && self.topic_number(publisher, sequence) == subscriber as u64

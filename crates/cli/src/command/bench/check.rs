@@ -1,15 +1,11 @@
 //! Finds what was lost, doubled, out of order, or sent to the wrong one.
 
-use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
-
 use super::audience::Audience;
+use super::history::{Arrival, History};
 use super::payload::Header;
 
 /// Faults that are told in words.
 const EXAMPLES_MAX: usize = 5;
-/// Gaps that one subscriber may have; beyond, what fills the oldest counts as doubled instead of late.
-const GAPS_MAX: usize = 4096;
 
 /// Looks at each delivery of a run.
 #[derive(Debug)]
@@ -35,19 +31,6 @@ pub(super) struct Tally {
     pub(super) examples: Vec<String>,
 }
 
-#[derive(Debug)]
-enum History {
-    /// Each subscriber hears what is for it in the order of publishing.
-    Ordered {
-        /// By publisher and subscriber: the number after the highest that came.
-        next: Vec<u64>,
-        /// What was skipped, where something was.
-        gaps: HashMap<usize, VecDeque<Range<u64>>>,
-    },
-    /// By publisher: each message comes once, in any order.
-    Unordered(Vec<Seen>),
-}
-
 impl Tally {
     /// Whether every message came where it should, once, in order.
     pub(super) const fn is_clean(&self) -> bool {
@@ -63,13 +46,7 @@ impl Tally {
 
 impl Checker {
     pub(super) fn new(run: u32, publishers: usize, audience: Audience) -> Self {
-        let history = match audience.is_ordered() {
-            true => {
-                let next = vec![0; publishers * audience.order_width()];
-                History::Ordered { next, gaps: HashMap::new() }
-            }
-            false => History::Unordered((0..publishers).map(|_| Seen::default()).collect()),
-        };
+        let history = History::new(publishers, &audience);
         Self { run, audience, history, delivered: vec![0; publishers], tally: Tally::default() }
     }
 
@@ -106,42 +83,27 @@ impl Checker {
             });
             return false;
         }
-        let is_new = match &mut self.history {
-            History::Unordered(seen) => {
-                let is_new = seen[publisher].insert(header.sequence);
-                if !is_new {
-                    self.tally.duplicated += 1;
-                    self.tally.note(|| doubled(subscriber, header));
-                }
-                is_new
+        let is_new = match self.history.deliver(&self.audience, subscriber, publisher, header.sequence) {
+            Arrival::InOrder => true,
+            Arrival::Late { after } => {
+                self.tally.reordered += 1;
+                self.tally.note(|| {
+                    format!(
+                        "subscriber {subscriber} got message {} of publisher {publisher} after message {after}",
+                        header.sequence
+                    )
+                });
+                true
             }
-            History::Ordered { next, gaps } => {
-                let index = self.audience.order_index(subscriber, publisher);
-                if header.sequence == next[index] {
-                    next[index] += 1;
-                    true
-                } else if header.sequence > next[index] {
-                    let skipped = next[index]..header.sequence;
-                    next[index] = header.sequence + 1;
-                    note_gap(gaps, index, skipped, |sequence| {
-                        self.audience.hears(subscriber, publisher, sequence)
-                    });
-                    true
-                } else if gaps.get_mut(&index).is_some_and(|gaps| fill_gap(gaps, header.sequence)) {
-                    self.tally.reordered += 1;
-                    self.tally.note(|| {
-                        format!(
-                            "subscriber {subscriber} got message {} of publisher {publisher} after message {}",
-                            header.sequence,
-                            next[index] - 1
-                        )
-                    });
-                    true
-                } else {
-                    self.tally.duplicated += 1;
-                    self.tally.note(|| doubled(subscriber, header));
-                    false
-                }
+            Arrival::Again => {
+                self.tally.duplicated += 1;
+                self.tally.note(|| {
+                    format!(
+                        "subscriber {subscriber} got message {} of publisher {publisher} again",
+                        header.sequence
+                    )
+                });
+                false
             }
         };
         if is_new {
@@ -164,86 +126,19 @@ impl Checker {
                 });
             }
         }
-        if let History::Ordered { gaps, .. } = &self.history {
-            for (index, gaps) in gaps {
-                if let Some(gap) = gaps.front() {
-                    let (publisher, width) = (index / self.audience.order_width(), gap.end - gap.start);
-                    self.tally.note(|| {
-                        format!(
-                            "of publisher {publisher}, {width} from message {} on were left out",
-                            gap.start
-                        )
-                    });
-                }
-            }
+        for (publisher, gap) in self.history.missed() {
+            let count = gap.end - gap.start;
+            self.tally.note(|| {
+                format!("of publisher {publisher}, {count} from message {} on were left out", gap.start)
+            });
         }
         self.tally
     }
 }
 
-fn doubled(subscriber: usize, header: Header) -> String {
-    format!("subscriber {subscriber} got message {} of publisher {} again", header.sequence, header.publisher)
-}
-
-#[cold]
-fn note_gap(
-    gaps: &mut HashMap<usize, VecDeque<Range<u64>>>,
-    index: usize,
-    skipped: Range<u64>,
-    hears: impl Fn(u64) -> bool,
-) {
-    let mut rest = skipped;
-    while let Some(start) = rest.find(|sequence| hears(*sequence)) {
-        let end = rest.find(|sequence| !hears(*sequence)).unwrap_or(rest.end);
-        let gaps = gaps.entry(index).or_default();
-        if gaps.len() == GAPS_MAX {
-            gaps.pop_front();
-        }
-        gaps.push_back(start..end);
-    }
-}
-
-/// Takes a message out of the gaps it was missing from.
-fn fill_gap(gaps: &mut VecDeque<Range<u64>>, sequence: u64) -> bool {
-    let Some(at) = gaps.iter().position(|gap| gap.contains(&sequence)) else { return false };
-    let gap = gaps[at].clone();
-    gaps[at] = gap.start..sequence;
-    gaps.insert(at + 1, sequence + 1..gap.end);
-    gaps.retain(|gap| !gap.is_empty());
-    true
-}
-
-/// A set of numbers of which nearly all up to a moving front are in it.
-#[derive(Debug, Default)]
-struct Seen {
-    /// All below `64 * full` are in it.
-    full: u64,
-    /// One bit a number from there on.
-    words: VecDeque<u64>,
-}
-
-impl Seen {
-    /// False if it was in there already.
-    #[inline]
-    fn insert(&mut self, number: u64) -> bool {
-        let Some(word) = (number / 64).checked_sub(self.full) else { return false };
-        let word = word as usize;
-        while self.words.len() <= word {
-            self.words.push_back(0);
-        }
-        let bit = 1 << (number % 64);
-        let is_new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        while self.words.front() == Some(&u64::MAX) {
-            self.words.pop_front();
-            self.full += 1;
-        }
-        is_new
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::filter_set::{FilterKind, FilterSet};
     use super::*;
 
     const RUN: u32 = 7;
@@ -339,5 +234,34 @@ mod tests {
         let late: Vec<_> = [(0, 0), (0, 6), (0, 3)].into_iter().chain(right[1..3].iter().copied()).collect();
         assert_eq!(counts(&check(sessions.clone(), 9, &late)), [5, 4, 0, 1, 0]);
         assert_eq!(counts(&check(sessions, 3, &[(1, 0), (1, 1), (2, 2)])), [2, 1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn with_many_topics_order_counts_within_each() {
+        let filters = FilterSet::new(FilterKind::Device, 2, 1, 1);
+        let topics: Vec<_> = (0..6).map(|sequence| filters.random_topic(0, sequence)).collect();
+        let audience = || Audience::Matching(filters.clone());
+        let by_topic =
+            |topic| (0..6).filter(|n| topics[*n as usize] == topic).map(|n| (0, n)).collect::<Vec<_>>();
+        // First all of one topic, then all of the other: fine. Within a topic from behind: all but one are late.
+        let (first, second) = (by_topic(0), by_topic(1));
+        assert!(first.len() > 1, "{topics:?}");
+        let apart = [first.clone(), second.clone()].concat();
+        assert_eq!(counts(&check(audience(), 6, &apart)), [6, 0, 0, 0, 0]);
+        let from_behind = first.iter().rev().chain(&second).copied().collect::<Vec<_>>();
+        let late = first.len() as u64 - 1;
+        assert_eq!(counts(&check(audience(), 6, &from_behind)), [6, 0, 0, late, 0]);
+        let doubled = [apart.clone(), vec![apart[0]]].concat();
+        assert_eq!(counts(&check(audience(), 6, &doubled)), [6, 0, 1, 0, 0]);
+        assert_eq!(counts(&check(audience(), 6, &apart[1..])), [5, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn each_match_gets_its_own_copy() {
+        let filters = FilterSet::new(FilterKind::Mixed, 8, 3, 1);
+        let copies: Vec<_> = (0..3).map(|connection| (connection, 0)).collect();
+        assert_eq!(counts(&check(Audience::Matching(filters.clone()), 1, &copies)), [3, 0, 0, 0, 0]);
+        let twice_to_one = [copies[0], copies[0], copies[1]];
+        assert_eq!(counts(&check(Audience::Matching(filters), 1, &twice_to_one)), [2, 1, 1, 0, 0]);
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct FilterSet {
     kind: FilterKind,
     filters: u64,
     connections: usize,
+    publishers: u64,
 }
 
 /// A mixed topic is numbered by three names: of 100, of 1000 and of 10. The first stands there once more, digit by digit.
@@ -50,8 +51,16 @@ impl FilterSet {
         }
     }
 
-    pub(super) const fn new(kind: FilterKind, filters: u64, connections: usize) -> Self {
-        Self { kind, filters, connections }
+    /// Each publisher has topics of its own, so there must be as many as publishers.
+    pub(super) const fn filters_min(kind: FilterKind, publishers: u64) -> u64 {
+        match kind {
+            FilterKind::Mixed => publishers * 4,
+            FilterKind::Device => publishers,
+        }
+    }
+
+    pub(super) const fn new(kind: FilterKind, filters: u64, connections: usize, publishers: u64) -> Self {
+        Self { kind, filters, connections, publishers }
     }
 
     pub(super) const fn connections(&self) -> usize {
@@ -67,7 +76,7 @@ impl FilterSet {
     }
 
     /// How many topics there are with that many matches.
-    const fn topic_count(&self) -> u64 {
+    pub(super) const fn topic_count(&self) -> u64 {
         match self.kind {
             FilterKind::Mixed => self.filters / 4,
             FilterKind::Device => self.filters,
@@ -125,21 +134,22 @@ impl FilterSet {
         }
     }
 
-    /// A topic that looks chosen at random, and is the same for everybody who asks.
+    /// One of the publisher's topics that looks chosen at random, and is the same for everybody who asks.
     #[inline]
     pub(super) const fn random_topic(&self, publisher: u64, sequence: u64) -> u64 {
         // The finisher of SplitMix64: neighbours become strangers.
         let mut mixed = (sequence << 16 | publisher).wrapping_add(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ mixed >> 31) % self.topic_count()
+        (mixed ^ mixed >> 31) % (self.topic_count() / self.publishers) * self.publishers + publisher
     }
 
-    /// Whether this connection holds a filter that matches the topic.
+    /// Which of the matching filters this connection holds: 0 for the first form.
     #[inline]
-    pub(super) const fn is_matched_by(&self, topic: u64, connection: usize) -> bool {
+    pub(super) const fn match_of(&self, topic: u64, connection: usize) -> Option<usize> {
         let connections = self.connections as u64;
-        (connection as u64 + connections - topic % connections) % connections < self.matches() as u64
+        let form = (connection as u64 + connections - topic % connections) % connections;
+        if connection < self.connections && form < self.matches() as u64 { Some(form as usize) } else { None }
     }
 }
 
@@ -157,6 +167,7 @@ mod tests {
         let topics = set.topics("t");
         for sequence in 0..300 {
             let number = set.random_topic(3, sequence);
+            assert_eq!(number % set.publishers, 3);
             let topic = topics.text(number);
             let topic = TopicName::parse(&topic).unwrap();
             for (connection, filters) in filters.iter().enumerate() {
@@ -164,7 +175,7 @@ mod tests {
                     .iter()
                     .filter(|filter| TopicFilter::parse(filter).unwrap().matches(topic))
                     .count();
-                let expected = usize::from(set.is_matched_by(number, connection));
+                let expected = usize::from(set.match_of(number, connection).is_some());
                 assert_eq!(matching, expected, "{} on {connection}", topic.as_str());
             }
         }
@@ -172,18 +183,18 @@ mod tests {
 
     #[test]
     fn a_topic_reaches_the_connections_it_is_said_to() {
-        check(&FilterSet::new(FilterKind::Mixed, 4000, 10), 10);
-        check(&FilterSet::new(FilterKind::Mixed, 400, 3), 3);
-        check(&FilterSet::new(FilterKind::Device, 500, 4), 4);
+        check(&FilterSet::new(FilterKind::Mixed, 4000, 10, 4), 10);
+        check(&FilterSet::new(FilterKind::Mixed, 400, 3, 4), 3);
+        check(&FilterSet::new(FilterKind::Device, 500, 4, 7), 4);
     }
 
     #[test]
     fn forms_look_as_documented() {
-        let mixed = FilterSet::new(FilterKind::Mixed, 1_000_000, 20);
+        let mixed = FilterSet::new(FilterKind::Mixed, 1_000_000, 20, 10);
         let forms: Vec<_> = mixed.forms("b").iter().map(|form| form.text(123_456)).collect();
         assert_eq!(forms, ["b/56/+/234/1/+", "b/56/5/234/1/#", "b/+/5/234/1/6", "b/56/+/234/1/#"]);
         assert_eq!(mixed.topics("b").text(123_456), "b/56/5/234/1/6");
-        let device = FilterSet::new(FilterKind::Device, 100, 1);
+        let device = FilterSet::new(FilterKind::Device, 100, 1, 1);
         assert_eq!(device.of_connection("b", 0).nth(42).unwrap(), "b/v1/devices/dev-0000042/cmd/+");
     }
 }

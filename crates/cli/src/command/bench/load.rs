@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::latency::Latency;
 use super::live::Live;
 use super::measure::{Measured, Meter};
+use super::messages::{Amount, Messages};
 use super::opening::Crew;
 use super::pace::Pace;
 use super::payload::{HEADER_BYTES, Header};
@@ -21,10 +22,9 @@ use super::run::{Names, Run};
 use super::scenario::End;
 use super::subscriber;
 use super::template::Template;
+use super::watch::{CHECK_EVERY, Watch};
 use super::window::Window;
 
-/// How often it is looked whether the time is over or nothing comes any more.
-const CHECK_EVERY: Duration = Duration::from_millis(100);
 /// After the last expected message, how long to wait for one too many.
 const LINGER: Duration = Duration::from_millis(30);
 /// How long what is under way is waited for when the user wants to stop.
@@ -56,26 +56,6 @@ pub(super) struct Load {
     scheduled: u64,
     /// When a message or an acknowledgement came last, since the epoch.
     progress_ns: u64,
-}
-
-/// What publishers say.
-pub(super) struct Messages {
-    pub(super) qos: QoS,
-    pub(super) retain: bool,
-    /// Empty, which with `retain` clears what is retained.
-    pub(super) is_clearing: bool,
-    pub(super) window: Option<u64>,
-    pub(super) rate: Option<u64>,
-    /// Whether the time of a message is of interest.
-    pub(super) is_timed: bool,
-    pub(super) amount: Amount,
-}
-
-/// How much they say.
-pub(super) enum Amount {
-    Until(End),
-    /// By publisher.
-    Each(Vec<u64>),
 }
 
 impl Load {
@@ -176,7 +156,6 @@ impl Load {
                     watch.progress_at = now;
                 }
                 if !watch.goes_on(now, self.checker.tally.delivered + self.acknowledged, patience) {
-                    watch.is_stalled = true;
                     break;
                 }
                 run.fleet.ping_if_due(now)?;
@@ -206,7 +185,6 @@ impl Load {
                 self.show(&mut run.live, now);
                 let patience = if run.stop.is_requested() { Duration::ZERO } else { run.plan.stall_max };
                 if !watch.goes_on(now, self.checker.tally.delivered, patience) {
-                    watch.is_stalled = true;
                     break;
                 }
             }
@@ -407,33 +385,4 @@ impl Load {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Looks now and then whether it still goes on.
-struct Watch {
-    checked_at: Instant,
-    progress: u64,
-    progress_at: Instant,
-    is_stalled: bool,
-}
-
-impl Watch {
-    const fn new(now: Instant) -> Self {
-        Self { checked_at: now, progress: 0, progress_at: now, is_stalled: false }
-    }
-
-    fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = now.duration_since(self.checked_at) >= CHECK_EVERY;
-        if is_due {
-            self.checked_at = now;
-        }
-        is_due
-    }
-
-    fn goes_on(&mut self, now: Instant, progress: u64, patience: Duration) -> bool {
-        if progress != self.progress {
-            (self.progress, self.progress_at) = (progress, now);
-        }
-        now.duration_since(self.progress_at) <= patience
-    }
 }

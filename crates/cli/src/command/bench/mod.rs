@@ -8,9 +8,9 @@
 //! | `scenario` | THE table of named loads; `flags` and `plan` make one run of them |
 //! | `audience`, `filter_set`, `topic_pattern` | who hears which message, on which topic |
 //! | `run`, `state/` | the phases of a run |
-//! | `load` | the loop; `publisher`, `subscriber`, `window`, `template`, `payload`, `churn` |
+//! | `load` | the loop; `messages`, `publisher`, `subscriber`, `window`, `template`, `payload`, `churn`, `watch` |
 //! | `pace` | when messages are due in an open loop |
-//! | `check` | what was lost, doubled, out of order |
+//! | `check`, `history`, `seen` | what was lost, doubled, out of order |
 //! | `fleet`, `connection`, `opening` | sockets |
 //! | `measure`, `usage`, `latency` | figures; `report`, `live` show them |
 
@@ -22,10 +22,12 @@ mod fault;
 mod filter_set;
 mod flags;
 mod fleet;
+mod history;
 mod latency;
 mod live;
 mod load;
 mod measure;
+mod messages;
 mod opening;
 mod pace;
 mod payload;
@@ -34,12 +36,14 @@ mod publisher;
 mod report;
 mod run;
 mod scenario;
+mod seen;
 mod state;
 mod stop;
 mod subscriber;
 mod template;
 mod topic_pattern;
 mod usage;
+mod watch;
 mod window;
 
 use std::io::IsTerminal;

@@ -58,9 +58,11 @@ impl Plan {
             Kind::Traffic => self.check_shape()?,
             Kind::Filters(kind) => {
                 let (most, fewest) = (FilterSet::filters_max(kind), FilterSet::connections_min(kind));
-                if !(4..=most).contains(&self.items) {
+                let least = FilterSet::filters_min(kind, self.publishers as u64);
+                if !(least..=most).contains(&self.items) {
                     return refuse(format!(
-                        "--items must be from 4 to {most}: that many different filters there are"
+                        "--items must be from {least}, so that each publisher has a topic, to {most}, which is how many \
+                         different filters there are"
                     ));
                 }
                 if self.connections < fewest {

@@ -231,3 +231,72 @@ fn object(pairs: &[(&str, Value)]) -> String {
     let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
     format!("{{{}}}", pairs.join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::Request;
+    use super::super::flags::define;
+    use super::*;
+
+    fn plan(words: &[&str]) -> Plan {
+        let matches = define(clap::Command::new("bench")).try_get_matches_from([&["bench"], words].concat());
+        Request::read(&matches.unwrap()).unwrap().plan
+    }
+
+    fn phase() -> Phase {
+        Phase {
+            name: "traffic",
+            qos: 1,
+            publishers: 10,
+            subscribers: 10,
+            has_payload: true,
+            window: Some(100),
+            published: 2_000_000,
+            tally: Tally { delivered: 2_000_000, ..Tally::default() },
+            seconds: 2.5,
+            latency: Some(Percentiles { p50: 1.5, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.25 }),
+            load_cpu_seconds: 0.25,
+            broker: Some(BrokerCost { cpu_seconds: 0.5, rss_bytes_before: 1000, rss_bytes_after: 3000 }),
+            ..Phase::default()
+        }
+    }
+
+    #[test]
+    fn the_line_of_json_keeps_its_names() {
+        assert_eq!(
+            phase().json(&plan(&["p2p1"])),
+            "{\"scenario\":\"p2p1\",\"phase\":\"traffic\",\"protocol\":\"3.1.1\",\"qos\":1,\"publishers\":10,\
+             \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"rate\":null,\"published\":2000000,\
+             \"delivered\":2000000,\"lost\":0,\"duplicated\":0,\"reordered\":0,\"misrouted\":0,\
+             \"unacknowledged\":0,\"seconds\":2.5,\"deliveries_per_second\":800000.0,\
+             \"latency_us\":{\"p50\":1.5,\"p90\":2.0,\"p99\":3.0,\"p999\":4.0,\"max\":5.25},\
+             \"load_cpu_seconds\":0.25,\"broker_cpu_seconds\":0.5,\"broker_cpu_seconds_per_million\":0.25,\
+             \"broker_rss_bytes_before\":1000,\"broker_rss_bytes_after\":3000,\"items\":null,\
+             \"bytes_per_item\":null,\"broker_cpu_us_per_item\":null,\"interrupted\":false}\n"
+        );
+    }
+
+    #[test]
+    fn items_have_a_weight_and_a_price() {
+        let stored = Phase { items: Some(100), items_stay: true, ..phase() };
+        assert_eq!(stored.bytes_per_item(), Some(20.0));
+        assert_eq!(stored.broker_cpu_us_per_item(), Some(5000.0));
+        assert_eq!(Phase { items_stay: false, ..stored.clone() }.bytes_per_item(), None);
+        assert_eq!(Phase { broker: None, ..stored }.bytes_per_item(), None);
+    }
+
+    #[test]
+    fn the_table_is_for_people() {
+        let lost = Phase { tally: Tally { delivered: 7, lost: 3, ..Tally::default() }, ..phase() };
+        let table = lost.table(&plan(&["p2p1", "-V", "5"]));
+        assert!(
+            table.starts_with(
+                "p2p1 traffic: MQTT 5, QoS 1, 10 publishers, 10 subscribers, 64 B, window 100\n"
+            )
+        );
+        assert!(table.contains("  published       2 000 000\n"), "{table}");
+        assert!(table.contains("  faults          3 lost, 0 doubled, 0 reordered, 0 misrouted\n"), "{table}");
+        assert_eq!(lost.complaints(&plan(&["p2p1"])).len(), 1);
+        assert!(phase().complaints(&plan(&["p2p1"])).is_empty());
+    }
+}

@@ -7,8 +7,9 @@ use noctule_client::protocol::PacketId;
 use super::super::audience::Audience;
 use super::super::fault::Fault;
 use super::super::filter_set::{FilterKind, FilterSet};
-use super::super::load::{Amount, Load, Messages};
+use super::super::load::Load;
 use super::super::measure::Meter;
+use super::super::messages::{Amount, Messages};
 use super::super::opening::{Client, Crew, append_subscribe, check_suback};
 use super::super::publisher::disconnected;
 use super::super::report::Phase;
@@ -21,7 +22,7 @@ const FILTERS_PER_PACKET: usize = 100;
 const UNANSWERED_MAX: usize = 8;
 
 pub(in super::super) fn run(run: &mut Run, kind: FilterKind, on_phase: OnPhase<'_>) -> Result<(), Fault> {
-    let set = FilterSet::new(kind, run.plan.items, run.plan.connections);
+    let set = FilterSet::new(kind, run.plan.items, run.plan.connections, run.plan.publishers as u64);
     run.live.begin(&format!("{} subscribing", run.plan.scenario));
     let names = run.names;
     let holders = run.open(run.plan.connections, |place| Client {

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::super::audience::Audience;
 use super::super::fault::Fault;
-use super::super::load::{Amount, Load, Messages};
+use super::super::load::Load;
 use super::super::measure::Meter;
+use super::super::messages::{Amount, Messages};
 use super::super::opening::{Client, Crew};
 use super::super::report::Phase;
 use super::super::run::Run;
