@@ -3,6 +3,7 @@
 //! The letters are Mosquitto's: `-h` is the host and `-V` the protocol version.
 
 mod property_arg;
+mod server;
 mod url;
 
 use std::ffi::OsString;
@@ -19,6 +20,8 @@ use noctule_client::protocol::{ProtocolVersion, QoS, TopicName};
 
 use crate::failure::{Failure, needs_v5};
 pub(crate) use property_arg::PropertyArgs;
+pub(crate) use server::Server;
+use server::{endpoint, host, password, port, user_name};
 use url::Url;
 
 /// What the common flags ask for.
@@ -43,21 +46,14 @@ pub(crate) fn add(command: Command) -> Command {
     command
         .disable_help_flag(true)
         .next_help_heading("Connection")
-        .arg(value("host", Some('h'), "HOST", "Host of the broker [default: localhost]"))
-        .arg(
-            value("port", Some('p'), "PORT", "Port of the broker [default: 1883]")
-                .value_parser(value_parser!(u16).range(1..)),
-        )
+        .arg(host())
+        .arg(port())
         .arg(
             value("url", Some('L'), "URL", "mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, instead of -h -p -u -P -t")
                 .conflicts_with_all(["host", "port"]),
         )
-        .arg(value("username", Some('u'), "NAME", "User name").allow_hyphen_values(true))
-        .arg(
-            value("pw", Some('P'), "PASSWORD", "Password; other users of this machine can see it in the process list")
-                .value_parser(value_parser!(OsString))
-                .allow_hyphen_values(true),
-        )
+        .arg(user_name())
+        .arg(password())
         .arg(value("id", Some('i'), "ID", "Client identifier [default: the broker chooses]").allow_hyphen_values(true))
         .arg(
             value("id-prefix", Some('I'), "PREFIX", "Client identifier: this and the process id")
@@ -146,15 +142,8 @@ impl ConnectArgs {
         options.will = will(matches, &properties)?;
         options.properties = connect_properties(matches, &options, &properties.connect, receive_maximum)?;
         options.maximum_packet_size = options.properties.maximum_packet_size().unwrap_or(u32::MAX);
-        let endpoint = match &url {
-            Some(url) => url.endpoint(),
-            None => Endpoint::new(
-                text(matches, "host").unwrap_or_else(|| "localhost".to_owned()),
-                matches.get_one("port").copied().unwrap_or(Endpoint::DEFAULT_PORT),
-            ),
-        };
         Ok(Self {
-            endpoint,
+            endpoint: endpoint(matches, url.as_ref()),
             options,
             url_topic: url.map(|url| url.topic),
             qos: qos_of(matches, "qos"),
