@@ -1,20 +1,26 @@
-//! Measures brokers side by side: CPU seconds per million deliveries, and deliveries per second.
+//! Measures brokers side by side, and shakes ours until something falls off.
 
 mod broker;
-mod cpu;
-mod load;
-mod peer;
+mod compare;
+mod generator;
+mod program;
 mod relay;
 mod scenario;
+mod summary;
+mod table;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use broker::Program;
-use load::Measured;
-use scenario::Scenario;
+use compare::{Comparison, Report};
+use generator::Generator;
+use program::Program;
+use scenario::Choice;
 
 /// Measures MQTT brokers on this machine.
 #[derive(Parser)]
@@ -26,24 +32,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs scenarios against brokers, interleaved, each broker fresh for each run, and prints a table.
-    Compare {
-        /// p2p0, p2p1, p2p2, fanout0, fanout1, fanin0, many0, one0; may be given several times.
-        #[arg(long = "scenario", required = true)]
-        scenarios: Vec<Scenario>,
-        /// `relay`, or the path of a program that is called as `PROGRAM broker -c FILE` (noctule) or `PROGRAM -c FILE`
-        /// (mosquitto). May be given several times; ratios are to the first one.
-        #[arg(long = "broker", required = true)]
-        brokers: Vec<Program>,
-        /// How often each pair is run.
-        #[arg(long, default_value_t = 5)]
-        runs: usize,
-        /// Deliveries per run, in thousands; 0 takes what the scenario suggests.
-        #[arg(long, default_value_t = 0)]
-        thousands: u64,
-        /// Hold the broker to core 0 and the generator to core 1.
-        #[arg(long)]
-        pinned: bool,
-    },
+    Compare(CompareArguments),
     /// The ceiling: passes bytes on and parses next to nothing.
     Relay {
         /// Where to listen.
@@ -51,56 +40,90 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct CompareArguments {
+    /// A scenario of `noctule bench`, or `traffic`, `state` or `all`; flags for the load may follow:
+    /// `p2p1:protocol=5`. May be given several times.
+    #[arg(long = "scenario", required = true)]
+    scenarios: Vec<Choice>,
+    /// relay, noctule, mosquitto, rumqttd, nats, or the path of one of these programs; options may follow:
+    /// `noctule:threads=2,cores=0-1,name=two shards`. May be given several times; ratios are to the first one.
+    #[arg(long = "broker", required = true)]
+    brokers: Vec<Program>,
+    /// How often each pair is run.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Hold each broker to core 0 (or its `cores`), and the load to core 1.
+    #[arg(long)]
+    pinned: bool,
+    /// How long traffic runs.
+    #[arg(long, default_value_t = 3.0, conflicts_with = "messages")]
+    seconds: f64,
+    /// How many deliveries traffic makes, instead of `--seconds`.
+    #[arg(long)]
+    messages: Option<u64>,
+    /// How many items the scenarios of state make.
+    #[arg(long)]
+    items: Option<u64>,
+    /// After how many seconds a run has failed.
+    #[arg(long, default_value_t = 300)]
+    patience: u64,
+    /// The program whose `bench` command makes the load; by default `noctule` beside this one.
+    #[arg(long)]
+    load: Option<PathBuf>,
+    /// Print a table that has the brokers side by side, for a document.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Print a line of JSON for each phase of each run.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Relay { address } => relay::run(address).context("relay"),
-        Command::Compare { scenarios, brokers, runs, thousands, pinned } => {
-            ensure!(runs > 0, "--runs must be at least 1");
-            if pinned {
-                broker::pin_this_process(1)?;
-            }
-            println!(
-                "| scenario | broker | CPU s per million (median) | ratio to {} | deliveries/s (median) |",
-                brokers[0]
-            );
-            println!("|---|---|---|---|---|");
-            for scenario in scenarios {
-                compare(&scenario, &brokers, runs, thousands * 1000, pinned)?;
-            }
-            Ok(())
-        }
+        Command::Compare(arguments) => compare(arguments),
     }
 }
 
-/// Every run takes all brokers in turn, so that what disturbs the machine disturbs all alike; ratios are taken
-/// within a run.
-fn compare(
-    scenario: &Scenario,
-    brokers: &[Program],
-    runs: usize,
-    deliveries: u64,
-    pinned: bool,
-) -> Result<()> {
-    let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); brokers.len()];
-    for _ in 0..runs {
-        for (program, results) in brokers.iter().zip(&mut measured) {
-            let running = program.start(pinned.then_some(0)).with_context(|| format!("start {program}"))?;
-            let result = load::run(scenario, running.address, running.pid(), deliveries);
-            results.push(result.with_context(|| format!("{scenario} against {program}"))?);
-        }
+fn compare(arguments: CompareArguments) -> Result<()> {
+    ensure!(arguments.runs > 0, "--runs must be at least 1");
+    raise_descriptor_limit()?;
+    let load = match arguments.load {
+        Some(load) => load,
+        None => std::env::current_exe()?.with_file_name("noctule"),
+    };
+    let generator = Generator {
+        path: load,
+        cores: arguments.pinned.then(|| "1".to_owned()),
+        seconds: arguments.seconds,
+        messages: arguments.messages,
+        items: arguments.items,
+        patience: Duration::from_secs(arguments.patience),
+    };
+    let scenarios = arguments.scenarios.into_iter().flat_map(|choice| choice.0).collect();
+    let comparison = Comparison::run(
+        arguments.brokers,
+        scenarios,
+        arguments.runs,
+        arguments.pinned,
+        &generator,
+        &mut Report { json: arguments.json },
+    )?;
+    match (arguments.json, arguments.markdown) {
+        (true, _) => {}
+        (false, true) => print!("{}", table::markdown(&comparison)),
+        (false, false) => print!("{}", table::text(&comparison)),
     }
-    for (index, program) in brokers.iter().enumerate() {
-        let cpu = median(measured[index].iter().map(Measured::cpu_per_million));
-        let rate = median(measured[index].iter().map(Measured::rate));
-        let pairs = measured[index].iter().zip(&measured[0]);
-        let ratio = median(pairs.map(|(this, first)| this.cpu_per_million() / first.cpu_per_million()));
-        println!("| {scenario} | {program} | {cpu:.3} | {ratio:.2} | {rate:.0} |");
+    let failures = comparison.own_failures();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
     }
     Ok(())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Brokers and load inherit it; ten thousand connections need more than a shell's usual thousand.
+fn raise_descriptor_limit() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raise the limit of open files")
 }

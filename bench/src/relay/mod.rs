@@ -171,11 +171,8 @@ impl Relay {
                 }
                 run.end = at + frame.bytes.len();
             } else {
-                // Acknowledgements between publishes may go out before them: nobody can tell.
-                if run.end == at {
-                    let last = client.last_subscribers;
-                    self.pass_on(last, &bytes[run.clone()]);
-                }
+                let last = client.last_subscribers;
+                self.pass_on(last, &bytes[run]);
                 self.other(index, frame);
                 run = at + frame.bytes.len()..at + frame.bytes.len();
             }
