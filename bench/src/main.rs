@@ -6,6 +6,7 @@ mod generator;
 mod program;
 mod relay;
 mod scenario;
+mod soak;
 mod summary;
 mod table;
 
@@ -33,6 +34,20 @@ struct Arguments {
 enum Command {
     /// Runs scenarios against brokers, interleaved, each broker fresh for each run, and prints a table.
     Compare(CompareArguments),
+    /// A long mixed load: steady pairs, a fan-out, a shared subscription, retained messages, reconnect storms, subscription
+    /// churn, slow readers and Wills at once. Ends with an error if a message is lost, doubled or out of order, or if the
+    /// broker's memory grows.
+    Soak {
+        /// As in `compare`.
+        #[arg(long, default_value = "noctule:threads=2")]
+        broker: Program,
+        /// How long.
+        #[arg(long, default_value_t = 10, conflicts_with = "seconds")]
+        minutes: u64,
+        /// How long, for a short form.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
     /// The ceiling: passes bytes on and parses next to nothing.
     Relay {
         /// Where to listen.
@@ -83,6 +98,10 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Relay { address } => relay::run(address).context("relay"),
         Command::Compare(arguments) => compare(arguments),
+        Command::Soak { broker, minutes, seconds } => {
+            raise_descriptor_limit()?;
+            soak::run(&broker, Duration::from_secs(seconds.unwrap_or(minutes.saturating_mul(60))))
+        }
     }
 }
 
