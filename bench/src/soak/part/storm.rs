@@ -1,5 +1,6 @@
 //! Hundreds of clients that leave and return together: cut off, with a DISCONNECT, or taken over by a second connection
-//! with the same client identifier. Half of them have sessions that stay, and those miss nothing.
+//! with the same client identifier. Half of them have sessions that stay, and those miss nothing. Their publisher goes
+//! with them and sends again what was interrupted, and still nothing comes twice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,6 +22,9 @@ const STORM_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the last of them is away; the others return before, one after the other.
 const ABSENCE_MAX: Duration = Duration::from_millis(1500);
 
+/// So long before a storm some stop reading, so that it finds messages on their way.
+const LULL: Duration = Duration::from_millis(500);
+
 pub(crate) struct Storm {
     publisher: Publisher,
     published: u64,
@@ -29,6 +33,7 @@ pub(crate) struct Storm {
     by_client: HashMap<ClientIndex, usize>,
     readiness: Readiness,
     next_storm: Duration,
+    is_lull: bool,
     storms: usize,
     /// When whoever is away returns; sorted.
     returns: Vec<(Duration, Who)>,
@@ -38,6 +43,7 @@ pub(crate) struct Storm {
 
 #[derive(Clone, Copy)]
 enum Who {
+    Publisher,
     Lasting(usize),
     Passing(usize),
 }
@@ -67,7 +73,7 @@ impl Storm {
             let options = clean(format!("soak-passing-{number}"), version(number));
             passing.push(open_subscriber(hub, options, "soak/storm/+", QoS::AtMostOnce)?);
         }
-        let client = hub.open(clean("soak-storm-p".to_owned(), version(1)))?;
+        let client = hub.open(lasting("soak-storm-p".to_owned(), version(1)))?;
         Ok(Self {
             publisher: Publisher::new(client, QoS::ExactlyOnce, PER_SECOND),
             published: 0,
@@ -76,6 +82,7 @@ impl Storm {
             by_client,
             readiness: Readiness::of(2 * CLIENTS),
             next_storm: STORM_INTERVAL,
+            is_lull: false,
             storms: 0,
             returns: Vec::new(),
             connects: 0,
@@ -108,9 +115,24 @@ impl Storm {
             hub.cut(self.passing[number]);
             self.returns.push((now + absence, Who::Passing(number)));
         }
+        match self.storms % 2 {
+            0 => {
+                hub.cut(self.publisher.client);
+                self.returns.push((now + ABSENCE_MAX / 2, Who::Publisher));
+            }
+            _ => hub.take_over(self.publisher.client)?,
+        }
         self.returns.sort_by_key(|&(when, _)| std::cmp::Reverse(when));
         self.storms += 1;
         Ok(())
+    }
+
+    fn set_lull(&mut self, hub: &mut Hub, is_lull: bool) {
+        self.is_lull = is_lull;
+        // Some of them: the others may lose an acknowledgement on its way.
+        for one in self.lasting.iter().skip(1).step_by(3) {
+            hub.pause(one.client, is_lull);
+        }
     }
 
     fn come_back(&mut self, hub: &mut Hub, now: Duration) -> Result<()> {
@@ -119,6 +141,7 @@ impl Storm {
         {
             self.returns.pop();
             match who {
+                Who::Publisher => hub.reopen(self.publisher.client)?,
                 Who::Lasting(number) => hub.reopen(self.lasting[number].client)?,
                 Who::Passing(number) => {
                     hub.reopen(self.passing[number])?;
@@ -148,7 +171,11 @@ impl Part for Storm {
             self.published += 1;
         }
         self.come_back(hub, now)?;
-        if now >= self.next_storm && self.returns.is_empty() {
+        if now + LULL >= self.next_storm && !self.is_lull && self.returns.is_empty() {
+            self.set_lull(hub, true);
+        }
+        if now >= self.next_storm && self.is_lull {
+            self.set_lull(hub, false);
             self.storm(hub, now)?;
             self.next_storm = now + STORM_INTERVAL;
         }
@@ -164,6 +191,9 @@ impl Part for Storm {
         match happening {
             Happening::Event(ClientEvent::Connected { session_present, .. }) => {
                 self.connects += 1;
+                if client == self.publisher.client && session_present != (self.storms > 0) {
+                    self.faults.push("the publisher of the storms lost its session".to_owned());
+                }
                 if let Some(&number) = self.by_client.get(&client)
                     && session_present != self.lasting[number].was_lost
                 {
@@ -191,6 +221,7 @@ impl Part for Storm {
     }
 
     fn finish(&mut self, hub: &mut Hub, now: Duration) -> Result<bool> {
+        self.set_lull(hub, false);
         self.come_back(hub, now)?;
         let all_complete = self.lasting.iter().all(|one| one.track.is_complete(one.sent));
         Ok(self.returns.is_empty() && self.publisher.is_settled() && all_complete)

@@ -13,7 +13,7 @@ use crate::soak::hub::{ClientIndex, Happening, Hub};
 use crate::soak::tally::{Mark, Track};
 
 const MORTALS: usize = 10;
-const INTERVAL: Duration = Duration::from_millis(400);
+const INTERVAL: Duration = Duration::from_millis(100);
 const PAYLOAD_BYTES: usize = 40;
 
 pub(crate) struct Wills {
