@@ -43,21 +43,14 @@ pub(crate) fn add(command: Command) -> Command {
     command
         .disable_help_flag(true)
         .next_help_heading("Connection")
-        .arg(value("host", Some('h'), "HOST", "Host of the broker [default: localhost]"))
-        .arg(
-            value("port", Some('p'), "PORT", "Port of the broker [default: 1883]")
-                .value_parser(value_parser!(u16).range(1..)),
-        )
+        .arg(host())
+        .arg(port())
         .arg(
             value("url", Some('L'), "URL", "mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, instead of -h -p -u -P -t")
                 .conflicts_with_all(["host", "port"]),
         )
-        .arg(value("username", Some('u'), "NAME", "User name").allow_hyphen_values(true))
-        .arg(
-            value("pw", Some('P'), "PASSWORD", "Password; other users of this machine can see it in the process list")
-                .value_parser(value_parser!(OsString))
-                .allow_hyphen_values(true),
-        )
+        .arg(user_name())
+        .arg(password())
         .arg(value("id", Some('i'), "ID", "Client identifier [default: the broker chooses]").allow_hyphen_values(true))
         .arg(
             value("id-prefix", Some('I'), "PREFIX", "Client identifier: this and the process id")
@@ -96,6 +89,66 @@ pub(crate) fn add(command: Command) -> Command {
         .arg(switch("debug", Some('d'), "Show every packet on standard error"))
         .arg(switch("quiet", None, "Say nothing on standard error"))
         .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Show this help"))
+}
+
+/// Where the broker is and who asks, for a command that has connections but no single client.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) user_name: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+impl Server {
+    /// The flags that say it; `-P` may be bytes, so its reader is the command.
+    pub(crate) fn args() -> [Arg; 5] {
+        [
+            host(),
+            port(),
+            value("url", Some('L'), "URL", "mqtt://[USER[:PASSWORD]@]HOST[:PORT], instead of -h -p -u -P")
+                .conflicts_with_all(["host", "port"]),
+            user_name(),
+            password(),
+        ]
+    }
+
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Self, Failure> {
+        let url = matches.get_one::<String>("url").map(|text| Url::parse_server(text)).transpose()?;
+        Ok(Self {
+            endpoint: endpoint(matches, url.as_ref()),
+            user_name: text(matches, "username").or(url.as_ref().and_then(|url| url.user_name.clone())),
+            password: url.and_then(|url| url.password),
+        })
+    }
+}
+
+fn host() -> Arg {
+    value("host", Some('h'), "HOST", "Host of the broker [default: localhost]")
+}
+
+fn port() -> Arg {
+    value("port", Some('p'), "PORT", "Port of the broker [default: 1883]")
+        .value_parser(value_parser!(u16).range(1..))
+}
+
+fn user_name() -> Arg {
+    value("username", Some('u'), "NAME", "User name").allow_hyphen_values(true)
+}
+
+fn password() -> Arg {
+    value("pw", Some('P'), "PASSWORD", "Password; other users of this machine can see it in the process list")
+        .value_parser(value_parser!(OsString))
+        .allow_hyphen_values(true)
+}
+
+fn endpoint(matches: &ArgMatches, url: Option<&Url>) -> Endpoint {
+    match url {
+        Some(url) => url.endpoint(),
+        None => Endpoint::new(
+            text(matches, "host").unwrap_or_else(|| "localhost".to_owned()),
+            matches.get_one("port").copied().unwrap_or(Endpoint::DEFAULT_PORT),
+        ),
+    }
 }
 
 /// A flag with a value.
@@ -146,15 +199,8 @@ impl ConnectArgs {
         options.will = will(matches, &properties)?;
         options.properties = connect_properties(matches, &options, &properties.connect, receive_maximum)?;
         options.maximum_packet_size = options.properties.maximum_packet_size().unwrap_or(u32::MAX);
-        let endpoint = match &url {
-            Some(url) => url.endpoint(),
-            None => Endpoint::new(
-                text(matches, "host").unwrap_or_else(|| "localhost".to_owned()),
-                matches.get_one("port").copied().unwrap_or(Endpoint::DEFAULT_PORT),
-            ),
-        };
         Ok(Self {
-            endpoint,
+            endpoint: endpoint(matches, url.as_ref()),
             options,
             url_topic: url.map(|url| url.topic),
             qos: qos_of(matches, "qos"),

@@ -160,6 +160,12 @@ impl Failure {
         }
     }
 
+    /// On one line, for a command that has words of its own around it.
+    pub(crate) fn sentence(&self) -> String {
+        let lines = self.lines.iter().map(|line| line.strip_prefix("Error: ").unwrap_or(line));
+        lines.chain(self.hint.as_deref()).collect::<Vec<_>>().join("; ")
+    }
+
     /// Says so on standard error, unless it is not to.
     pub(crate) fn report(&self, command: &str, quiet: bool) -> ExitCode {
         if !quiet || self.is_usage {

@@ -1,6 +1,7 @@
 //! The commands, one file each. A command has two faces: `noctule NAME` with help, suggestions and errors that say how
 //! to mend them, and the Mosquitto program it replaces, to the letter, when it is called by that program's name.
 
+mod bench;
 mod broker;
 mod r#pub;
 mod sub;
@@ -37,7 +38,7 @@ struct Program {
 const EXIT_WRONG_FLAGS: u8 = 2;
 
 /// All commands, in the order of `noctule help`.
-const COMMANDS: &[Command] = &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND];
+const COMMANDS: &[Command] = &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND, bench::COMMAND];
 
 /// Runs what the process was called as, with what stands behind that.
 pub(crate) fn run(called_as: &str, arguments: Vec<OsString>) -> ExitCode {

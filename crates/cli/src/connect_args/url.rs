@@ -16,16 +16,22 @@ pub(crate) struct Url {
 
 impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let url = Self::parse_server(text)?;
+        if url.topic.is_empty() {
+            return Err(Failure::usage("Error: Invalid URL for -L argument specified - topic missing."));
+        }
+        Ok(url)
+    }
+
+    /// The same, for who needs no topic.
+    pub(crate) fn parse_server(text: &str) -> Result<Self, Failure> {
         let rest = text.strip_prefix("mqtt://").ok_or_else(|| {
             Failure::usage_with_hint(
                 "Error: unsupported URL scheme.",
                 "a URL reads mqtt://[user[:password]@]host[:port]/topic",
             )
         })?;
-        let (server, topic) = rest
-            .split_once('/')
-            .filter(|(_, topic)| !topic.is_empty())
-            .ok_or_else(|| Failure::usage("Error: Invalid URL for -L argument specified - topic missing."))?;
+        let (server, topic) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, address) = match server.rsplit_once('@') {
             Some((credentials, address)) => (Some(credentials), address),
             None => (None, server),

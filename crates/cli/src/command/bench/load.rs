@@ -1,0 +1,418 @@
+//! The loop that publishes and hears: one turn reads what came, fills the windows, and writes once to each connection.
+
+use std::time::{Duration, Instant};
+
+use noctule_client::protocol::QoS;
+use noctule_client::protocol::frame::Frame;
+
+use super::audience::Audience;
+use super::check::{Checker, Tally};
+use super::churn::Churn;
+use super::fault::Fault;
+use super::latency::Latency;
+use super::live::Live;
+use super::measure::{Measured, Meter};
+use super::opening::Crew;
+use super::pace::Pace;
+use super::payload::{HEADER_BYTES, Header};
+use super::plan::Plan;
+use super::publisher::{Publisher, UNSENT_BYTES_MAX};
+use super::run::{Names, Run};
+use super::scenario::End;
+use super::subscriber;
+use super::template::Template;
+use super::window::Window;
+
+/// How often it is looked whether the time is over or nothing comes any more.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+/// After the last expected message, how long to wait for one too many.
+const LINGER: Duration = Duration::from_millis(30);
+/// How long what is under way is waited for when the user wants to stop.
+const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(1);
+
+/// Publishers and subscribers at work.
+#[derive(Debug)]
+pub(super) struct Load {
+    audience: Audience,
+    names: Names,
+    version: noctule_client::protocol::ProtocolVersion,
+    /// What the times in payloads count from.
+    epoch: Instant,
+    publishers: Vec<Publisher>,
+    publisher_crew: Crew,
+    subscriber_crew: Option<Crew>,
+    checker: Checker,
+    latency: Option<Latency>,
+    rate: Option<u64>,
+    is_acknowledged: bool,
+    /// Publishers that may have room.
+    pending: Vec<usize>,
+    /// Publishes that may still be made.
+    left: u64,
+    until: Option<Duration>,
+    published: u64,
+    acknowledged: u64,
+    /// Messages whose due moment has come, in an open loop.
+    scheduled: u64,
+    progress_at: Instant,
+}
+
+/// What publishers say.
+pub(super) struct Messages {
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    /// Empty, which with `retain` clears what is retained.
+    pub(super) is_clearing: bool,
+    pub(super) window: Option<u64>,
+    pub(super) rate: Option<u64>,
+    /// Whether the time of a message is of interest.
+    pub(super) is_timed: bool,
+    pub(super) amount: Amount,
+}
+
+/// How much they say.
+pub(super) enum Amount {
+    Until(End),
+    /// By publisher.
+    Each(Vec<u64>),
+}
+
+impl Load {
+    pub(super) fn new(
+        run: &Run,
+        audience: Audience,
+        publisher_crew: Crew,
+        subscriber_crew: Option<Crew>,
+        messages: Messages,
+    ) -> Result<Self, Fault> {
+        let Plan { payload_bytes, topic_prefix, protocol, .. } = &run.plan;
+        let fan_out = audience.fan_out();
+        let is_acknowledged = messages.qos != QoS::AtMostOnce;
+        let payload = vec![b'x'; if messages.is_clearing { 0 } else { (*payload_bytes).max(HEADER_BYTES) }];
+        let mut publishers = Vec::with_capacity(publisher_crew.count);
+        let (each, left, until) = match messages.amount {
+            Amount::Each(each) => {
+                let left = each.iter().sum();
+                (each, left, None)
+            }
+            Amount::Until(End::Messages(deliveries)) => {
+                (Vec::new(), deliveries.div_ceil(u64::from(fan_out.max(1))), None)
+            }
+            Amount::Until(End::Seconds(seconds)) => {
+                (Vec::new(), u64::MAX, Some(Duration::from_secs(seconds)))
+            }
+        };
+        for place in 0..publisher_crew.count {
+            let topics = audience.topics(topic_prefix, place);
+            let template = Template::new(*protocol, topics, messages.qos, messages.retain, &payload)?;
+            let quota = u64::from(publisher_crew.receive_maximum);
+            let window = Window::new(messages.window, quota, is_acknowledged, fan_out);
+            let limit = each.get(place).copied().unwrap_or(u64::MAX);
+            let mut publisher = Publisher::new(publisher_crew.first + place, window, template, limit);
+            if messages.rate.is_some() {
+                publisher.due = 0;
+            }
+            publishers.push(publisher);
+        }
+        Ok(Self {
+            checker: Checker::new(run.names.run, publishers.len(), audience.clone()),
+            audience,
+            names: run.names,
+            version: *protocol,
+            epoch: Instant::now(),
+            pending: (0..publishers.len()).collect(),
+            publishers,
+            publisher_crew,
+            subscriber_crew,
+            latency: messages.is_timed.then(Latency::new),
+            rate: messages.rate,
+            is_acknowledged,
+            left,
+            until,
+            published: 0,
+            acknowledged: 0,
+            scheduled: 0,
+            progress_at: Instant::now(),
+        })
+    }
+
+    /// Publishes until it is enough and all of it has come, or nothing comes any more.
+    pub(super) fn publish(
+        &mut self,
+        run: &mut Run,
+        mut churn: Option<&mut Churn>,
+    ) -> Result<Measured, Fault> {
+        let meter = Meter::start(run.broker)?;
+        let begin = Instant::now();
+        self.progress_at = begin;
+        let pace = self.rate.map(|rate| Pace::new(rate, begin));
+        let pace_offset = begin.duration_since(self.epoch);
+        let mut watch = Watch::new(begin);
+        loop {
+            let now = Instant::now();
+            if self.until.is_some_and(|until| now.duration_since(begin) >= until) {
+                self.left = 0;
+            }
+            if let Some(pace) = &pace {
+                self.schedule(pace.due(now));
+            }
+            self.fill(run, pace.as_ref().map(|pace| (pace, pace_offset)), now);
+            if let Some(churn) = &mut churn {
+                churn.step(&mut run.fleet, now)?;
+            }
+            run.fleet.flush()?;
+            if self.left == 0 && self.is_settled() {
+                break;
+            }
+            if watch.is_due(now) {
+                if run.stop.is_requested() {
+                    self.left = 0;
+                }
+                let patience = if run.stop.is_requested() { PATIENCE_AFTER_STOP } else { run.plan.stall_max };
+                self.show(&mut run.live, now);
+                if !watch.goes_on(now, self.checker.tally.delivered + self.acknowledged, patience) {
+                    watch.is_stalled = true;
+                    break;
+                }
+                run.fleet.ping_if_due(now)?;
+            }
+            let next = pace.as_ref().filter(|_| self.left > 0).map(|pace| pace.moment(self.scheduled));
+            let churn_next = churn.as_ref().map(|churn| churn.next());
+            run.fleet.wake_at(next.into_iter().chain(churn_next).min())?;
+            run.fleet.wait(CHECK_EVERY)?;
+            self.read_ready(run, &mut churn)?;
+        }
+        run.fleet.wake_at(None)?;
+        let measured = meter.stop(self.progress_at.duration_since(begin), watch.is_stalled)?;
+        self.linger(run, &mut churn)?;
+        Ok(measured)
+    }
+
+    /// Hears what was published before, until all of it has come, or nothing comes any more.
+    pub(super) fn hear(&mut self, run: &mut Run, meter: Meter, begin: Instant) -> Result<Measured, Fault> {
+        let mut watch = Watch::new(begin);
+        while !self.is_settled() {
+            let now = Instant::now();
+            if watch.is_due(now) {
+                self.show(&mut run.live, now);
+                let patience = if run.stop.is_requested() { Duration::ZERO } else { run.plan.stall_max };
+                if !watch.goes_on(now, self.checker.tally.delivered, patience) {
+                    watch.is_stalled = true;
+                    break;
+                }
+            }
+            run.fleet.flush()?;
+            run.fleet.wait(CHECK_EVERY)?;
+            self.read_ready(run, &mut None)?;
+        }
+        run.fleet.flush()?;
+        let measured = meter.stop(self.progress_at.saturating_duration_since(begin), watch.is_stalled)?;
+        self.linger(run, &mut None)?;
+        Ok(measured)
+    }
+
+    /// From now on these hear what was published.
+    pub(super) fn set_audience(&mut self, audience: Audience, subscriber_crew: Crew) {
+        self.checker = Checker::new(self.names.run, self.publishers.len(), audience.clone());
+        self.audience = audience;
+        self.subscriber_crew = Some(subscriber_crew);
+    }
+
+    /// Shares the messages that are due by now among the publishers, one each in turn.
+    fn schedule(&mut self, due: u64) {
+        let due = due.min(self.scheduled.saturating_add(self.left));
+        while self.scheduled < due {
+            let place = (self.scheduled % self.publishers.len() as u64) as usize;
+            let publisher = &mut self.publishers[place];
+            publisher.due += 1;
+            if !publisher.is_pending {
+                publisher.is_pending = true;
+                self.pending.push(place);
+            }
+            self.scheduled += 1;
+        }
+    }
+
+    /// Publishes what windows and buffers have room for.
+    fn fill(&mut self, run: &mut Run, pace: Option<(&Pace, Duration)>, now: Instant) {
+        let now = now.duration_since(self.epoch);
+        let publishers = self.publishers.len() as u64;
+        let mut blocked = 0;
+        for at in 0..self.pending.len() {
+            let place = self.pending[at];
+            let publisher = &mut self.publishers[place];
+            publisher.is_pending = false;
+            if self.left == 0 || !publisher.may_publish() {
+                continue;
+            }
+            let connection = publisher.connection;
+            if run.fleet.connections[connection].unsent() < UNSENT_BYTES_MAX {
+                let out = run.fleet.out(connection);
+                while self.left > 0 && publisher.may_publish() && out.len() < UNSENT_BYTES_MAX * 2 {
+                    let sequence = publisher.window.sent;
+                    let due = pace.map_or(now, |(pace, offset)| {
+                        offset + pace.offset(sequence * publishers + place as u64)
+                    });
+                    let topic = self.audience.topic_number(place, sequence);
+                    publisher.publish(out, topic, self.names.run, place as u32, due);
+                    self.left -= 1;
+                    self.published += 1;
+                }
+            }
+            // The socket is full: once more in the next turn.
+            if publisher.may_publish() {
+                publisher.is_pending = true;
+                self.pending[blocked] = place;
+                blocked += 1;
+            }
+        }
+        self.pending.truncate(blocked);
+    }
+
+    fn read_ready(&mut self, run: &mut Run, churn: &mut Option<&mut Churn>) -> Result<(), Fault> {
+        let mut ready = run.fleet.take_ready();
+        for index in ready.drain(..) {
+            let now = Instant::now();
+            if let Some(place) = self.subscriber_crew.and_then(|crew| crew.place(index)) {
+                run.fleet.read(index, |out, frame| self.hear_frame(place, now, out, frame))?;
+            } else if let Some(place) = self.publisher_crew.place(index) {
+                let names = self.names;
+                let publisher = &mut self.publishers[place];
+                let before = self.acknowledged;
+                let acknowledged = &mut self.acknowledged;
+                run.fleet.read(index, |out, frame| {
+                    *acknowledged += u64::from(publisher.on_frame(|| names.publisher(place), out, frame)?);
+                    Ok(())
+                })?;
+                if *acknowledged > before {
+                    self.progress_at = now;
+                    if !publisher.is_pending {
+                        publisher.is_pending = true;
+                        self.pending.push(place);
+                    }
+                }
+            } else if let Some(churn) = churn {
+                churn.read(&mut run.fleet, index)?;
+            } else {
+                run.fleet.read(index, |_, _| Ok(()))?;
+            }
+        }
+        run.fleet.give_back(ready);
+        Ok(())
+    }
+
+    /// A subscriber is told something.
+    #[inline]
+    pub(super) fn hear_frame(
+        &mut self,
+        place: usize,
+        now: Instant,
+        out: &mut Vec<u8>,
+        frame: Frame<'_>,
+    ) -> Result<(), Fault> {
+        let names = self.names;
+        let Some(payload) = subscriber::on_frame(self.version, || names.subscriber(place), out, frame)?
+        else {
+            return Ok(());
+        };
+        let header = Header::read(payload);
+        let publishers = &self.publishers;
+        let is_new = self.checker.deliver(place, header, |publisher| publishers[publisher].window.sent);
+        if let (true, Some(header)) = (is_new, header) {
+            let publisher = header.publisher as usize;
+            self.publishers[publisher].window.deliver(header.sequence);
+            if !self.publishers[publisher].is_pending {
+                self.publishers[publisher].is_pending = true;
+                self.pending.push(publisher);
+            }
+            self.progress_at = now;
+            if let Some(latency) = &mut self.latency {
+                let now = now.duration_since(self.epoch).as_nanos() as u64;
+                latency.record(now.saturating_sub(header.due_ns));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that was published has come and is acknowledged.
+    fn is_settled(&self) -> bool {
+        let expected = self.published * u64::from(self.audience.fan_out());
+        self.checker.tally.delivered >= expected
+            && (!self.is_acknowledged || self.acknowledged >= self.published)
+    }
+
+    /// Answers what is left to answer, and looks whether there is a message too many.
+    fn linger(&mut self, run: &mut Run, churn: &mut Option<&mut Churn>) -> Result<(), Fault> {
+        let until = Instant::now() + LINGER;
+        loop {
+            run.fleet.flush()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            run.fleet.wait(left)?;
+            self.read_ready(run, churn)?;
+        }
+    }
+
+    fn show(&self, live: &mut Live, now: Instant) {
+        let delivered = self.checker.tally.delivered;
+        let expected = self.published * u64::from(self.audience.fan_out());
+        match expected {
+            0 => live.update(now, self.acknowledged, Some(self.published.saturating_sub(self.acknowledged))),
+            _ => live.update(now, delivered, Some(expected.saturating_sub(delivered))),
+        }
+    }
+
+    pub(super) const fn published(&self) -> u64 {
+        self.published
+    }
+
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.publishers.iter().map(|publisher| publisher.window.unacknowledged()).sum()
+    }
+
+    pub(super) fn latency(&mut self) -> Option<super::latency::Percentiles> {
+        self.latency.as_mut().and_then(Latency::percentiles)
+    }
+
+    /// What was found, now that nothing comes any more. A phase begins with a new audience.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        let fresh = Checker::new(self.names.run, self.publishers.len(), self.audience.clone());
+        let sent = self.publishers.iter().map(|publisher| publisher.window.sent);
+        std::mem::replace(&mut self.checker, fresh).finish(sent)
+    }
+}
+
+/// Looks now and then whether it still goes on.
+struct Watch {
+    checked_at: Instant,
+    progress: u64,
+    progress_at: Instant,
+    is_stalled: bool,
+}
+
+impl Watch {
+    const fn new(now: Instant) -> Self {
+        Self { checked_at: now, progress: 0, progress_at: now, is_stalled: false }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.checked_at) >= CHECK_EVERY;
+        if is_due {
+            self.checked_at = now;
+        }
+        is_due
+    }
+
+    fn goes_on(&mut self, now: Instant, progress: u64, patience: Duration) -> bool {
+        if progress != self.progress {
+            (self.progress, self.progress_at) = (progress, now);
+        }
+        now.duration_since(self.progress_at) <= patience
+    }
+}

@@ -1,0 +1,233 @@
+//! What was measured, as a line of JSON for programs or as a table for people.
+
+use serde_json::{Value, json};
+
+use super::check::Tally;
+use super::latency::Percentiles;
+use super::live::grouped;
+use super::plan::Plan;
+
+/// One phase of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Phase {
+    pub(super) name: &'static str,
+    pub(super) qos: u8,
+    pub(super) publishers: usize,
+    pub(super) subscribers: usize,
+    pub(super) has_payload: bool,
+    pub(super) window: Option<u64>,
+    pub(super) rate: Option<u64>,
+    pub(super) published: u64,
+    pub(super) tally: Tally,
+    pub(super) unacknowledged: u64,
+    /// Gave up because nothing came any more.
+    pub(super) is_stalled: bool,
+    pub(super) seconds: f64,
+    pub(super) latency: Option<Percentiles>,
+    pub(super) load_cpu_seconds: f64,
+    pub(super) broker: Option<BrokerCost>,
+    pub(super) items: Option<u64>,
+    /// Whether the memory that the broker gained is that of the items.
+    pub(super) items_stay: bool,
+    pub(super) is_interrupted: bool,
+}
+
+/// What a phase cost the broker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BrokerCost {
+    pub(super) cpu_seconds: f64,
+    pub(super) rss_bytes_before: u64,
+    pub(super) rss_bytes_after: u64,
+}
+
+impl Phase {
+    /// Whether all came as it should.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.tally.is_clean() && self.unacknowledged == 0
+    }
+
+    fn deliveries_per_second(&self) -> Option<f64> {
+        (self.tally.delivered > 0 && self.seconds > 0.0).then(|| self.tally.delivered as f64 / self.seconds)
+    }
+
+    fn broker_cpu_per_million(&self) -> Option<f64> {
+        let delivered = self.tally.delivered;
+        self.broker.filter(|_| delivered > 0).map(|broker| broker.cpu_seconds * 1e6 / delivered as f64)
+    }
+
+    fn bytes_per_item(&self) -> Option<f64> {
+        let (broker, items) = (self.broker?, self.items.filter(|items| *items > 0 && self.items_stay)?);
+        Some((broker.rss_bytes_after as f64 - broker.rss_bytes_before as f64) / items as f64)
+    }
+
+    fn broker_cpu_us_per_item(&self) -> Option<f64> {
+        let (broker, items) = (self.broker?, self.items.filter(|items| *items > 0)?);
+        Some(broker.cpu_seconds * 1e6 / items as f64)
+    }
+
+    /// One object on one line, keys in a stable order.
+    pub(super) fn json(&self, plan: &Plan) -> String {
+        let latency = self.latency.map(|latency| {
+            let values = [
+                ("p50", json!(rounded(latency.p50, 3))),
+                ("p90", json!(rounded(latency.p90, 3))),
+                ("p99", json!(rounded(latency.p99, 3))),
+                ("p999", json!(rounded(latency.p999, 3))),
+                ("max", json!(rounded(latency.max, 3))),
+            ];
+            object(&values)
+        });
+        let quoted = |value: Value| value.to_string();
+        let fields = [
+            ("scenario", quoted(json!(plan.scenario))),
+            ("phase", quoted(json!(self.name))),
+            ("protocol", quoted(json!(plan.protocol_name()))),
+            ("qos", quoted(json!(self.qos))),
+            ("publishers", quoted(json!(self.publishers))),
+            ("subscribers", quoted(json!(self.subscribers))),
+            ("payload_bytes", quoted(json!(self.has_payload.then_some(plan.payload_bytes)))),
+            ("window", quoted(json!(self.window))),
+            ("rate", quoted(json!(self.rate))),
+            ("published", quoted(json!(self.published))),
+            ("delivered", quoted(json!(self.tally.delivered))),
+            ("lost", quoted(json!(self.tally.lost))),
+            ("duplicated", quoted(json!(self.tally.duplicated))),
+            ("reordered", quoted(json!(self.tally.reordered))),
+            ("misrouted", quoted(json!(self.tally.misrouted))),
+            ("unacknowledged", quoted(json!(self.unacknowledged))),
+            ("seconds", quoted(json!(rounded(self.seconds, 6)))),
+            (
+                "deliveries_per_second",
+                quoted(json!(self.deliveries_per_second().map(|rate| rounded(rate, 1)))),
+            ),
+            ("latency_us", latency.unwrap_or_else(|| "null".to_owned())),
+            ("load_cpu_seconds", quoted(json!(rounded(self.load_cpu_seconds, 6)))),
+            ("broker_cpu_seconds", quoted(json!(self.broker.map(|broker| rounded(broker.cpu_seconds, 6))))),
+            (
+                "broker_cpu_seconds_per_million",
+                quoted(json!(self.broker_cpu_per_million().map(|cost| rounded(cost, 6)))),
+            ),
+            ("broker_rss_bytes_before", quoted(json!(self.broker.map(|broker| broker.rss_bytes_before)))),
+            ("broker_rss_bytes_after", quoted(json!(self.broker.map(|broker| broker.rss_bytes_after)))),
+            ("items", quoted(json!(self.items))),
+            ("bytes_per_item", quoted(json!(self.bytes_per_item().map(|bytes| rounded(bytes, 1))))),
+            ("broker_cpu_us_per_item", quoted(json!(self.broker_cpu_us_per_item().map(|us| rounded(us, 4))))),
+            ("interrupted", quoted(json!(self.is_interrupted))),
+        ];
+        let pairs: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        format!("{{{}}}\n", pairs.join(","))
+    }
+
+    /// For people.
+    pub(super) fn table(&self, plan: &Plan) -> String {
+        let mut rows: Vec<(&str, String)> = Vec::new();
+        if self.published > 0 {
+            rows.push(("published", grouped(self.published)));
+        }
+        if self.tally.delivered > 0 || self.tally.lost > 0 {
+            rows.push(("delivered", grouped(self.tally.delivered)));
+        }
+        if let Some(items) = self.items {
+            rows.push(("items", grouped(items)));
+        }
+        rows.push(("time", format!("{:.3} s", self.seconds)));
+        if let Some(rate) = self.deliveries_per_second() {
+            rows.push(("rate", format!("{} deliveries/s", grouped(rate as u64))));
+        }
+        if let Some(latency) = self.latency {
+            let Percentiles { p50, p90, p99, p999, max } = latency;
+            let text =
+                format!("p50 {p50:.0}   p90 {p90:.0}   p99 {p99:.0}   p99.9 {p999:.0}   max {max:.0} µs");
+            rows.push(("latency", text));
+        }
+        if let Some(broker) = self.broker {
+            rows.push(("broker CPU", format!("{:.3} s{}", broker.cpu_seconds, self.cost_text())));
+            let (before, after) = (broker.rss_bytes_before, broker.rss_bytes_after);
+            let each = self.bytes_per_item().map(|bytes| format!("   {bytes:.0} B each")).unwrap_or_default();
+            rows.push(("broker memory", format!("{:.1} → {:.1} MiB{each}", mib(before), mib(after))));
+        }
+        rows.push(("load CPU", format!("{:.3} s", self.load_cpu_seconds)));
+        rows.push(("faults", self.faults()));
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let mut text = format!("{}\n", self.title(plan));
+        for (name, value) in rows {
+            text.push_str(&format!("  {name:<width$}   {value}\n"));
+        }
+        text
+    }
+
+    fn title(&self, plan: &Plan) -> String {
+        let mut title =
+            format!("{} {}: MQTT {}, QoS {}", plan.scenario, self.name, plan.protocol_name(), self.qos);
+        if self.publishers > 0 {
+            title.push_str(&format!(", {} publishers", self.publishers));
+        }
+        if self.subscribers > 0 {
+            title.push_str(&format!(", {} subscribers", self.subscribers));
+        }
+        if self.has_payload {
+            title.push_str(&format!(", {} B", plan.payload_bytes));
+        }
+        if let Some(window) = self.window {
+            title.push_str(&format!(", window {window}"));
+        }
+        if let Some(rate) = self.rate {
+            title.push_str(&format!(", {rate}/s"));
+        }
+        if self.is_interrupted {
+            title.push_str(" (interrupted)");
+        }
+        title
+    }
+
+    fn cost_text(&self) -> String {
+        match (self.broker_cpu_us_per_item(), self.broker_cpu_per_million()) {
+            (Some(us), _) => format!("   {us:.2} µs each"),
+            (None, Some(cost)) => format!("   {cost:.3} s per million deliveries"),
+            (None, None) => String::new(),
+        }
+    }
+
+    fn faults(&self) -> String {
+        if self.is_clean() {
+            return "none: each message came once, in order".to_owned();
+        }
+        let Tally { lost, duplicated, reordered, misrouted, .. } = &self.tally;
+        let mut text =
+            format!("{lost} lost, {duplicated} doubled, {reordered} reordered, {misrouted} misrouted");
+        if self.unacknowledged > 0 {
+            text.push_str(&format!(", {} not acknowledged", self.unacknowledged));
+        }
+        text
+    }
+
+    /// What went wrong, a line each, for standard error.
+    pub(super) fn complaints(&self, plan: &Plan) -> Vec<String> {
+        if self.is_clean() {
+            return Vec::new();
+        }
+        let mut lines = vec![format!("error: {} {}: {}", plan.scenario, self.name, self.faults())];
+        if self.is_stalled {
+            lines.push(format!(
+                "nothing came for {} s, so the rest counts as lost; at QoS 0 a broker may drop what it cannot send fast enough",
+                plan.stall_max.as_secs()
+            ));
+        }
+        lines.extend(self.tally.examples.iter().map(|example| format!("  {example}")));
+        lines
+    }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+fn object(pairs: &[(&str, Value)]) -> String {
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    format!("{{{}}}", pairs.join(","))
+}

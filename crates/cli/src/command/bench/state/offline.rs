@@ -1,0 +1,81 @@
+//! Sessions that are offline: messages are queued for them, then they come back.
+
+use std::time::{Duration, Instant};
+
+use super::super::audience::Audience;
+use super::super::fault::Fault;
+use super::super::load::{Amount, Load, Messages};
+use super::super::measure::Meter;
+use super::super::opening::{Client, Crew};
+use super::super::report::Phase;
+use super::super::run::Run;
+use super::{OnPhase, dealt};
+
+/// How long a broker may take to notice that a client has said goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
+    let sessions = run.plan.connections;
+    let (names, qos, prefix) = (run.names, run.plan.subscribe_qos, run.plan.topic_prefix.clone());
+    let audience = |is_online| Audience::Sessions {
+        sessions: sessions as u64,
+        publishers: run.plan.publishers as u64,
+        is_online,
+    };
+    let (offline, online) = (audience(false), audience(true));
+    run.live.begin(&format!("{} connecting", run.plan.scenario));
+    run.open(sessions, |place| Client {
+        id: names.subscriber(place),
+        is_kept: true,
+        subscription: online.filter(&prefix, place).map(|filter| (filter, qos)),
+    })?;
+    run.fleet.disconnect_and_wait(0, GOODBYE);
+    let publishers = run.open_publishers()?;
+    let each = run.plan.items / sessions as u64;
+    let messages = Messages {
+        qos: run.plan.qos,
+        retain: false,
+        is_clearing: false,
+        window: Some(run.plan.window),
+        rate: None,
+        is_timed: false,
+        amount: Amount::Each(
+            dealt(sessions as u64, run.plan.publishers).into_iter().map(|sessions| sessions * each).collect(),
+        ),
+    };
+
+    run.live.begin(&format!("{} queueing", run.plan.scenario));
+    let mut load = Load::new(run, offline, publishers, None, messages)?;
+    let measured = load.publish(run, None)?;
+    let phase = Phase {
+        publishers: publishers.count,
+        items: Some(load.acknowledged()),
+        items_stay: true,
+        ..run.load_phase("queue", run.plan.qos, &mut load, measured)
+    };
+    on_phase(run, phase);
+
+    let back = Crew { first: run.fleet.connections.len(), count: sessions, receive_maximum: u16::MAX };
+    if !run.stop.is_requested() {
+        run.live.begin(&format!("{} draining", run.plan.scenario));
+        load.set_audience(online, back);
+        let client = |place| Client { id: names.subscriber(place), is_kept: true, subscription: None };
+        let meter = Meter::start(run.broker)?;
+        let begin = Instant::now();
+        run.door.open(&mut run.fleet, run.address, sessions, client, &run.stop, |place, out, frame| {
+            load.hear_frame(place, Instant::now(), out, frame)
+        })?;
+        let measured = load.hear(run, meter, begin)?;
+        let mut phase = run.load_phase("drain", qos, &mut load, measured);
+        (phase.subscribers, phase.items, phase.window) = (sessions, Some(phase.tally.delivered), None);
+        on_phase(run, phase);
+        run.fleet.disconnect_and_wait(back.first, GOODBYE);
+    }
+
+    // A clean start ends a session that the broker would keep for ever.
+    run.live.begin(&format!("{} clearing", run.plan.scenario));
+    let stop = &super::super::stop::Stop::never();
+    let client = |place| Client { id: names.subscriber(place), is_kept: false, subscription: None };
+    let ignored = |_: usize, _: &mut Vec<u8>, _: noctule_client::protocol::frame::Frame<'_>| Ok(());
+    run.door.open(&mut run.fleet, run.address, sessions, client, stop, ignored).map(drop)
+}
