@@ -13,8 +13,6 @@ use crate::program::{Kind, Program};
 
 /// How long a broker may take until it accepts.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
-/// Between its first accepted connection and the load, so that its start is not measured.
-const SETTLE_TIME: Duration = Duration::from_millis(200);
 /// What is shown of a broker's words when it ends.
 const LAST_WORDS_BYTES: usize = 400;
 
@@ -31,8 +29,8 @@ pub(crate) struct Start {
     pub(crate) cores: Option<String>,
     /// 4 or 5: one peer has a listener for each version of MQTT.
     pub(crate) protocol_level: u8,
-    /// More lines for the configuration file.
-    pub(crate) more_config: &'static str,
+    /// Between its first accepted connection and the load, so that its start is not measured.
+    pub(crate) settle_time: Duration,
 }
 
 impl Running {
@@ -55,7 +53,7 @@ impl Running {
         let child = command.spawn().with_context(|| format!("run {}", words.join(" ")))?;
         let mut running = Self { child, address, directory };
         running.wait_until_accepting()?;
-        std::thread::sleep(SETTLE_TIME);
+        std::thread::sleep(start.settle_time);
         Ok(running)
     }
 
@@ -105,7 +103,7 @@ fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &
         .replace("{port}", &address.port().to_string())
         .replace("{directory}", &directory.display().to_string())
         .replace("{version}", if start.protocol_level == 5 { "v5" } else { "v4" });
-    for line in program.config.iter().map(String::as_str).chain(start.more_config.lines()) {
+    for line in &program.config {
         config.push_str(line);
         config.push('\n');
     }

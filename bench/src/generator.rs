@@ -39,6 +39,8 @@ pub(crate) struct Phase {
     pub(crate) bytes_per_item: Option<f64>,
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
+    /// What went wrong with its messages.
+    pub(crate) fault: Option<String>,
     /// All of it.
     pub(crate) report: Value,
 }
@@ -74,11 +76,15 @@ impl Generator {
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()
             .with_context(|| format!("`noctule bench` printed {report:?}"))?;
+        let phases: Vec<Phase> = lines.into_iter().map(Phase::new).collect();
         match status.code() {
-            Some(0) if lines.is_empty() => Ok(Err("no report".to_owned())),
-            Some(0) => Ok(Ok(lines.into_iter().map(Phase::new).collect())),
+            Some(0) => Ok(match missing_phase(chosen, &phases) {
+                Some(phase) => Err(format!("the load reports no figures of `{phase}`")),
+                None => Ok(phases),
+            }),
+            // Messages were lost or the like; the phases before may be sound.
+            Some(3) if phases.iter().any(|phase| phase.fault.is_some()) => Ok(Ok(phases)),
             Some(2) => anyhow::bail!("`noctule bench` does not understand its flags: {words}"),
-            Some(3) => Ok(Err(lines.iter().find_map(faults).unwrap_or(words))),
             _ => Ok(Err(words)),
         }
     }
@@ -96,7 +102,7 @@ impl Generator {
         flag("broker-pid", broker.pid().to_string());
         let counted = chosen.flag("messages").is_some() || chosen.flag("seconds").is_some();
         match self.messages {
-            _ if counted => {}
+            _ if counted || !chosen.scenario.has_messages() => {}
             Some(messages) => flag("messages", messages.to_string()),
             None if chosen.scenario.group == Group::State => {}
             None => flag("seconds", self.seconds.to_string()),
@@ -117,24 +123,38 @@ impl Generator {
 }
 
 impl Phase {
-    fn new(report: Value) -> Self {
+    /// Reads a line of the report.
+    pub(crate) fn new(report: Value) -> Self {
         let number = |key: &str| report[key].as_f64();
-        let cpu = number("broker_cpu_us_per_item").or_else(|| number("broker_cpu_seconds_per_million"));
+        let name = report["phase"].as_str().unwrap_or("traffic").to_owned();
+        // Beside traffic, items are what is done on the side.
+        let per_million = number("broker_cpu_seconds_per_million");
+        let cpu = match name.as_str() {
+            "traffic" => per_million,
+            _ => number("broker_cpu_us_per_item").or(per_million),
+        };
         let per_second = || Some(number("items")? / number("seconds").filter(|&seconds| seconds > 0.0)?);
         Self {
-            name: report["phase"].as_str().unwrap_or("traffic").to_owned(),
+            name,
             cpu,
             rate: number("deliveries_per_second").or_else(per_second),
             bytes_per_item: number("bytes_per_item"),
             p50: report["latency_us"]["p50"].as_f64(),
             p99: report["latency_us"]["p99"].as_f64(),
+            fault: fault(&report),
             report,
         }
     }
 }
 
+/// A phase that has a bar, but no figures.
+fn missing_phase(chosen: &Chosen, phases: &[Phase]) -> Option<&'static str> {
+    let is_there = |name| phases.iter().any(|phase| phase.name == name && phase.cpu.is_some());
+    chosen.scenario.bars.iter().map(|bar| bar.phase).find(|&name| !is_there(name))
+}
+
 /// What went wrong with the messages, in a few words.
-fn faults(report: &Value) -> Option<String> {
+fn fault(report: &Value) -> Option<String> {
     let counts = ["lost", "duplicated", "reordered", "misrouted", "unacknowledged"];
     let found: Vec<_> = counts
         .into_iter()
@@ -167,8 +187,8 @@ mod tests {
     #[test]
     fn faults_are_told_in_a_few_words() {
         let report = serde_json::json!({"lost": 3, "duplicated": 0, "reordered": 1, "delivered": 100});
-        assert_eq!(faults(&report).as_deref(), Some("3 lost, 1 reordered of 100 delivered"));
-        assert_eq!(faults(&serde_json::json!({"lost": 0})), None);
+        assert_eq!(fault(&report).as_deref(), Some("3 lost, 1 reordered of 100 delivered"));
+        assert_eq!(fault(&serde_json::json!({"lost": 0})), None);
     }
 
     #[test]

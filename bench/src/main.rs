@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use compare::{Comparison, Report};
+use compare::{Comparison, Report, Way};
 use generator::Generator;
 use program::Program;
 use scenario::Choice;
@@ -60,12 +60,15 @@ enum Command {
 struct CompareArguments {
     /// A scenario of `noctule bench`, or `traffic`, `state` or `all`; flags for the load may follow:
     /// `p2p1:protocol=5`. May be given several times.
-    #[arg(long = "scenario", required = true)]
+    #[arg(long = "scenario", required_unless_present = "small")]
     scenarios: Vec<Choice>,
     /// relay, noctule, mosquitto, rumqttd, nats, or the path of one of these programs; options may follow:
     /// `noctule:threads=2,cores=0-1,name=two shards`. May be given several times; ratios are to the first one.
     #[arg(long = "broker", required = true)]
     brokers: Vec<Program>,
+    /// One short run of everything: shows whether the benchmarks work, not how fast anything is.
+    #[arg(long, conflicts_with_all = ["runs", "messages", "seconds", "items"])]
+    small: bool,
     /// How often each pair is run.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -116,7 +119,13 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-fn compare(arguments: CompareArguments) -> Result<()> {
+fn compare(mut arguments: CompareArguments) -> Result<()> {
+    if arguments.small {
+        (arguments.runs, arguments.messages, arguments.items) = (1, Some(2000), Some(300));
+        if arguments.scenarios.is_empty() {
+            arguments.scenarios.push("all".parse().map_err(anyhow::Error::msg)?);
+        }
+    }
     ensure!(arguments.runs > 0, "--runs must be at least 1");
     raise_descriptor_limit()?;
     let load = match arguments.load {
@@ -132,14 +141,9 @@ fn compare(arguments: CompareArguments) -> Result<()> {
         patience: Duration::from_secs(arguments.patience),
     };
     let scenarios = arguments.scenarios.into_iter().flat_map(|choice| choice.0).collect();
-    let comparison = Comparison::run(
-        arguments.brokers,
-        scenarios,
-        arguments.runs,
-        arguments.pinned,
-        &generator,
-        &mut Report { json: arguments.json },
-    )?;
+    let way = Way { generator, runs: arguments.runs, pinned: arguments.pinned, is_judged: !arguments.small };
+    let mut report = Report { json: arguments.json };
+    let comparison = Comparison::run(arguments.brokers, scenarios, &way, &mut report)?;
     match (arguments.json, arguments.markdown) {
         (true, _) => {}
         (false, true) => print!("{}", table::markdown(&comparison)),

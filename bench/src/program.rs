@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
+use crate::scenario::Chosen;
+
 /// A program and how it shall run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Program {
@@ -46,6 +48,16 @@ impl Kind {
     pub(crate) fn is_ours(self) -> bool {
         matches!(self, Self::Relay | Self::Noctule)
     }
+
+    /// Why a scenario is not for it.
+    pub(crate) fn lack(self, chosen: &Chosen) -> Option<&'static str> {
+        match self {
+            Self::Relay if !chosen.scenario.has_ceiling => Some("–"),
+            Self::Nats if chosen.protocol_level() == 5 => Some("no MQTT 5"),
+            Self::Nats if chosen.scenario.name == "shared0" => Some("no shared subscriptions"),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for Program {
@@ -58,11 +70,11 @@ impl FromStr for Program {
         let path = Path::new(what);
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let &(kind, word, _) = named
-            .or_else(|| KINDS.iter().skip(1).find(|(_, _, program)| file_name.starts_with(program)))
+            .or_else(|| KINDS.iter().skip(1).find(|(_, _, program)| file_name.contains(program)))
             .ok_or_else(|| {
                 format!(
                     "`{what}` is no broker known here: name relay, noctule, mosquitto, rumqttd or nats, or the path of \
-                     a program whose name begins with noctule, mosquitto, rumqttd or nats-server"
+                     a program whose name has noctule, mosquitto, rumqttd or nats-server in it"
                 )
             })?;
         let mut program = Self {

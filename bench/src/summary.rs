@@ -47,7 +47,7 @@ impl fmt::Display for Verdict {
 
 /// What a program did in a phase of a scenario.
 pub(crate) fn summary(comparison: &Comparison, scenario: usize, program: usize, phase: &str) -> Summary {
-    if let Some(failure) = comparison.failure(scenario, program) {
+    if let Some(failure) = comparison.failure(scenario, program, phase) {
         return Summary { failure: Some(failure.to_owned()), ..Summary::default() };
     }
     let of = |pick: fn(&Phase) -> Option<f64>| {
@@ -63,7 +63,7 @@ pub(crate) fn summary(comparison: &Comparison, scenario: usize, program: usize, 
         p99: of(|phase| phase.p99),
         verdicts: Vec::new(),
     };
-    if comparison.programs[program].kind == Kind::Noctule {
+    if comparison.is_judged && comparison.programs[program].kind == Kind::Noctule {
         summary.verdicts = comparison.scenarios[scenario]
             .limits(phase)
             .filter_map(|limit| verdict(comparison, (scenario, program), phase, &summary, limit))
@@ -145,6 +145,36 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::tests::comparison;
+
+    fn told(scenario: &str, brokers: &[(&str, &[f64])]) -> Vec<String> {
+        let comparison = comparison(scenario, brokers);
+        let last = summary(&comparison, 0, brokers.len() - 1, "traffic");
+        last.verdicts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn ours_is_held_to_its_bars() {
+        assert_eq!(told("p2p0", &[("relay", &[1.0, 2.0]), ("noctule", &[3.4, 6.9])]), ["≤ 3.5 × ok"]);
+        assert_eq!(told("p2p0", &[("relay", &[1.0, 2.0]), ("noctule", &[3.6, 7.9])]), ["≤ 3.5 × **over**"]);
+        let shards: &[(&str, &[f64])] = &[("noctule", &[1.0]), ("noctule:threads=2", &[1.1])];
+        assert_eq!(told("p2p0", shards), ["≤ 1.15 × one shard ok"]);
+        assert_eq!(told("shared0", &[("noctule", &[0.4])]), ["≤ 0.3 s/M **over**"]);
+    }
+
+    #[test]
+    fn what_is_not_ours_or_has_nothing_beside_it_has_no_bar() {
+        assert!(told("p2p0", &[("relay", &[1.0]), ("mosquitto", &[9.0])]).is_empty());
+        assert!(told("p2p0", &[("noctule", &[1.0])]).is_empty());
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_run() {
+        let comparison =
+            comparison("p2p0", &[("relay", &[1.0, 2.0, 4.0]), ("mosquitto", &[10.0, 10.0, 60.0])]);
+        let ratio = summary(&comparison, 0, 1, "traffic").ratio;
+        assert_eq!(ratio, Some(Spread { median: 10.0, least: 5.0, greatest: 15.0 }));
+    }
 
     #[test]
     fn the_median_of_an_even_number_lies_between() {

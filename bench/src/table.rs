@@ -15,7 +15,7 @@ pub(crate) fn text(comparison: &Comparison) -> String {
     ];
     for_each_phase(comparison, |scenario, phase| {
         for (index, program) in comparison.programs.iter().enumerate() {
-            if comparison.outcomes(scenario, index).is_empty() {
+            if program.kind.lack(&comparison.scenarios[scenario]).is_some() {
                 continue;
             }
             let summary = summary(comparison, scenario, index, phase);
@@ -84,9 +84,9 @@ fn markdown_rows(comparison: &Comparison, group: Group) -> Vec<Vec<String>> {
         let mut row = vec![name, about];
         for (index, program) in comparison.programs.iter().enumerate() {
             let summary = summary(comparison, scenario, index, phase);
-            row.push(match comparison.outcomes(scenario, index).is_empty() {
-                true => "–".to_owned(),
-                false => cell(&summary, group, index == 0),
+            row.push(match program.kind.lack(chosen) {
+                Some(lack) => lack.to_owned(),
+                None => cell(&summary, group, index == 0),
             });
             if program.kind == Kind::Noctule {
                 row.push(verdicts(&summary));

@@ -32,7 +32,7 @@ const FAULTS_SHOWN: usize = 30;
 
 /// Runs the load for so long, and fails with all that was wrong.
 pub(crate) fn run(program: &Program, duration: Duration) -> Result<()> {
-    let start = Start { cores: program.cores.clone(), protocol_level: 4, more_config: "" };
+    let start = Start { cores: program.cores.clone(), protocol_level: 4, settle_time: Duration::ZERO };
     let mut broker = Running::start(program, &start).with_context(|| format!("start {program}"))?;
     let mut hub = Hub::new(broker.address)?;
     let mut parts = part::all(&mut hub)?;
