@@ -162,7 +162,8 @@ impl Failure {
 
     /// On one line, for a command that has words of its own around it.
     pub(crate) fn sentence(&self) -> String {
-        let lines = self.lines.iter().map(|line| line.strip_prefix("Error: ").unwrap_or(line));
+        let lines =
+            self.lines.iter().map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end_matches('.'));
         lines.chain(self.hint.as_deref()).collect::<Vec<_>>().join("; ")
     }
 

@@ -1,7 +1,8 @@
-//! `noctule pub` and `noctule sub` as processes, against `noctule broker`.
+//! `noctule pub`, `noctule sub` and `noctule bench` as processes, against `noctule broker`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod bench;
 mod support;
 
 use std::io::{Read, Write};

@@ -147,6 +147,11 @@ impl Broker {
         self.process = start_broker(&self.directory);
     }
 
+    /// The number of the broker's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.process.id()
+    }
+
     /// A file name in the broker's directory, as an argument.
     pub(crate) fn file(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().unwrap().to_owned()

@@ -84,7 +84,12 @@ impl Checker {
     ) -> bool {
         let Some(header) = header.filter(|header| header.run == self.run) else {
             self.tally.misrouted += 1;
-            self.tally.note(|| format!("subscriber {subscriber} got a message that is not of this run"));
+            self.tally.note(|| {
+                format!(
+                    "subscriber {subscriber} got a message that is not of this run; loads that run at the same time \
+                     need a --topic-prefix each"
+                )
+            });
             return false;
         };
         let publisher = header.publisher as usize;

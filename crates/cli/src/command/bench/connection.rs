@@ -69,6 +69,12 @@ impl Connection {
         self.out.len() - self.written
     }
 
+    /// Whether the socket has no room.
+    #[inline]
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// The socket says that it has room.
     pub(super) fn unblock(&mut self) {
         self.blocked = false;

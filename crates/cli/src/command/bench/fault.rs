@@ -40,7 +40,10 @@ pub(super) enum Fault {
     Closed { client: String, during: &'static str },
     #[error("the broker ended the connection of client {client}: {}", byte_text(*code))]
     Disconnected { client: String, code: u8 },
-    #[error("the connection of client {client} broke: {source}")]
+    #[error(
+        "the connection of client {client} broke: {}; the log of the broker may say why",
+        noctule_client::system_text(source)
+    )]
     Broken { client: String, source: io::Error },
     #[error("client {client} cannot understand the broker: {error}")]
     Malformed { client: String, error: DecodeError },
@@ -53,8 +56,8 @@ pub(super) enum Fault {
     #[error("{what} stalled: {done} of {wanted} done, then nothing came for {seconds} s")]
     Stalled { what: &'static str, done: u64, wanted: u64, seconds: u64 },
     #[error(
-        "{wanted} connections need more open files than the hard limit of this process, {limit}; raise it with \
-         `ulimit -Hn {wanted}` as root, or LimitNOFILE= in a unit, or ask for fewer connections"
+        "so many connections need {wanted} open files, and the hard limit of this process (RLIMIT_NOFILE) is {limit}; \
+         raise it with `ulimit -Hn {wanted}` as root, or LimitNOFILE= in a unit, or ask for fewer connections"
     )]
     Descriptors { wanted: u64, limit: u64 },
     #[error(

@@ -54,7 +54,8 @@ pub(super) struct Load {
     acknowledged: u64,
     /// Messages whose due moment has come, in an open loop.
     scheduled: u64,
-    progress_at: Instant,
+    /// When a message or an acknowledgement came last, since the epoch.
+    progress_ns: u64,
 }
 
 /// What publishers say.
@@ -132,7 +133,7 @@ impl Load {
             published: 0,
             acknowledged: 0,
             scheduled: 0,
-            progress_at: Instant::now(),
+            progress_ns: 0,
         })
     }
 
@@ -144,9 +145,9 @@ impl Load {
     ) -> Result<Measured, Fault> {
         let meter = Meter::start(run.broker)?;
         let begin = Instant::now();
-        self.progress_at = begin;
+        self.progress_ns = self.since_epoch(begin);
         let pace = self.rate.map(|rate| Pace::new(rate, begin));
-        let pace_offset = begin.duration_since(self.epoch);
+        let begin_ns = self.since_epoch(begin);
         let mut watch = Watch::new(begin);
         loop {
             let now = Instant::now();
@@ -156,7 +157,7 @@ impl Load {
             if let Some(pace) = &pace {
                 self.schedule(pace.due(now));
             }
-            self.fill(run, pace.as_ref().map(|pace| (pace, pace_offset)), now);
+            self.fill(run, pace.as_ref().map(|pace| (pace, begin_ns)), self.since_epoch(now));
             if let Some(churn) = &mut churn {
                 churn.step(&mut run.fleet, now)?;
             }
@@ -170,6 +171,10 @@ impl Load {
                 }
                 let patience = if run.stop.is_requested() { PATIENCE_AFTER_STOP } else { run.plan.stall_max };
                 self.show(&mut run.live, now);
+                if self.is_settled() {
+                    // Nothing is to come until the next message is due.
+                    watch.progress_at = now;
+                }
                 if !watch.goes_on(now, self.checker.tally.delivered + self.acknowledged, patience) {
                     watch.is_stalled = true;
                     break;
@@ -179,11 +184,15 @@ impl Load {
             let next = pace.as_ref().filter(|_| self.left > 0).map(|pace| pace.moment(self.scheduled));
             let churn_next = churn.as_ref().map(|churn| churn.next());
             run.fleet.wake_at(next.into_iter().chain(churn_next).min())?;
-            run.fleet.wait(CHECK_EVERY)?;
+            let has_more = self
+                .pending
+                .iter()
+                .any(|place| !run.fleet.connections[self.publishers[*place].connection].is_blocked());
+            run.fleet.wait(if has_more { Duration::ZERO } else { CHECK_EVERY })?;
             self.read_ready(run, &mut churn)?;
         }
         run.fleet.wake_at(None)?;
-        let measured = meter.stop(self.progress_at.duration_since(begin), watch.is_stalled)?;
+        let measured = meter.stop(self.progress_since(begin), watch.is_stalled)?;
         self.linger(run, &mut churn)?;
         Ok(measured)
     }
@@ -206,9 +215,19 @@ impl Load {
             self.read_ready(run, &mut None)?;
         }
         run.fleet.flush()?;
-        let measured = meter.stop(self.progress_at.saturating_duration_since(begin), watch.is_stalled)?;
+        let measured = meter.stop(self.progress_since(begin), watch.is_stalled)?;
         self.linger(run, &mut None)?;
         Ok(measured)
+    }
+
+    /// The time that payloads and figures are in: nanoseconds since this load was made.
+    pub(super) fn since_epoch(&self, moment: Instant) -> u64 {
+        nanoseconds(moment.saturating_duration_since(self.epoch))
+    }
+
+    /// How long it went on until something came for the last time.
+    fn progress_since(&self, begin: Instant) -> Duration {
+        Duration::from_nanos(self.progress_ns.saturating_sub(self.since_epoch(begin)))
     }
 
     /// From now on these hear what was published.
@@ -234,8 +253,7 @@ impl Load {
     }
 
     /// Publishes what windows and buffers have room for.
-    fn fill(&mut self, run: &mut Run, pace: Option<(&Pace, Duration)>, now: Instant) {
-        let now = now.duration_since(self.epoch);
+    fn fill(&mut self, run: &mut Run, pace: Option<(&Pace, u64)>, now_ns: u64) {
         let publishers = self.publishers.len() as u64;
         let mut blocked = 0;
         for at in 0..self.pending.len() {
@@ -246,20 +264,20 @@ impl Load {
                 continue;
             }
             let connection = publisher.connection;
-            if run.fleet.connections[connection].unsent() < UNSENT_BYTES_MAX {
+            if !run.fleet.connections[connection].is_blocked() {
                 let out = run.fleet.out(connection);
-                while self.left > 0 && publisher.may_publish() && out.len() < UNSENT_BYTES_MAX * 2 {
+                while self.left > 0 && publisher.may_publish() && out.len() < UNSENT_BYTES_MAX {
                     let sequence = publisher.window.sent;
-                    let due = pace.map_or(now, |(pace, offset)| {
-                        offset + pace.offset(sequence * publishers + place as u64)
+                    let due_ns = pace.map_or(now_ns, |(pace, begin_ns)| {
+                        begin_ns + nanoseconds(pace.offset(sequence * publishers + place as u64))
                     });
                     let topic = self.audience.topic_number(place, sequence);
-                    publisher.publish(out, topic, self.names.run, place as u32, due);
+                    publisher.publish(out, topic, self.names.run, place as u32, due_ns);
                     self.left -= 1;
                     self.published += 1;
                 }
             }
-            // The socket is full: once more in the next turn.
+            // The buffer is full: once more in the next turn.
             if publisher.may_publish() {
                 publisher.is_pending = true;
                 self.pending[blocked] = place;
@@ -272,9 +290,9 @@ impl Load {
     fn read_ready(&mut self, run: &mut Run, churn: &mut Option<&mut Churn>) -> Result<(), Fault> {
         let mut ready = run.fleet.take_ready();
         for index in ready.drain(..) {
-            let now = Instant::now();
+            let now_ns = self.since_epoch(Instant::now());
             if let Some(place) = self.subscriber_crew.and_then(|crew| crew.place(index)) {
-                run.fleet.read(index, |out, frame| self.hear_frame(place, now, out, frame))?;
+                run.fleet.read(index, |out, frame| self.hear_frame(place, now_ns, out, frame))?;
             } else if let Some(place) = self.publisher_crew.place(index) {
                 let names = self.names;
                 let publisher = &mut self.publishers[place];
@@ -285,7 +303,7 @@ impl Load {
                     Ok(())
                 })?;
                 if *acknowledged > before {
-                    self.progress_at = now;
+                    self.progress_ns = now_ns;
                     if !publisher.is_pending {
                         publisher.is_pending = true;
                         self.pending.push(place);
@@ -306,7 +324,7 @@ impl Load {
     pub(super) fn hear_frame(
         &mut self,
         place: usize,
-        now: Instant,
+        now_ns: u64,
         out: &mut Vec<u8>,
         frame: Frame<'_>,
     ) -> Result<(), Fault> {
@@ -325,10 +343,9 @@ impl Load {
                 self.publishers[publisher].is_pending = true;
                 self.pending.push(publisher);
             }
-            self.progress_at = now;
+            self.progress_ns = now_ns;
             if let Some(latency) = &mut self.latency {
-                let now = now.duration_since(self.epoch).as_nanos() as u64;
-                latency.record(now.saturating_sub(header.due_ns));
+                latency.record(now_ns.saturating_sub(header.due_ns));
             }
         }
         Ok(())
@@ -386,6 +403,10 @@ impl Load {
         let sent = self.publishers.iter().map(|publisher| publisher.window.sent);
         std::mem::replace(&mut self.checker, fresh).finish(sent)
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Looks now and then whether it still goes on.

@@ -228,6 +228,11 @@ impl Door {
         let connack = match Connack::decode(frame, self.version) {
             Ok(connack) => connack,
             Err(_) if frame.body.get(1) == Some(&0) => return Ok(defaults),
+            // Who does not know MQTT 5 says so in the words of 3.1.1 [MQTT311-3.1.2-2].
+            Err(_) if Connack::decode(frame, ProtocolVersion::V311).is_ok() => {
+                let code = ConnackCode::V3(ConnectReturnCode::UnacceptableProtocolVersion);
+                return Err(Fault::Refused { client: client.id.clone(), code, reason: None });
+            }
             Err(error) => return Err(Fault::Malformed { client: client.id.clone(), error }),
         };
         if connack.code != ConnackCode::V3(ConnectReturnCode::Accepted)

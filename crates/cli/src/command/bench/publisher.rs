@@ -1,7 +1,5 @@
 //! One who publishes: a window, a template, and what the broker says to it.
 
-use std::time::Duration;
-
 use noctule_client::protocol::frame::Frame;
 
 use super::fault::Fault;
@@ -9,8 +7,9 @@ use super::payload::Header;
 use super::template::Template;
 use super::window::Window;
 
-/// What has been handed to a connection and not yet to the system is bounded by this, and one packet more.
-pub(super) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+/// What has been handed to a connection and not yet to the system is bounded by this, and one packet more. So much
+/// stays in a core's cache until it is written.
+pub(super) const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
 const PUBREL: u8 = 0x62;
 
@@ -47,14 +46,9 @@ impl Publisher {
         topic_number: u64,
         run: u32,
         publisher: u32,
-        due: Duration,
+        due_ns: u64,
     ) {
-        let header = Header {
-            run,
-            publisher,
-            sequence: self.window.sent,
-            due_ns: u64::try_from(due.as_nanos()).unwrap_or(u64::MAX),
-        };
+        let header = Header { run, publisher, sequence: self.window.sent, due_ns };
         self.template.append(out, topic_number, self.next_packet_id, header);
         self.next_packet_id = self.next_packet_id % u16::MAX + 1;
         self.window.send();

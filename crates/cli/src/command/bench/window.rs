@@ -15,7 +15,7 @@ pub(super) struct Window {
     pub(super) sent: u64,
     delivered: u64,
     pub(super) acknowledged: u64,
-    /// Recipients that still lack a message, by its number within the window. Empty if there is at most one recipient.
+    /// Recipients that still lack a message, by the lower bits of its number. Empty if there is at most one recipient.
     missing: Vec<u32>,
 }
 
@@ -30,7 +30,7 @@ impl Window {
             sent: 0,
             delivered: 0,
             acknowledged: 0,
-            missing: vec![0; usize::try_from(messages).unwrap_or(usize::MAX)],
+            missing: vec![0; if messages == 0 { 0 } else { messages.next_power_of_two() as usize }],
         }
     }
 
@@ -70,8 +70,8 @@ impl Window {
 
     #[inline]
     fn slot(&self, sequence: u64) -> Option<usize> {
-        let length = self.missing.len() as u64;
-        (length > 0).then(|| (sequence % length) as usize)
+        let mask = (self.missing.len() as u64).checked_sub(1)?;
+        Some((sequence & mask) as usize)
     }
 
     /// Messages that the broker has not acknowledged and should have.

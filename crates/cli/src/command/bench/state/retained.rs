@@ -38,7 +38,7 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
         let meter = Meter::start(run.broker)?;
         let begin = Instant::now();
         run.door.open(&mut run.fleet, run.address, 1, client, &run.stop, |place, out, frame| {
-            load.hear_frame(place, Instant::now(), out, frame)
+            load.hear_frame(place, load.since_epoch(Instant::now()), out, frame)
         })?;
         let measured = load.hear(run, meter, begin)?;
         let mut phase = run.load_phase("deliver", qos, &mut load, measured);
