@@ -2,6 +2,7 @@
 
 mod broker;
 mod compare;
+mod empty;
 mod generator;
 mod program;
 mod relay;
@@ -35,6 +36,15 @@ struct Arguments {
 enum Command {
     /// Runs scenarios against brokers, interleaved, each broker fresh for each run, and prints a table.
     Compare(CompareArguments),
+    /// Memory and wake-ups of brokers that have nothing to do.
+    Empty {
+        /// As in `compare`.
+        #[arg(long = "broker", required = true)]
+        brokers: Vec<Program>,
+        /// How long each is watched.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// A long mixed load: steady pairs, a fan-out, a shared subscription, retained messages, reconnect storms, subscription
     /// churn, slow readers and Wills at once. Ends with an error if a message is lost, doubled or out of order, or if the
     /// broker's memory grows.
@@ -112,6 +122,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Relay { address } => relay::run(address).context("relay"),
         Command::Compare(arguments) => compare(arguments),
+        Command::Empty { brokers, seconds } => empty::run(&brokers, Duration::from_secs(seconds.max(1))),
         Command::Soak { broker, minutes, seconds } => {
             raise_descriptor_limit()?;
             soak::run(&broker, Duration::from_secs(seconds.unwrap_or(minutes.saturating_mul(60))))
