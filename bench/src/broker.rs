@@ -13,8 +13,10 @@ use crate::program::{Kind, Program};
 
 /// How long a broker may take until it accepts.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
-/// What is shown of a broker's words when it ends.
-const LAST_WORDS_BYTES: usize = 400;
+/// What is read of a broker's words when it ends.
+const LAST_WORDS_BYTES: usize = 4000;
+/// What is shown of the words of a program that failed.
+const REASON_CHARS: usize = 160;
 
 /// A broker that ends when this is dropped, and its files with it.
 pub(crate) struct Running {
@@ -66,7 +68,7 @@ impl Running {
         let status = self.child.try_wait().ok()??;
         let text = fs::read(self.directory.path().join("stderr")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text[text.len().saturating_sub(LAST_WORDS_BYTES)..]).into_owned();
-        Some(format!("the broker ended with {status}: {}", text.trim()))
+        Some(format!("the broker ended with {status}: {}", reason(&text)))
     }
 
     fn wait_until_accepting(&mut self) -> Result<()> {
@@ -88,6 +90,16 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The line that most likely says why a program failed: its last error, or else its last line.
+pub(crate) fn reason(text: &str) -> String {
+    let is_error = |line: &&str| {
+        let line = line.to_lowercase();
+        ["error", "fail", "panic", "fatal"].iter().any(|word| line.contains(word))
+    };
+    let line = text.lines().rfind(is_error).or_else(|| text.lines().last());
+    line.unwrap_or("no word why").trim().chars().take(REASON_CHARS).collect()
 }
 
 /// Writes the configuration file if the program has one.
@@ -118,4 +130,16 @@ fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &
         Kind::Rumqttd => vec!["--quiet".to_owned(), "--config".to_owned(), file],
         Kind::Relay | Kind::Mosquitto | Kind::Nats => vec!["-c".to_owned(), file],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_error() {
+        assert_eq!(reason("starting\nerror: no port\n  see --help\n"), "error: no port");
+        assert_eq!(reason("hello\ngoodbye\n"), "goodbye");
+        assert_eq!(reason(""), "no word why");
+    }
 }

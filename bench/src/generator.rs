@@ -13,15 +13,13 @@ use crate::scenario::{Chosen, Group};
 
 /// How often it is asked whether it has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// What is shown of its words when it fails.
-const WORDS_MAX: usize = 160;
 
 /// The load, and how much of it.
 pub(crate) struct Generator {
     pub(crate) path: PathBuf,
     pub(crate) cores: Option<String>,
     /// Of traffic, unless the messages are counted.
-    pub(crate) seconds: f64,
+    pub(crate) seconds: u64,
     pub(crate) messages: Option<u64>,
     pub(crate) items: Option<u64>,
     /// A load that takes longer is ended.
@@ -176,8 +174,7 @@ fn read(child: &mut Child) -> Result<(String, String)> {
     if let Some(stderr) = &mut child.stderr {
         stderr.read_to_string(&mut words)?;
     }
-    let words = words.lines().last().unwrap_or("no word why").chars().take(WORDS_MAX).collect();
-    Ok((report, words))
+    Ok((report, crate::broker::reason(&words)))
 }
 
 #[cfg(test)]

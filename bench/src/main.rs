@@ -2,6 +2,7 @@
 
 mod broker;
 mod compare;
+mod disturb;
 mod empty;
 mod generator;
 mod program;
@@ -36,6 +37,22 @@ struct Arguments {
 enum Command {
     /// Runs scenarios against brokers, interleaved, each broker fresh for each run, and prints a table.
     Compare(CompareArguments),
+    /// What a thousand honest clients notice of a reader that stopped, of a login storm, and of connections that never say
+    /// who they are: the latency alone and beside it.
+    Disturb {
+        /// As in `compare`.
+        #[arg(long = "broker", required = true)]
+        brokers: Vec<Program>,
+        /// How often each pair is run.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// How long a run is.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// As in `compare`.
+        #[arg(long)]
+        pinned: bool,
+    },
     /// Memory and wake-ups of brokers that have nothing to do.
     Empty {
         /// As in `compare`.
@@ -86,8 +103,8 @@ struct CompareArguments {
     #[arg(long)]
     pinned: bool,
     /// How long traffic runs.
-    #[arg(long, default_value_t = 3.0, conflicts_with = "messages")]
-    seconds: f64,
+    #[arg(long, default_value_t = 3, conflicts_with = "messages")]
+    seconds: u64,
     /// How many deliveries traffic makes, instead of `--seconds`.
     #[arg(long)]
     messages: Option<u64>,
@@ -122,9 +139,22 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Relay { address } => relay::run(address).context("relay"),
         Command::Compare(arguments) => compare(arguments),
+        Command::Disturb { brokers, runs, seconds, pinned } => {
+            ensure!(runs > 0, "--runs must be at least 1");
+            set_limits()?;
+            let generator = Generator {
+                path: std::env::current_exe()?.with_file_name("noctule"),
+                cores: pinned.then(|| "1".to_owned()),
+                seconds,
+                messages: None,
+                items: None,
+                patience: Duration::from_secs(seconds.saturating_add(60)),
+            };
+            disturb::run(&brokers, runs, pinned, &generator)
+        }
         Command::Empty { brokers, seconds } => empty::run(&brokers, Duration::from_secs(seconds.max(1))),
         Command::Soak { broker, minutes, seconds } => {
-            raise_descriptor_limit()?;
+            set_limits()?;
             soak::run(&broker, Duration::from_secs(seconds.unwrap_or(minutes.saturating_mul(60))))
         }
     }
@@ -138,7 +168,7 @@ fn compare(mut arguments: CompareArguments) -> Result<()> {
         }
     }
     ensure!(arguments.runs > 0, "--runs must be at least 1");
-    raise_descriptor_limit()?;
+    set_limits()?;
     let load = match arguments.load {
         Some(load) => load,
         None => std::env::current_exe()?.with_file_name("noctule"),
@@ -167,8 +197,19 @@ fn compare(mut arguments: CompareArguments) -> Result<()> {
     Ok(())
 }
 
-/// Brokers and load inherit it; ten thousand connections need more than a shell's usual thousand.
-fn raise_descriptor_limit() -> Result<()> {
+/// Brokers and load inherit the limits. Ten thousand connections need more open files than a shell's usual thousand; and a
+/// broker that asks for more memory than the machine can spare shall end alone.
+fn set_limits() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raise the limit of open files")
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raise the limit of open files")?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_AS)?;
+    let most = (memory_bytes()? / 4 * 3).min(soft);
+    setrlimit(Resource::RLIMIT_AS, most, hard).context("limit the memory of a process")
+}
+
+fn memory_bytes() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.context("/proc/meminfo has no MemTotal")?.parse()?;
+    Ok(kib * 1024)
 }

@@ -130,7 +130,7 @@ fn verdict(
 }
 
 /// `None` of nothing.
-fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (&least, &greatest) = (values.first()?, values.last()?);
