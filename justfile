@@ -25,7 +25,26 @@ simulate seeds="10000":
 fuzz target seconds="300":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# Measure against the ceiling, each on its own core.
-bench *arguments="--scenario p2p0 --scenario fanout0 --runs 5":
+# The brokers that ours is compared with, into bench/.peers.
+peers:
+    bench/peers/install
+
+# Measure against the ceiling and the peers, each broker on a core of its own; `bench compare --help` tells more.
+bench *arguments="--scenario traffic --scenario latency --scenario state --runs 5 --markdown":
     cargo build --release -p noctule-cli -p bench
-    target/release/bench compare --broker relay --broker target/release/noctule --pinned {{arguments}}
+    target/release/bench compare --pinned --broker relay --broker noctule --broker mosquitto \
+        --broker rumqttd --broker nats {{arguments}}
+
+# Several shards against one: on the same core, and on two.
+bench-shards *arguments="--runs 5 --markdown":
+    cargo build --release -p noctule-cli -p bench
+    target/release/bench compare --pinned --broker noctule --broker noctule:threads=2 \
+        --scenario p2p0 --scenario fanout0 --scenario many0 --scenario one0 {{arguments}}
+    target/release/bench compare --pinned --broker noctule --broker noctule:threads=2,cores=0-1 \
+        --scenario latency:publishers=10,subscribers=10 {{arguments}}
+
+# Ten minutes of mixed load with reconnect storms, churn and slow readers, on two shards: every message accounted for,
+# memory flat.
+soak *arguments="--minutes 10":
+    cargo build --release -p noctule-cli -p bench
+    target/release/bench soak {{arguments}}

@@ -1,115 +1,81 @@
 //! Starting and ending the broker that is measured.
 
-use std::fmt;
-use std::fs;
-use std::io::{Read, Write};
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::program::{Kind, Program};
 
 /// How long a broker may take until it accepts.
-const START_TIME_MAX: Duration = Duration::from_secs(10);
+const START_TIME_MAX: Duration = Duration::from_secs(20);
+/// What is read of a broker's words when it ends.
+const LAST_WORDS_BYTES: usize = 4000;
+/// What is shown of the words of a program that failed.
+const REASON_CHARS: usize = 160;
 
-/// What is measured.
-#[derive(Clone, Debug)]
-pub(crate) enum Program {
-    Relay,
-    Noctule(PathBuf),
-    Mosquitto(PathBuf),
-}
-
-/// A broker that ends when this is dropped.
+/// A broker that ends when this is dropped, and its files with it.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
-    config: Option<PathBuf>,
+    directory: TempDir,
 }
 
-impl FromStr for Program {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "relay" {
-            return Ok(Self::Relay);
-        }
-        let path = PathBuf::from(text);
-        match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) if name.starts_with("noctule") => Ok(Self::Noctule(path)),
-            Some(name) if name.starts_with("mosquitto") => Ok(Self::Mosquitto(path)),
-            _ => Err("name `relay`, or the path of a noctule or mosquitto".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Relay => "relay",
-            Self::Noctule(_) => "noctule",
-            Self::Mosquitto(_) => "mosquitto",
-        })
-    }
-}
-
-impl Program {
-    /// Starts it on a free loopback port, without log and without limits on messages.
-    pub(crate) fn start(&self, core: Option<usize>) -> Result<Running> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut config = None;
-        let mut words: Vec<String> = Vec::new();
-        match self {
-            Self::Relay => {
-                let this = std::env::current_exe()?;
-                words.extend([this.display().to_string(), "relay".to_owned(), address.to_string()]);
-            }
-            Self::Noctule(path) | Self::Mosquitto(path) => {
-                let file = std::env::temp_dir().join(format!(
-                    "bench-{}-{}.conf",
-                    std::process::id(),
-                    address.port()
-                ));
-                let mut out = fs::File::create(&file)?;
-                writeln!(out, "listener {} 127.0.0.1", address.port())?;
-                writeln!(out, "allow_anonymous true\nlog_dest none\nset_tcp_nodelay true")?;
-                writeln!(out, "max_inflight_messages 0\nmax_queued_messages 0")?;
-                words.push(path.display().to_string());
-                if let Self::Noctule(_) = self {
-                    words.push("broker".to_owned());
-                }
-                words.extend(["-c".to_owned(), file.display().to_string()]);
-                config = Some(file);
-            }
-        }
-        if let Some(core) = core {
-            words.splice(0..0, ["taskset".to_owned(), "-c".to_owned(), core.to_string()]);
-        }
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().with_context(|| format!("run {}", words[0]))?;
-        let mut running = Running { child, address, config };
-        running.wait_until_accepting()?;
-        Ok(running)
-    }
+/// How it is started.
+pub(crate) struct Start {
+    /// The cores it is held to, in the words of taskset.
+    pub(crate) cores: Option<String>,
+    /// 4 or 5: one peer has a listener for each version of MQTT.
+    pub(crate) protocol_level: u8,
+    /// Between its first accepted connection and the load, so that its start is not measured.
+    pub(crate) settle_time: Duration,
 }
 
 impl Running {
+    /// Starts it on a free loopback port, and waits until it accepts.
+    pub(crate) fn start(program: &Program, start: &Start) -> Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let directory = TempDir::with_prefix("bench-")?;
+        let mut words: Vec<String> = Vec::new();
+        if let Some(cores) = &start.cores {
+            words.extend(["taskset".to_owned(), "-c".to_owned(), cores.clone()]);
+        }
+        words.push(program.path()?.display().to_string());
+        words.extend(arguments(program, start, address, directory.path())?);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(File::create(directory.path().join("stderr"))?);
+        if program.kind == Kind::Nats {
+            command.env("GOMAXPROCS", program.threads.to_string());
+        }
+        let child = command.spawn().with_context(|| format!("run {}", words.join(" ")))?;
+        let mut running = Self { child, address, directory };
+        running.wait_until_accepting()?;
+        std::thread::sleep(start.settle_time);
+        Ok(running)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it said last, when it has ended.
+    pub(crate) fn has_ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok()??;
+        let text = fs::read(self.directory.path().join("stderr")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text[text.len().saturating_sub(LAST_WORDS_BYTES)..]).into_owned();
+        Some(format!("the broker ended with {status}: {}", reason(&text)))
     }
 
     fn wait_until_accepting(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIME_MAX;
         while TcpStream::connect(self.address).is_err() {
-            if let Some(status) = self.child.try_wait()? {
-                let mut text = String::new();
-                if let Some(mut stderr) = self.child.stderr.take() {
-                    stderr.read_to_string(&mut text)?;
-                }
-                bail!("it ended with {status}: {text}");
+            if let Some(last_words) = self.has_ended() {
+                bail!("{last_words}");
             }
             ensure!(Instant::now() < deadline, "it does not accept connections on {}", self.address);
             std::thread::sleep(Duration::from_millis(5));
@@ -123,17 +89,57 @@ impl Drop for Running {
         // Already gone is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(config) = &self.config {
-            let _ = fs::remove_file(config);
-        }
     }
 }
 
-/// Holds this process to one core; brokers are started with their own.
-pub(crate) fn pin_this_process(core: usize) -> Result<()> {
-    let pid = std::process::id().to_string();
-    let status =
-        Command::new("taskset").args(["-cp", &core.to_string(), &pid]).stdout(Stdio::null()).status()?;
-    ensure!(status.success(), "taskset failed: {status}");
-    Ok(())
+/// The line that most likely says why a program failed: its last error, or else its last line.
+pub(crate) fn reason(text: &str) -> String {
+    let is_error = |line: &&str| {
+        let line = line.to_lowercase();
+        ["error", "fail", "panic", "fatal"].iter().any(|word| line.contains(word))
+    };
+    let line = text.lines().rfind(is_error).or_else(|| text.lines().last());
+    line.unwrap_or("no word why").trim().chars().take(REASON_CHARS).collect()
+}
+
+/// Writes the configuration file if the program has one.
+fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &Path) -> Result<Vec<String>> {
+    let (name, template) = match program.kind {
+        Kind::Relay => return Ok(vec!["relay".to_owned(), address.to_string()]),
+        Kind::Noctule => ("noctule.conf", include_str!("../peers/mosquitto.conf")),
+        Kind::Mosquitto => ("mosquitto.conf", include_str!("../peers/mosquitto.conf")),
+        Kind::Rumqttd => ("rumqttd.toml", include_str!("../peers/rumqttd.toml")),
+        Kind::Nats => ("nats.conf", include_str!("../peers/nats.conf")),
+    };
+    let mut config = template
+        .replace("{port}", &address.port().to_string())
+        .replace("{directory}", &directory.display().to_string())
+        .replace("{version}", if start.protocol_level == 5 { "v5" } else { "v4" });
+    for line in &program.config {
+        config.push_str(line);
+        config.push('\n');
+    }
+    if program.kind == Kind::Noctule {
+        config.push_str(&format!("worker_threads {}\n", program.threads));
+    }
+    let file: PathBuf = directory.join(name);
+    fs::write(&file, config)?;
+    let file = file.display().to_string();
+    Ok(match program.kind {
+        Kind::Noctule => vec!["broker".to_owned(), "-c".to_owned(), file],
+        Kind::Rumqttd => vec!["--quiet".to_owned(), "--config".to_owned(), file],
+        Kind::Relay | Kind::Mosquitto | Kind::Nats => vec!["-c".to_owned(), file],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_error() {
+        assert_eq!(reason("starting\nerror: no port\n  see --help\n"), "error: no port");
+        assert_eq!(reason("hello\ngoodbye\n"), "goodbye");
+        assert_eq!(reason(""), "no word why");
+    }
 }

@@ -1,0 +1,142 @@
+//! Accounts for every message of a stream: what one publisher sends to one topic, numbered from 0.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use noctule_client::protocol::QoS;
+
+/// What a message says: its stream and its number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) stream: u32,
+    pub(crate) number: u64,
+}
+
+const MARK_BYTES: usize = 12;
+
+impl Mark {
+    /// A payload of at least this many bytes.
+    pub(crate) fn payload(self, bytes: usize) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(bytes.max(MARK_BYTES));
+        payload.extend_from_slice(&self.stream.to_be_bytes());
+        payload.extend_from_slice(&self.number.to_be_bytes());
+        payload.resize(bytes.max(MARK_BYTES), b'x');
+        payload
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Result<Self> {
+        let stream = payload.first_chunk::<4>().context("a payload without its mark")?;
+        let number = payload[4..].first_chunk::<8>().context("a payload without its mark")?;
+        Ok(Self { stream: u32::from_be_bytes(*stream), number: u64::from_be_bytes(*number) })
+    }
+}
+
+/// A stream as one receiver sees it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Track {
+    next: u64,
+    pub(crate) received: u64,
+    /// Passed over. Only of QoS 0, and only by who reads slowly.
+    pub(crate) missed: u64,
+    /// Sent again after a connection was lost, as QoS 1 may.
+    pub(crate) repeated: u64,
+    /// Came twice or out of order without a right to.
+    pub(crate) astray: u64,
+}
+
+impl Track {
+    /// A message came; `may_repeat` if a connection of this receiver was lost before.
+    pub(crate) fn take(&mut self, number: u64, qos: QoS, may_repeat: bool) {
+        self.received += 1;
+        if number >= self.next {
+            self.missed += number - self.next;
+            self.next = number + 1;
+        } else if qos == QoS::AtLeastOnce && may_repeat {
+            self.repeated += 1;
+        } else {
+            self.astray += 1;
+        }
+    }
+
+    /// Whether everything below `sent` has passed.
+    pub(crate) fn is_complete(&self, sent: u64) -> bool {
+        self.next >= sent
+    }
+
+    /// What is wrong at the end, if nothing may be missed.
+    pub(crate) fn faults(&self, who: &str, sent: u64) -> Option<String> {
+        let missing = self.missed + sent.saturating_sub(self.next);
+        if missing == 0 {
+            return self.faults_of_order(who);
+        }
+        Some(format!("{who}: {missing} of {sent} messages lost, {} doubled or out of order", self.astray))
+    }
+
+    /// What is wrong if messages may be missed.
+    pub(crate) fn faults_of_order(&self, who: &str) -> Option<String> {
+        (self.astray > 0).then(|| format!("{who}: {} messages doubled or out of order", self.astray))
+    }
+}
+
+/// A stream as a group of receivers sees it together, in any order.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// All below have come.
+    complete: u64,
+    ahead: BTreeSet<u64>,
+    pub(crate) repeated: u64,
+}
+
+impl Pool {
+    pub(crate) fn take(&mut self, number: u64) {
+        if number < self.complete || !self.ahead.insert(number) {
+            self.repeated += 1;
+            return;
+        }
+        while self.ahead.remove(&self.complete) {
+            self.complete += 1;
+        }
+    }
+
+    /// How many of so many have not come.
+    pub(crate) fn missing(&self, sent: u64) -> u64 {
+        (sent - self.complete).saturating_sub(self.ahead.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_back() {
+        let mark = Mark { stream: 7, number: 1 << 40 };
+        assert_eq!(Mark::read(&mark.payload(64)).unwrap(), mark);
+        assert_eq!(mark.payload(64).len(), 64);
+        assert!(Mark::read(&[1, 2, 3]).is_err());
+        assert!(Mark::read(&mark.payload(0)[..11]).is_err());
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_out_of_order_is_told() {
+        let told = |numbers: &[u64], qos, may_repeat| {
+            let mut track = Track::default();
+            numbers.iter().for_each(|&number| track.take(number, qos, may_repeat));
+            track.faults("r", 4).is_some()
+        };
+        assert!(!told(&[0, 1, 2, 3], QoS::ExactlyOnce, true));
+        assert!(told(&[0, 1, 3], QoS::AtLeastOnce, true), "a gap");
+        assert!(told(&[0, 1, 2], QoS::AtLeastOnce, true), "the end");
+        assert!(told(&[0, 1, 1, 2, 3], QoS::AtLeastOnce, false), "a repetition without a reason");
+        assert!(!told(&[0, 1, 1, 2, 3], QoS::AtLeastOnce, true));
+        assert!(told(&[0, 1, 1, 2, 3], QoS::ExactlyOnce, true), "QoS 2 never repeats");
+        assert!(told(&[0, 2, 1, 3], QoS::AtMostOnce, false), "out of order");
+    }
+
+    #[test]
+    fn a_pool_misses_what_nobody_got() {
+        let mut pool = Pool::default();
+        [2, 0, 1, 1, 5].into_iter().for_each(|number| pool.take(number));
+        assert_eq!((pool.missing(6), pool.repeated), (2, 1));
+    }
+}
