@@ -5,13 +5,14 @@
 //! microseconds, simulated and replayed.
 
 pub mod metric;
-mod moment;
 pub mod record;
 
 mod authorize;
 mod effect;
+mod encoded;
 mod input;
 mod message;
+mod moment;
 mod now;
 mod retained;
 mod router;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use noctule_protocol::QoS;
 use triomphe::ThinArc;
 
+use crate::encoded::Encoded;
+
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNumber(pub u64);
@@ -280,6 +282,8 @@ impl MessageView<'_> {
 /// needs it, and once.
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
+    /// How it was put for its last recipients.
+    pub(crate) encoded: Encoded,
     sequence: Sequence,
     kept: Kept<'a>,
 }
@@ -293,11 +297,16 @@ enum Kept<'a> {
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, kept: Kept::Not }
+        Self { view, encoded: Encoded::default(), sequence, kept: Kept::Not }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
-        Self { view: message.view(), sequence: message.sequence(), kept: Kept::Elsewhere(message) }
+        Self {
+            view: message.view(),
+            encoded: Encoded::default(),
+            sequence: message.sequence(),
+            kept: Kept::Elsewhere(message),
+        }
     }
 
     pub(crate) fn keep(&mut self) -> Message {
