@@ -5,13 +5,13 @@
 //! microseconds, simulated and replayed.
 
 pub mod metric;
-mod moment;
 pub mod record;
 
 mod arena;
 mod authorize;
 mod directory;
 mod effect;
+mod encoded;
 mod generations;
 mod group_directory;
 mod hash_index;
@@ -20,6 +20,7 @@ mod input;
 #[cfg(test)]
 mod interleavings;
 mod message;
+mod moment;
 mod now;
 mod parcel;
 mod retained;

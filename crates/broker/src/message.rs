@@ -7,9 +7,9 @@ use std::time::Duration;
 use noctule_protocol::QoS;
 use triomphe::ThinArc;
 
-use crate::router::{Destination, Target};
-
+use crate::encoded::Encoded;
 use crate::retained::{Topical, Version};
+use crate::router::{Destination, Target};
 
 /// Numbers sessions of one data directory; never used twice. 0 is nobody: the broker itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -291,6 +291,9 @@ impl MessageView<'_> {
 /// needs it, and once.
 pub(crate) struct Publication<'a> {
     pub(crate) view: MessageView<'a>,
+    /// How it was put for its last recipients.
+    pub(crate) encoded: Encoded,
+
     pub(crate) sequence: Sequence,
     /// Its place in the order of what was retained; zero if it was not.
     pub(crate) retained_version: Version,
@@ -306,12 +309,18 @@ enum Kept<'a> {
 
 impl<'a> Publication<'a> {
     pub(crate) fn borrowed(view: MessageView<'a>, sequence: Sequence) -> Self {
-        Self { view, sequence, retained_version: Version::ZERO, kept: Kept::Not }
+        let retained_version = Version::ZERO;
+        Self { view, encoded: Encoded::default(), sequence, retained_version, kept: Kept::Not }
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
-        let (view, sequence) = (message.view(), message.sequence());
-        Self { view, sequence, retained_version: Version::ZERO, kept: Kept::Elsewhere(message) }
+        Self {
+            view: message.view(),
+            encoded: Encoded::default(),
+            sequence: message.sequence(),
+            retained_version: Version::ZERO,
+            kept: Kept::Elsewhere(message),
+        }
     }
 
     /// The same, with its place in the order of what was retained.

@@ -13,6 +13,7 @@ use super::answer::HeldPacket;
 use super::connection::Connection;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
+use crate::encoded::{Encoded, Form};
 use crate::input::ConnectionKey;
 use crate::message::{MessageView, Publication, SessionNumber};
 use crate::metric::Metric;
@@ -111,7 +112,7 @@ impl Shard {
             };
             return if connection.backlog_bytes() >= settings.outbox_bytes_max {
                 Fate::Dropped(Metric::DroppedOutboxFull)
-            } else if connection.push(&view, envelope, turn.now.wall, pool) {
+            } else if connection.push(&view, envelope, turn.now.wall, pool, &mut publication.encoded) {
                 connection.mark_dirty(dirty);
                 Fate::Sent
             } else {
@@ -164,7 +165,7 @@ impl Shard {
                 retain,
                 identifiers: &target.identifiers,
             };
-            if connection.push(&view, envelope, turn.now.wall, pool) {
+            if connection.push(&view, envelope, turn.now.wall, pool, &mut publication.encoded) {
                 session.flight_bytes += view.payload.len();
                 connection.mark_dirty(dirty);
                 return Fate::Sent;
@@ -375,7 +376,7 @@ impl Connection {
         pool: &mut Pool,
     ) -> bool {
         let envelope = Envelope { qos, dup, retain: delivery.retain, identifiers: delivery.identifiers() };
-        self.push(&delivery.message.view(), envelope, wall, pool)
+        self.push(&delivery.message.view(), envelope, wall, pool, &mut Encoded::default())
     }
 
     /// Appends one PUBLISH. False, and nothing appended, if the client accepts no packet of that size
@@ -386,8 +387,20 @@ impl Connection {
         envelope: Envelope<'_>,
         wall: Duration,
         pool: &mut Pool,
+        encoded: &mut Encoded,
     ) -> bool {
         let Envelope { qos, dup, retain, identifiers } = envelope;
+        let is_plain = !dup
+            && identifiers.is_empty()
+            && self.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none());
+        let form = is_plain.then(|| Form::new(self.version, qos.qos(), retain));
+        if let Some(packet) = form.and_then(|form| encoded.packet(form)) {
+            let fits = packet.len() <= self.maximum_packet_size as usize;
+            if fits {
+                encoded.copy_to(self.outbox.end(pool), qos.packet_id());
+            }
+            return fits;
+        }
         let mut topic = view.topic;
         let mut used_alias = AliasUse::None;
         let properties = if self.version == ProtocolVersion::V5 {
@@ -413,8 +426,10 @@ impl Connection {
                 if let Some(aliases) = &mut self.aliases {
                     aliases.outgoing = None;
                 }
-                return self.push(view, envelope, wall, pool);
+                return self.push(view, envelope, wall, pool, encoded);
             }
+        } else if let Some(form) = form {
+            encoded.note(form, &out[before..], view.topic);
         }
         fits
     }
