@@ -17,6 +17,7 @@ mod hash_index;
 mod input;
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
+mod memory;
 mod message;
 mod now;
 mod parcel;
@@ -35,6 +36,7 @@ mod will;
 
 pub use effect::{Effect, LogLevel, LogLevels, Ticket};
 pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd};
+pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 pub use now::Now;
 pub use parcel::{Parcel, ShardIndex};

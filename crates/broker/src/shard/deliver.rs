@@ -88,7 +88,8 @@ impl Shard {
         recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) -> Fate {
-        let Self { settings, connections, sessions, pool, dirty, .. } = self;
+        let Self { settings, connections, sessions, pool, dirty, thrift, .. } = self;
+        let pressure = &thrift.pressure;
         let session = sessions.get_mut(address.slot as usize).and_then(Option::as_deref_mut);
         let Some(session) = session.filter(|session| session.address == address) else {
             // It ended while this was on its way.
@@ -109,7 +110,9 @@ impl Shard {
                 retain,
                 identifiers: &target.identifiers,
             };
-            return if connection.backlog_bytes() >= settings.outbox_bytes_max {
+            return if Self::is_spared(*pressure, Some(connection)) {
+                Fate::Dropped(Metric::DroppedMemory)
+            } else if connection.backlog_bytes() >= settings.outbox_bytes_max {
                 Fate::Dropped(Metric::DroppedOutboxFull)
             } else if connection.push(&view, envelope, turn.now.wall, pool) {
                 connection.mark_dirty(dirty);
@@ -174,6 +177,9 @@ impl Shard {
         }
         if qos == QoS::AtMostOnce && !connected && !settings.queue_qos0_messages {
             return Fate::Dropped(Metric::DroppedOffline);
+        }
+        if qos == QoS::AtMostOnce && Self::is_spared(*pressure, None) {
+            return Fate::Dropped(Metric::DroppedMemory);
         }
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         let admitted = match kind {
@@ -406,7 +412,9 @@ impl Connection {
         let publish = Publish { dup, qos, retain, topic, properties, payload: view.payload };
         let fits = publish.encode(self.version, out).is_ok()
             && out.len() - before <= self.maximum_packet_size as usize;
-        if !fits {
+        if fits {
+            pool.appended += out.len() - before;
+        } else {
             out.truncate(before);
             if let AliasUse::New(_) = used_alias {
                 // The client never hears of this alias; topics in full are always right, and may be shorter.
