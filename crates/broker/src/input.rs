@@ -60,7 +60,7 @@ pub enum Input<'a> {
     Written {
         /// To whom.
         connection: ConnectionKey,
-        /// How many, at most what `output` showed.
+        /// How many, at most what `output` showed; none tells that the transport takes nothing now.
         bytes: usize,
     },
     /// The transport ended by itself; the key is forgotten.

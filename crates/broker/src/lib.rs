@@ -19,6 +19,7 @@ mod input;
 #[cfg(feature = "shuttle")]
 #[cfg(test)]
 mod interleavings;
+mod memory;
 mod message;
 mod moment;
 mod now;
@@ -38,6 +39,7 @@ mod will;
 
 pub use effect::{Effect, LogLevel, LogLevels, Ticket};
 pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd};
+pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 pub use now::Now;
 pub use parcel::{Parcel, ShardIndex};

@@ -46,6 +46,10 @@ metrics! {
     DroppedOffline, "dropped_offline", "QoS 0 messages not queued because the session had no connection.";
     DroppedDenied, "dropped_denied", "Messages their publisher had no right to publish.";
     DroppedRefused, "dropped_refused", "Messages their receiver refused with an error reason code.";
+    DroppedMemory, "dropped_memory", "QoS 0 messages dropped for want of memory, since their receiver did not keep up or they would have had to be kept.";
+    RefusedMemory, "refused_memory", "QoS 1 and 2 messages refused for want of memory.";
+    ConnectsRefusedMemory, "connects_refused_memory", "Clients refused for want of memory.";
+    PublishersPaused, "publishers_paused", "Times that a publisher was not read for want of memory.";
     DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
 }
 

@@ -1,6 +1,6 @@
 //! A point in time in one word.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// What a clock showed or will show, in nanoseconds: half of a [`Duration`], and no larger as an Option. For what there is
@@ -21,19 +21,20 @@ impl From<Duration> for Moment {
     }
 }
 
-/// How long something lasts, in half a word: 49 days at most.
+/// How long something lasts, in half a word: 1 ms at least, 49 days at most.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Milliseconds(u32);
+pub(crate) struct Milliseconds(NonZeroU32);
 
 impl From<Duration> for Milliseconds {
     fn from(duration: Duration) -> Self {
-        Self(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+        let count = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
     }
 }
 
 impl From<Milliseconds> for Duration {
     fn from(Milliseconds(count): Milliseconds) -> Self {
-        Self::from_millis(count.into())
+        Self::from_millis(count.get().into())
     }
 }
 
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn it_is_small_exact_and_bounded() {
-        assert_eq!(size_of::<Option<Moment>>(), 8);
+        assert_eq!((size_of::<Option<Moment>>(), size_of::<Option<Milliseconds>>()), (8, 4));
         for duration in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u32::MAX.into())] {
             assert_eq!(Moment::from(duration).get(), duration);
         }

@@ -84,6 +84,13 @@ impl<T> RouteCache<T> {
         }
     }
 
+    /// Forgets all of them and gives their memory back.
+    pub(crate) fn clear(&mut self) {
+        self.young = HashTable::new();
+        self.old = HashTable::new();
+        self.young_bytes = 0;
+    }
+
     fn insert(&mut self, hash: u64, remembered: Remembered<T>) {
         let bytes = remembered.bytes();
         if bytes > self.bytes_max / 2 {

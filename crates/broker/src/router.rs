@@ -154,6 +154,11 @@ impl Router {
         Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates, here }
     }
 
+    /// Gives back what it remembers.
+    pub(crate) fn forget_routes(&mut self) {
+        self.cache.clear();
+    }
+
     /// All who want `topic`, with every subscription that was made or ended before this is called.
     pub(crate) fn route(&mut self, shared: &Shared, topic: &str) -> Route {
         if let Some(route) = self.cache.get(topic, |stripes| shared.generation(stripes)) {

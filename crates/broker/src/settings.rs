@@ -52,6 +52,8 @@ pub struct Settings {
     /// Bytes of deliveries that one message may cause at once, and that mail from other shards may cause in one turn:
     /// with more, the deliveries go out a part a turn, and the publisher's next message waits (`fan_out_bytes_max`).
     pub fan_out_bytes_max: usize,
+    /// Bytes of memory near which less is taken in, 0 for no limit (`memory_limit`).
+    pub memory_limit: usize,
     /// Which log lines are wanted.
     pub log_levels: LogLevels,
     /// Random 128 bits that make assigned client identifiers unguessable.
@@ -90,6 +92,7 @@ impl Default for Settings {
             outbox_bytes_max: 1024 * 1024,
             mail_bytes_max: 4 * 1024 * 1024,
             fan_out_bytes_max: 4 * 1024 * 1024,
+            memory_limit: 0,
             log_levels: LogLevels::default(),
             secret: [0; 2],
         }

@@ -11,6 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::directory::Directory;
 use crate::generations::{Generations, Stripes};
 use crate::group_directory::{GroupDirectory, Joined};
+use crate::memory::{Memory, Pressure};
 use crate::message::{RetainedMessage, SessionNumber};
 use crate::metric::Metrics;
 use crate::parcel::ShardIndex;
@@ -33,6 +34,7 @@ pub struct Shared {
     generations: Generations,
     next_session: AtomicU64,
     next_client_id: AtomicU64,
+    memory: Memory,
     secret: [u64; 2],
 }
 
@@ -48,8 +50,29 @@ impl Shared {
             generations: Generations::new(hasher(settings)),
             next_session: AtomicU64::new(1),
             next_client_id: AtomicU64::new(0),
+            memory: Memory::new(settings.memory_limit),
             secret: settings.secret,
         }
+    }
+
+    /// Tells how many bytes of memory the broker uses.
+    pub fn set_memory_used(&self, bytes: usize) {
+        self.memory.set_used(bytes);
+    }
+
+    /// How many bytes of memory the broker was last told to use.
+    pub fn memory_used(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// How many it may use; 0 is any number.
+    pub fn memory_limit(&self) -> usize {
+        self.memory.limit()
+    }
+
+    /// How near the limit is.
+    pub fn memory_pressure(&self) -> Pressure {
+        self.memory.pressure()
     }
 
     /// How many sessions exist, connected or not.

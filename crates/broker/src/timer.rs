@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Replay(u32, SessionNumber),
     /// Expired retained messages are swept out.
     RetainedSweep,
+    /// Publishers were paused for want of memory.
+    Memory,
 }
 
 /// Armed timers. Each owner remembers when its timer is armed for, so that it can be taken out: nothing

@@ -18,6 +18,7 @@ use crate::acceptor::{Acceptor, Stopper};
 use crate::error::StartError;
 use crate::listener::Listeners;
 use crate::log::Log;
+use crate::memory::{Gauge, Measurement};
 use crate::settings;
 use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Neighbours};
 
@@ -50,6 +51,10 @@ impl Broker {
         let shared = Arc::new(Shared::new(&settings));
         // `persistence false`: what is in memory is as durable as it gets.
         let pipeline = Arc::new(Pipeline::immediate());
+        let gauge = match settings.memory_limit {
+            0 => None,
+            _ => Some(Arc::new(Gauge::open().map_err(StartError::system("measure memory"))?)),
+        };
         let clock = Clock::start();
 
         let addresses = listeners.addresses().collect();
@@ -69,14 +74,10 @@ impl Broker {
             );
             let place = (poll, ShardIndex(index), Arc::clone(&shards));
             let durability = Durability::new(Arc::clone(&pipeline));
-            event_loops.push(EventLoop::new(
-                place,
-                core,
-                Arc::clone(&shared),
-                durability,
-                clock,
-                log.clone(),
-            ));
+            let shared = Arc::clone(&shared);
+            let measurement = Measurement::new(gauge.clone());
+            let event_loop = EventLoop::new(place, core, shared, durability, measurement, clock, log.clone());
+            event_loops.push(event_loop);
         }
         let messages = config.log.connection_messages;
         let (acceptor, stopper) = Acceptor::new(listeners.0, Arc::clone(&shards), log.clone(), messages)

@@ -11,6 +11,7 @@ mod descriptor_limit;
 mod error;
 mod greeting;
 mod listener;
+mod memory;
 mod panic;
 mod pid_file;
 mod program;

@@ -5,6 +5,7 @@ use noctule_config::{Config, LogType, LogTypes};
 use noctule_protocol::QoS;
 
 use crate::listener::Listeners;
+use crate::memory;
 
 /// The core's settings. Lines that no destination takes are not asked for, so they are never formatted.
 pub(crate) fn of_broker(
@@ -49,6 +50,7 @@ pub(crate) fn of_broker(
         connection_messages: config.log.connection_messages,
         outbox_bytes_max: saturating_usize(limits.outbox_bytes_max.into()),
         log_levels: log_levels(log_types),
+        memory_limit: memory::limit(config.memory_limit),
         secret,
         ..Settings::default()
     }
@@ -74,11 +76,13 @@ fn log_levels(types: LogTypes) -> LogLevels {
 
 #[cfg(test)]
 mod tests {
+    use noctule_config::MemoryLimit;
+
     use super::*;
 
     #[test]
     fn an_empty_configuration_gives_the_cores_defaults() {
-        let config = Config::default();
+        let config = Config { memory_limit: MemoryLimit::Unlimited, ..Config::default() };
         let told = of_broker(&config, &Listeners(Vec::new()), config.log.types, [1, 2]);
         let expected = Settings {
             listeners: vec![ListenerSettings::default(); 2],

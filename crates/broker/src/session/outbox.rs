@@ -58,17 +58,26 @@ impl Outbox {
 
 /// Empty buffers for the outboxes of one shard.
 #[derive(Debug, Default)]
-pub(crate) struct Pool(Vec<Vec<u8>>);
+pub(crate) struct Pool {
+    buffers: Vec<Vec<u8>>,
+    /// Bytes of messages that were put into outboxes since somebody asked.
+    pub(crate) appended: usize,
+}
 
 impl Pool {
     fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(1024))
+        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    /// Gives its buffers back.
+    pub(crate) fn clear(&mut self) {
+        self.buffers = Vec::new();
     }
 
     fn give(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < POOLED_BUFFERS_MAX && buffer.capacity() <= POOLED_BYTES_MAX {
+        if self.buffers.len() < POOLED_BUFFERS_MAX && buffer.capacity() <= POOLED_BYTES_MAX {
             buffer.clear();
-            self.0.push(buffer);
+            self.buffers.push(buffer);
         }
     }
 }
@@ -87,8 +96,8 @@ mod tests {
         assert_eq!(outbox.bytes(), b"efgh");
         outbox.written(99, &mut pool);
         assert!(outbox.is_empty());
-        assert_eq!((outbox.buffer.capacity(), pool.0.len()), (0, 1));
+        assert_eq!((outbox.buffer.capacity(), pool.buffers.len()), (0, 1));
         outbox.end(&mut pool).push(b'x');
-        assert_eq!((outbox.into_bytes(), pool.0.len()), (b"x".to_vec(), 0));
+        assert_eq!((outbox.into_bytes(), pool.buffers.len()), (b"x".to_vec(), 0));
     }
 }

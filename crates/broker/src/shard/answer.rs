@@ -249,6 +249,7 @@ impl Shard {
         }
         connection.outbox.written(bytes, &mut self.pool);
         let left = connection.outbox.len();
+        connection.lags = left > 0;
         connection.answer_bytes = connection.answer_bytes.min(u32::try_from(left).unwrap_or(u32::MAX));
         if left > 0 {
             connection.mark_dirty(&mut self.dirty);

@@ -15,6 +15,7 @@ use super::{Shard, Turn};
 use crate::directory::Claim;
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
+use crate::memory::Pressure;
 use crate::message::Publisher;
 use crate::metric::Metric;
 use crate::moment::Milliseconds;
@@ -93,7 +94,7 @@ impl Shard {
             connection.problem_information = connect.properties.request_problem_information().unwrap_or(true);
             connection.maximum_packet_size = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
         }
-        match self.examine(key, &connect) {
+        match self.examine(key, &connect, turn) {
             Ok(keep_alive) => self.accept(key, &connect, keep_alive, turn),
             Err(refusal) => self.refuse(key, &connect, &refusal, turn),
         }
@@ -106,7 +107,20 @@ impl Shard {
     }
 
     /// Everything that can refuse a well-formed CONNECT. Gives the Keep Alive to use.
-    fn examine(&self, key: ConnectionKey, connect: &Connect<'_>) -> Result<u16, Refusal> {
+    fn examine(
+        &mut self,
+        key: ConnectionKey,
+        connect: &Connect<'_>,
+        turn: &Turn<'_>,
+    ) -> Result<u16, Refusal> {
+        if self.thrift.pressure >= Pressure::RefuseConnect
+            && turn.shared.directory.find(connect.client_id).is_none()
+        {
+            // Whoever has a session is let in: it takes its messages out of memory.
+            self.count(Metric::ConnectsRefusedMemory);
+            return Err(Refusal::new(ReasonCode::QuotaExceeded, "the broker is out of memory"));
+        }
+
         let Some(listener) = self.listener(key) else {
             return Err(Refusal::new(ReasonCode::ServerUnavailable, "its listener is gone"));
         };

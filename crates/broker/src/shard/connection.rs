@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
     pub(super) answer_bytes: u32,
+    /// Its socket did not take all that it was given last.
+    pub(super) lags: bool,
     /// Why it is not read.
     pub(super) pauses: Pauses,
     /// Packets that wait for a batch to become durable.
@@ -102,6 +104,8 @@ impl Pauses {
     pub(crate) const BUSY_SHARD: Self = Self(2);
     /// A message it published is still being passed on: the next one waits behind it.
     pub(crate) const OWN_FAN_OUT: Self = Self(4);
+    /// It publishes, and memory is short.
+    pub(crate) const MEMORY: Self = Self(8);
 
     pub(crate) const fn contains(self, reason: Self) -> bool {
         self.0 & reason.0 != 0
@@ -149,6 +153,7 @@ impl Connection {
             outbox: Outbox::default(),
             dirty: false,
             answer_bytes: 0,
+            lags: false,
             pauses: Pauses::default(),
             held: HeldPackets::default(),
             deadline: deadline.into(),

@@ -89,7 +89,8 @@ impl Shard {
         recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) -> Fate {
-        let Self { settings, connections, sessions, pool, dirty, .. } = self;
+        let Self { settings, connections, sessions, pool, dirty, thrift, .. } = self;
+        let pressure = &thrift.pressure;
         let session = sessions.get_mut(address.slot as usize).and_then(Option::as_deref_mut);
         let Some(session) = session.filter(|session| session.address == address) else {
             // It ended while this was on its way.
@@ -110,7 +111,9 @@ impl Shard {
                 retain,
                 identifiers: &target.identifiers,
             };
-            return if connection.backlog_bytes() >= settings.outbox_bytes_max {
+            return if Self::is_spared(*pressure, Some(connection)) {
+                Fate::Dropped(Metric::DroppedMemory)
+            } else if connection.backlog_bytes() >= settings.outbox_bytes_max {
                 Fate::Dropped(Metric::DroppedOutboxFull)
             } else if connection.push(&view, envelope, turn.now.wall, pool, &mut publication.encoded) {
                 connection.mark_dirty(dirty);
@@ -175,6 +178,9 @@ impl Shard {
         }
         if qos == QoS::AtMostOnce && !connected && !settings.queue_qos0_messages {
             return Fate::Dropped(Metric::DroppedOffline);
+        }
+        if qos == QoS::AtMostOnce && Self::is_spared(*pressure, None) {
+            return Fate::Dropped(Metric::DroppedMemory);
         }
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
         let admitted = match kind {
@@ -397,6 +403,7 @@ impl Connection {
         if let Some(packet) = form.and_then(|form| encoded.packet(form)) {
             let fits = packet.len() <= self.maximum_packet_size as usize;
             if fits {
+                pool.appended += packet.len();
                 encoded.copy_to(self.outbox.end(pool), qos.packet_id());
             }
             return fits;
@@ -419,7 +426,12 @@ impl Connection {
         let publish = Publish { dup, qos, retain, topic, properties, payload: view.payload };
         let fits = publish.encode(self.version, out).is_ok()
             && out.len() - before <= self.maximum_packet_size as usize;
-        if !fits {
+        if fits {
+            pool.appended += out.len() - before;
+            if let Some(form) = form {
+                encoded.note(form, &out[before..], view.topic);
+            }
+        } else {
             out.truncate(before);
             if let AliasUse::New(_) = used_alias {
                 // The client never hears of this alias; topics in full are always right, and may be shorter.
@@ -428,8 +440,6 @@ impl Connection {
                 }
                 return self.push(view, envelope, wall, pool, encoded);
             }
-        } else if let Some(form) = form {
-            encoded.note(form, &out[before..], view.topic);
         }
         fits
     }

@@ -29,6 +29,7 @@ mod group;
 mod hand_over;
 mod mail;
 mod membership;
+mod memory;
 mod peer;
 mod publish;
 mod restore;
@@ -38,6 +39,7 @@ mod subscribe;
 use connection::{Connection, Ending};
 use group::Groups;
 use mail::Mail;
+use memory::Thrift;
 pub use restore::RestoreError;
 
 /// How often expired retained messages are looked for.
@@ -54,6 +56,7 @@ pub struct Shard {
     groups: Groups,
     mail: Mail,
     timers: Timers,
+    thrift: Thrift,
     /// What was counted since the last input.
     counts: Counts,
     pool: Pool,
@@ -100,6 +103,7 @@ impl Shard {
             mail: Mail::new(index, shards, &settings),
             settings,
             timers: Timers::default(),
+            thrift: Thrift::default(),
             counts: Counts::default(),
             pool: Pool::default(),
             dirty: VecDeque::new(),
@@ -120,6 +124,10 @@ impl Shard {
     /// ([`next_dirty`](Self::next_dirty)); everything else the shell must do is appended to `effects`.
     pub fn handle(&mut self, shared: &Shared, input: Input<'_>, now: Now, effects: &mut Vec<Effect>) {
         let turn = &mut Turn { shared, now, effects };
+        let pressure = shared.memory_pressure();
+        if pressure != self.thrift.pressure {
+            self.feel_pressure(pressure, turn);
+        }
         match input {
             Input::Connected { connection, listener, peer } => self.open(connection, listener, peer, turn),
             Input::HandedOver { connection, listener, peer, bytes } => {
@@ -158,6 +166,11 @@ impl Shard {
             self.turn.0 += 1;
         }
         self.mail.hand_out(effects);
+    }
+
+    /// Bytes of messages that were put into outboxes since the last call.
+    pub fn take_appended(&mut self) -> usize {
+        std::mem::take(&mut self.pool.appended)
     }
 
     /// Whether work was left over that must go on without anything happening: then [`Input::Continue`] is due.
@@ -216,6 +229,7 @@ impl Shard {
                     }
                 }
                 Timer::RetainedSweep => self.sweep_retained(turn),
+                Timer::Memory => self.look_at_paused(turn),
             }
         }
     }

@@ -14,6 +14,7 @@ use super::{Shard, Turn};
 use crate::authorize::{Authorized, authorize};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
+use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
 use crate::parcel::{Publishing, ShardIndex};
@@ -69,6 +70,9 @@ impl Shard {
         {
             connection.aliases.get_or_insert_default().incoming = aliases;
         }
+        if self.thrift.pressure >= Pressure::PausePublishers {
+            self.pause_publisher(key, slot, turn);
+        }
         result
     }
 
@@ -101,6 +105,9 @@ impl Shard {
         let mut publication = Publication::borrowed(view, sequence);
         let authorized = authorize(&mut publication);
         match (publish.qos, authorized) {
+            (qos, Ok(publication)) if self.thrift.pressure >= Pressure::RefusePublish => {
+                self.publish_without_memory(key, slot, version, qos, publication, turn)
+            }
             (PublishQoS::AtMostOnce, Ok(publication)) => {
                 self.pass_on_from(key, slot, publication, turn);
                 Ok(())
@@ -113,8 +120,36 @@ impl Shard {
             }
             (qos, Err(_)) => {
                 self.count(Metric::DroppedDenied);
-                self.answer_denied(key, qos, turn);
+                self.answer_refused(key, qos, ReasonCode::NotAuthorized, turn);
                 Ok(())
+            }
+        }
+    }
+
+    /// Passes on what need not be kept, and refuses the rest.
+    fn publish_without_memory(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        qos: PublishQoS,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        match qos {
+            PublishQoS::AtMostOnce => {
+                if publication.view().retain {
+                    self.count(Metric::DroppedMemory);
+                } else {
+                    self.pass_on_from(key, slot, publication, turn);
+                }
+                Ok(())
+            }
+            PublishQoS::ExactlyOnce(packet_id) if self.has_incoming(slot, packet_id) => {
+                self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
+            }
+            PublishQoS::AtLeastOnce(_) | PublishQoS::ExactlyOnce(_) => {
+                self.refuse_publish(key, version, qos, turn)
             }
         }
     }
@@ -226,8 +261,13 @@ impl Shard {
 
     /// 5.0: a denied publish is acknowledged with 0x87; 3.x knows no refusal and gets the normal
     /// acknowledgement [MQTT311-3.3.5-2].
-    fn answer_denied(&mut self, key: ConnectionKey, qos: PublishQoS, turn: &mut Turn<'_>) {
-        let reason = ReasonCode::NotAuthorized;
+    pub(super) fn answer_refused(
+        &mut self,
+        key: ConnectionKey,
+        qos: PublishQoS,
+        reason: ReasonCode,
+        turn: &mut Turn<'_>,
+    ) {
         match qos {
             PublishQoS::AtMostOnce => {}
             PublishQoS::AtLeastOnce(packet_id) => self.answer_puback(key, false, packet_id, reason, turn),

@@ -10,6 +10,7 @@ mod expiry;
 mod flow;
 mod histories;
 mod limits;
+mod memory;
 mod overlap;
 mod publish;
 mod qos2;

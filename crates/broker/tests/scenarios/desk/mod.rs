@@ -146,6 +146,11 @@ impl Desk {
         state.run();
     }
 
+    /// From now on the broker knows that it uses so many bytes of memory; a shard takes notice with its next input.
+    pub(crate) fn use_memory(&self, bytes: usize) {
+        self.0.borrow().shared.set_memory_used(bytes);
+    }
+
     /// How often the broker asked not to read a connection.
     pub(crate) fn pauses(&self) -> usize {
         self.0.borrow().pauses

@@ -24,7 +24,10 @@ impl EventLoop {
             match letter {
                 Mail::Accepted(accepted) => self.connect(accepted, now),
                 Mail::HandedOver(handed_over) => self.take_over(*handed_over, now),
-                Mail::Parcel(parcel) => self.handle(Input::Parcel { parcel }, now),
+                Mail::Parcel(parcel) => {
+                    self.measurement.count(parcel.bytes(), &self.shared);
+                    self.handle(Input::Parcel { parcel }, now);
+                }
                 Mail::End(step) => self.begin_step(step, now),
             }
         }

@@ -17,6 +17,7 @@ use super::connections::{Connection, Connections};
 use super::lingering::Lingering;
 use super::{Clock, Durability, Mail, Mailbox, Neighbours, Step};
 use crate::log::Log;
+use crate::memory::Measurement;
 
 /// Size of the one buffer that all connections are read into.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -24,6 +25,8 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 /// Deadlines are met at most this often, so that many of them cost few wake-ups. They are in seconds anyway.
 const TIMEOUT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often memory is measured while nothing happens and much of it is used.
+const MEASUREMENT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long clients have to take their last bytes when the broker ends, and other shards have to wait for what this one
 /// has left to do before.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +47,9 @@ pub(crate) struct EventLoop {
     core: Shard,
     shared: Arc<Shared>,
     durability: Durability,
+    measurement: Measurement,
+    /// When memory was last measured without need, and by this shard.
+    measured_at: Duration,
     log: Log,
     clock: Clock,
     connections: Connections,
@@ -74,6 +80,7 @@ impl EventLoop {
         core: Shard,
         shared: Arc<Shared>,
         durability: Durability,
+        measurement: Measurement,
         clock: Clock,
         log: Log,
     ) -> Self {
@@ -85,6 +92,8 @@ impl EventLoop {
             core,
             shared,
             durability,
+            measurement,
+            measured_at: Duration::ZERO,
             log,
             clock,
             connections: Connections::default(),
@@ -125,6 +134,7 @@ impl EventLoop {
             self.read_all(now);
             self.time_out(now);
             self.settle(now)?;
+            self.measure(now);
             self.write_all(now);
             self.settle(now)?;
             self.lingering.expire(now.monotonic);
@@ -161,16 +171,37 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let step_until = self.step.filter(|_| self.step_unfinished).map(|(_, until)| until);
-        [self.next_core_timeout(), self.lingering.next_timeout(), self.ends_at, step_until]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at| at.saturating_sub(now))
+        [
+            self.next_core_timeout(),
+            self.lingering.next_timeout(),
+            self.ends_at,
+            step_until,
+            self.next_measurement(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.saturating_sub(now))
     }
 
     fn next_core_timeout(&self) -> Option<Duration> {
         let at = self.core.next_timeout()?;
         Some(self.timed_out_at.map_or(at, |last| at.max(last + TIMEOUT_INTERVAL)))
+    }
+
+    /// Measures memory if this turn makes it necessary, or if it is time to.
+    fn measure(&mut self, now: Now) {
+        self.measurement.count(self.core.take_appended(), &self.shared);
+        if self.next_measurement().is_some_and(|at| at <= now.monotonic) {
+            self.measured_at = now.monotonic;
+            self.measurement.measure(&self.shared);
+        }
+    }
+
+    /// One of the shards does it for all.
+    fn next_measurement(&self) -> Option<Duration> {
+        let wanted = self.index == ShardIndex(0) && self.measurement.is_wanted(&self.shared);
+        wanted.then(|| self.measured_at + MEASUREMENT_INTERVAL)
     }
 
     /// Goes on with what the last turn left.

@@ -111,6 +111,7 @@ impl EventLoop {
             let effects = self.effects.len();
             let input = Input::Received { connection: key, bytes };
             self.core.handle(&self.shared, input, now, &mut self.effects);
+            self.measurement.count(read + self.core.take_appended(), &self.shared);
             if drained {
                 return false;
             }

@@ -47,7 +47,10 @@ impl EventLoop {
                 connection.written_in_turn = self.turn;
                 self.handle(Input::Written { connection: key, bytes: written }, now);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.blocked = true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.blocked = true;
+                self.handle(Input::Written { connection: key, bytes: 0 }, now);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 connection.awaits_write = true;
                 self.to_write.push(key);

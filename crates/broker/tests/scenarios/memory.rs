@@ -1,0 +1,201 @@
+//! What is done when memory becomes short, level by level.
+
+use noctule_broker::metric::Metric;
+use noctule_protocol::ProtocolVersion::{V5, V31, V311};
+use noctule_protocol::ReasonCode as Reason;
+
+use crate::desk::*;
+
+/// A broker that may use a thousand bytes, and says itself how many it does.
+fn desk() -> Desk {
+    Desk::with(|settings| settings.memory_limit = 1000)
+}
+
+#[test]
+fn routes_are_found_again_when_they_were_forgotten() {
+    let desk = desk();
+    let (mut watcher, publisher) = (desk.client("w"), desk.client("p"));
+    watcher.subscribe("t", 0);
+    for used in [0, 800, 799, 840] {
+        desk.use_memory(used);
+        for payload in ["a", "b", "c"] {
+            publisher.send(publish("t", payload));
+        }
+        watcher.expect_payloads(["a", "b", "c"]);
+    }
+    assert_eq!(desk.drops(), []);
+}
+
+#[test]
+fn from_85_percent_who_does_not_keep_up_gets_no_qos_0() {
+    let desk = desk();
+    let (mut quick, mut slow, publisher) = (desk.client("q"), desk.client("s"), desk.client("p"));
+    quick.subscribe("t", 1);
+    slow.subscribe("t", 1);
+    slow.stop_reading();
+    publisher.send(publish("t", "1"));
+    slow.read(3);
+    desk.use_memory(849);
+    publisher.send(publish("t", "2"));
+    assert_eq!(desk.drops(), []);
+    desk.use_memory(850);
+    publisher.send(publish("t", "3"));
+    publisher.send(publish("t", "4").qos1(1));
+    assert_eq!(desk.drops(), [(Metric::DroppedMemory, 1)]);
+    quick.expect_payloads(["1", "2", "3", "4"]);
+    // What it was not spared is QoS 1, and what came before.
+    slow.read_on();
+    slow.expect_payloads(["1", "2", "4"]);
+    publisher.send(publish("t", "5"));
+    slow.expect_payloads(["5"]);
+}
+
+#[test]
+fn from_85_percent_no_qos_0_is_kept_for_who_is_away() {
+    let desk = Desk::with(|settings| {
+        settings.memory_limit = 1000;
+        settings.queue_qos0_messages = true;
+    });
+    let hello = desk.hello("a").lasting();
+    let mut away = hello.connect();
+    away.subscribe("t", 1);
+    away.lose();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "1"));
+    desk.use_memory(850);
+    publisher.send(publish("t", "2"));
+    publisher.send(publish("t", "3").qos1(1));
+    assert_eq!(desk.drops(), [(Metric::DroppedMemory, 1)]);
+    hello.connect().expect_payloads(["1", "3"]);
+}
+
+#[test]
+fn from_90_percent_who_publishes_is_not_read() {
+    let desk = desk();
+    let mut watcher = desk.client("w");
+    watcher.subscribe("t", 0);
+    let publisher = desk.client("p");
+    desk.use_memory(900);
+    publisher.send(publish("t", "1").qos1(1));
+    publisher.expect([puback(1)]);
+    assert!(publisher.is_paused());
+    watcher.expect_payloads(["1"]);
+    watcher.send(pingreq());
+    watcher.expect([pingresp()]);
+    assert!(!watcher.is_paused(), "it does not publish");
+
+    publisher.send(publish("t", "2").qos1(2));
+    for used in [899, 850, 990] {
+        desk.use_memory(used);
+        desk.sleep(0.2);
+        publisher.expect_nothing();
+    }
+    desk.use_memory(849);
+    desk.sleep(1.0);
+    assert!(!publisher.is_paused());
+    publisher.expect([puback(2)]);
+    watcher.expect_payloads(["2"]);
+    assert_eq!(desk.metric(Metric::PublishersPaused), 1);
+}
+
+#[test] // [MQTT-3.1.2-22] is about what a client does, and it cannot send while it is not read.
+fn while_a_publisher_is_paused_its_keep_alive_stands_still() {
+    let desk = desk();
+    let publishers: Vec<_> = (0..60).map(|n| desk.hello(&format!("p{n}")).keep_alive(10).connect()).collect();
+    desk.use_memory(960);
+    publishers.iter().for_each(|publisher| publisher.send(publish("t", "")));
+    desk.sleep(16.0);
+    let paused: Vec<_> = publishers.iter().filter(|publisher| publisher.is_paused()).collect();
+    assert!(!paused.is_empty() && paused.iter().all(|publisher| !publisher.is_closed()));
+}
+
+#[test]
+fn who_has_deliveries_to_acknowledge_is_read() {
+    let desk = desk();
+    let mut both = desk.client("b");
+    both.subscribe("t", 1);
+    desk.use_memory(900);
+    both.send(publish("t", "own").qos1(1));
+    both.expect([publish("t", "own").qos1(1), puback(1)]);
+    assert!(!both.is_paused());
+    both.send(puback(1));
+    both.send(publish("x", "").qos1(2));
+    both.expect([puback(2).reason(Reason::NoMatchingSubscribers)]);
+    assert!(both.is_paused());
+    // It got one while it was paused: its acknowledgement is read a second later.
+    let other = desk.client("o");
+    other.send(publish("t", "other").qos1(1));
+    both.expect([publish("t", "other").qos1(2)]);
+    both.send(puback(2));
+    desk.sleep(1.1);
+    assert!(!both.is_paused());
+}
+
+#[test]
+fn what_the_allocator_holds_back_gets_used() {
+    let desk = desk();
+    let publishers: Vec<_> = (0..4).map(|n| desk.client(&format!("p{n}"))).collect();
+    desk.use_memory(900);
+    publishers.iter().for_each(|publisher| publisher.send(publish("t", "")));
+    let paused = || publishers.iter().filter(|publisher| publisher.is_paused()).count();
+    assert_eq!(paused(), 4);
+    desk.sleep(1.1);
+    assert!(paused() <= 2, "at least half of them have a try");
+    desk.sleep(3.0);
+    assert_eq!(paused(), 0);
+}
+
+#[test]
+fn from_95_percent_clients_without_a_session_are_refused() {
+    for version in VERSIONS {
+        let desk = desk();
+        let hello = desk.hello("known").lasting();
+        hello.connect().lose();
+        desk.use_memory(949);
+        desk.hello("early").version(version).connect();
+        desk.use_memory(950);
+        let late = desk.hello("late").version(version).send();
+        let code = if version == V5 { Reason::QuotaExceeded.code() } else { 3 };
+        late.expect([connack(code)]);
+        assert!(late.is_closed());
+        // It takes its messages away.
+        hello.connect();
+        assert_eq!(desk.metric(Metric::ConnectsRefusedMemory), 1);
+        desk.use_memory(0);
+        desk.hello("late").version(version).connect();
+    }
+}
+
+#[test]
+fn from_97_percent_nothing_is_accepted_that_would_have_to_be_kept() {
+    let desk = desk();
+    let mut watcher = desk.client("w");
+    watcher.subscribe("#", 2);
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "held").qos2(7));
+    publisher.expect([pubrec(7)]);
+    desk.use_memory(970);
+    publisher.send_all([
+        publish("t", "1").qos1(1),
+        publish("t", "2").qos2(2),
+        publish("t", "held").qos2(7).dup(),
+        publish("r", "3").retained(),
+        publish("t", "4"),
+    ]);
+    publisher.expect([
+        puback(1).reason(Reason::QuotaExceeded),
+        pubrec(2).reason(Reason::QuotaExceeded),
+        pubrec(7),
+    ]);
+    watcher.expect_payloads(["4"]);
+    assert_eq!(desk.metric(Metric::RefusedMemory), 2);
+    assert_eq!(desk.drops(), [(Metric::DroppedMemory, 1)]);
+    assert_eq!(desk.retained_count(), 0);
+    for version in [V31, V311] {
+        let desk = self::desk();
+        let old = desk.client_of(version, "old");
+        desk.use_memory(970);
+        old.send(publish("t", "1").qos1(1));
+        old.expect_closed();
+    }
+}

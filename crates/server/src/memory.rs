@@ -1,0 +1,169 @@
+//! How much memory the process uses, and how much it may.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::str;
+use std::sync::Arc;
+
+use noctule_broker::Shared;
+use noctule_config::MemoryLimit;
+
+/// Bytes taken in or put into outboxes after which a shard measures.
+const MEASURED_BYTES: usize = 1024 * 1024;
+
+/// The limit in bytes, 0 for none.
+pub(crate) fn limit(configured: MemoryLimit) -> usize {
+    let bytes = match configured {
+        MemoryLimit::Unlimited => 0,
+        MemoryLimit::Bytes(bytes) => bytes.get(),
+        // A machine that does not tell has no limit that we could know.
+        MemoryLimit::OfMachine => of_machine().map_or(0, |bytes| bytes / 10 * 8),
+    };
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// What the machine has, or what this process's control group may use, in bytes.
+fn of_machine() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    [machine, of_control_groups(&groups, Path::new("/sys/fs/cgroup"))].into_iter().flatten().min()
+}
+
+fn mem_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The lowest limit of the groups that `/proc/self/cgroup` lists, and of those around them. In a container the listed
+/// path may be of the outside; then the root is what it sees of its own group.
+fn of_control_groups(groups: &str, root: &Path) -> Option<u64> {
+    let limits = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (controllers, path) = (parts.nth(1)?, parts.next()?);
+        // Version 2 has one hierarchy for all, version 1 one for memory.
+        let (root, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => return None,
+        };
+        let group = root.join(path.trim_start_matches('/'));
+        let around = group.ancestors().take_while(|group| group.starts_with(&root));
+        // "max" is no number, and no limit.
+        around.filter_map(|group| fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()).min()
+    });
+    limits.min()
+}
+
+/// Measures the resident memory of this process. Cheap: one small read of a file that stays open.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    statm: File,
+    page_bytes: usize,
+}
+
+impl Gauge {
+    pub(crate) fn open() -> io::Result<Self> {
+        let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
+        let page_bytes = page_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096);
+        Ok(Self { statm: File::open("/proc/self/statm")?, page_bytes })
+    }
+
+    fn resident(&self) -> Option<usize> {
+        let mut text = [0; 128];
+        let length = self.statm.read_at(&mut text, 0).ok()?;
+        let text = str::from_utf8(text.get(..length)?).ok()?;
+        // proc(5): size, resident, …, in pages.
+        let pages: usize = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(pages.saturating_mul(self.page_bytes))
+    }
+}
+
+/// When one shard measures.
+#[derive(Debug)]
+pub(crate) struct Measurement {
+    /// `None` without a limit: then nobody wants to know.
+    gauge: Option<Arc<Gauge>>,
+    /// Bytes taken in or put into outboxes since the last time.
+    bytes: usize,
+}
+
+impl Measurement {
+    pub(crate) fn new(gauge: Option<Arc<Gauge>>) -> Self {
+        Self { gauge, bytes: 0 }
+    }
+
+    /// Measures if so many bytes more make it necessary.
+    pub(crate) fn count(&mut self, bytes: usize, shared: &Shared) {
+        self.bytes += bytes;
+        if self.bytes >= MEASURED_BYTES {
+            self.measure(shared);
+        }
+    }
+
+    /// Measures.
+    pub(crate) fn measure(&mut self, shared: &Shared) {
+        self.bytes = 0;
+        // A failure leaves the last value; the next one may be measured again.
+        if let Some(used) = self.gauge.as_ref().and_then(|gauge| gauge.resident()) {
+            shared.set_memory_used(used);
+        }
+    }
+
+    /// Whether so much is used that it should be measured even if nothing happens.
+    pub(crate) fn is_wanted(&self, shared: &Shared) -> bool {
+        self.gauge.is_some() && shared.memory_used() >= shared.memory_limit() / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_grows_with_what_is_touched() {
+        let gauge = Gauge::open().unwrap();
+        let before = gauge.resident().unwrap();
+        let touched = vec![1_u8; 64 << 20];
+        let with = gauge.resident().unwrap();
+        assert!(with >= before + (60 << 20), "{before} {with} {}", touched.len());
+    }
+
+    #[test]
+    fn the_limit_is_what_is_told_or_a_part_of_the_machine() {
+        assert_eq!(limit(MemoryLimit::Unlimited), 0);
+        assert_eq!(limit(MemoryLimit::Bytes(64_000_000.try_into().unwrap())), 64_000_000);
+        let machine = limit(MemoryLimit::OfMachine);
+        assert!(machine > 1 << 20 && machine < 1 << 50, "{machine}");
+    }
+
+    #[test]
+    fn the_machine_tells_kilobytes() {
+        assert_eq!(mem_total("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 << 20));
+        assert_eq!(mem_total("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn the_tightest_control_group_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a/b/memory.max", "max\n");
+        write("a/memory.max", "1000000\n");
+        write("memory/x/memory.limit_in_bytes", "2000000\n");
+        let of = |groups| of_control_groups(groups, root.path());
+        assert_eq!(of("0::/a/b\n"), Some(1_000_000));
+        assert_eq!(of("4:cpu,memory:/x\n3:cpu:/a\n"), Some(2_000_000));
+        // A container's own view: the path is of the outside.
+        write("memory.max", "500000\n");
+        assert_eq!(of("0::/docker/abc\n"), Some(500_000));
+        assert_eq!(of("3:cpu:/a\n"), None);
+        assert_eq!(of("nonsense"), None);
+    }
+}
