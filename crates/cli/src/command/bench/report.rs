@@ -27,6 +27,8 @@ pub(super) struct Phase {
     pub(super) load_cpu_seconds: f64,
     pub(super) broker: Option<BrokerCost>,
     pub(super) items: Option<u64>,
+    /// Subscriptions made and dropped beside the traffic, whose cost cannot be told from it.
+    pub(super) churned: Option<u64>,
     /// Whether the memory that the broker gained is that of the items.
     pub(super) items_stay: bool,
     pub(super) is_interrupted: bool,
@@ -109,7 +111,7 @@ impl Phase {
             ),
             ("broker_rss_bytes_before", quoted(json!(self.broker.map(|broker| broker.rss_bytes_before)))),
             ("broker_rss_bytes_after", quoted(json!(self.broker.map(|broker| broker.rss_bytes_after)))),
-            ("items", quoted(json!(self.items))),
+            ("items", quoted(json!(self.items.or(self.churned)))),
             ("bytes_per_item", quoted(json!(self.bytes_per_item().map(|bytes| rounded(bytes, 1))))),
             ("broker_cpu_us_per_item", quoted(json!(self.broker_cpu_us_per_item().map(|us| rounded(us, 4))))),
             ("interrupted", quoted(json!(self.is_interrupted))),
@@ -129,6 +131,9 @@ impl Phase {
         }
         if let Some(items) = self.items {
             rows.push(("items", grouped(items)));
+        }
+        if let Some(churned) = self.churned {
+            rows.push(("churned", grouped(churned)));
         }
         rows.push(("time", format!("{:.3} s", self.seconds)));
         if let Some(rate) = self.deliveries_per_second() {

@@ -130,7 +130,7 @@ impl Run {
         let mut phase = self.load_phase("traffic", self.plan.qos, &mut load, measured);
         phase.publishers = self.plan.publishers;
         phase.subscribers = self.plan.subscribers;
-        phase.items = churn.map(|churn| churn.dropped());
+        phase.churned = churn.map(|churn| churn.dropped());
         Ok(phase)
     }
 
