@@ -131,6 +131,8 @@ pub(crate) struct Incarnation {
     pub(crate) number: u32,
     /// Whether the client still has it.
     pub(crate) alive: bool,
+    /// If not: the broker has kept it until then at least.
+    pub(crate) kept_until: Option<Duration>,
 }
 
 /// Everything.
@@ -148,6 +150,6 @@ pub(crate) struct Facts {
     pub(crate) incarnations: Vec<Incarnation>,
     /// Crashes and stops of the broker.
     pub(crate) restarts: usize,
-    /// The auditor's session in the end, if it got as far.
-    pub(crate) auditor: Option<usize>,
+    /// Clients that asked for what is retained, when all was quiet.
+    pub(crate) auditors: Vec<usize>,
 }

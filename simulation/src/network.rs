@@ -37,7 +37,8 @@ pub(crate) struct Link {
     pub(crate) client: usize,
     to_broker: Pipe,
     to_client: Pipe,
-    lost: bool,
+    /// When it broke.
+    lost_at: Option<Duration>,
     accepted: bool,
     orphaned: bool,
     /// The client is gone: what is sent to it is answered by a reset.
@@ -102,6 +103,11 @@ impl Pipe {
 }
 
 impl Link {
+    /// When it broke.
+    pub(crate) fn lost_at(&self) -> Option<Duration> {
+        self.lost_at
+    }
+
     fn pipe(&mut self, to: End) -> &mut Pipe {
         match to {
             End::Broker => &mut self.to_broker,
@@ -122,7 +128,7 @@ impl Context {
             client,
             to_broker: pipe(),
             to_client: pipe(),
-            lost: false,
+            lost_at: None,
             accepted: false,
             orphaned: false,
             abandoned: false,
@@ -145,7 +151,7 @@ impl Context {
     /// Writes as much as fits; gives how many bytes that were. They arrive in pieces.
     pub(crate) fn write_link(&mut self, number: LinkNumber, from: End, bytes: &[u8]) -> usize {
         let link = &mut self.links[number];
-        let (lost, abandoned) = (link.lost, link.abandoned);
+        let (lost, abandoned) = (link.lost_at.is_some(), link.abandoned);
         let pipe = link.pipe(from.other());
         let taken = bytes.len().min(pipe.room());
         let is_refused = abandoned && from == End::Broker && taken > 0;
@@ -175,7 +181,7 @@ impl Context {
     /// Ends one direction behind all that was written.
     pub(crate) fn finish_link(&mut self, number: LinkNumber, from: End) {
         let link = &mut self.links[number];
-        if link.lost {
+        if link.lost_at.is_some() {
             return;
         }
         let pipe = link.pipe(from.other());
@@ -196,8 +202,9 @@ impl Context {
     }
 
     fn reset_link(&mut self, number: LinkNumber) {
+        let now = self.now;
         let link = &mut self.links[number];
-        if std::mem::replace(&mut link.lost, true) {
+        if link.lost_at.replace(now).is_some() {
             return;
         }
         let at = self.now + link.to_broker.latency * 2;
@@ -235,7 +242,7 @@ impl Context {
 
     /// Whether the link broke.
     pub(crate) fn is_lost(&self, number: LinkNumber) -> bool {
-        self.links[number].lost
+        self.links[number].lost_at.is_some()
     }
 
     /// Whether a write would take a byte.
@@ -252,10 +259,10 @@ impl Context {
     ) {
         let now = self.now;
         let link = &mut self.links[number];
-        if link.lost {
+        if link.lost_at.is_some() {
             return;
         }
-        link.lost = true;
+        link.lost_at = Some(now);
         for (end, learns) in [(End::Client, client_learns), (End::Broker, broker_learns)] {
             let pipe = link.pipe(end);
             pipe.land(now);

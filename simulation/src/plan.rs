@@ -13,6 +13,8 @@ use crate::sabotage::Sabotage;
 const TOPICS: [&str; 4] = ["a/1", "a/2", "b/1", "$c/1"];
 /// Topics that also get retained messages.
 pub const RETAINED_TOPICS: [&str; 3] = ["r/1", "r/2", "r/x"];
+/// The last clients of a plan: they ask in the end what is retained, at three times.
+pub const AUDITORS: usize = 3;
 /// What clients subscribe to.
 const FILTERS: [&str; 9] = ["a/1", "a/+", "a/#", "+/1", "#", "b/1", "$c/+", "r/+", "r/1"];
 /// What groups subscribe to.
@@ -101,6 +103,8 @@ pub struct ClientPlan {
     pub whim_every: Option<Duration>,
     /// Whether its links may be lost.
     pub may_be_lost: bool,
+    /// In so many of a hundred connections it sends on behind CONNECT without waiting for CONNACK.
+    pub hurry_percent: usize,
 }
 
 /// What becomes of a session when its connection ends.
@@ -195,11 +199,11 @@ impl Plan {
         for _ in 0..random.between(1..=3) {
             plan.add(random, |client, random| subscriber(client, regime, random));
         }
-        if regime == Regime::Faulty && random.percent(50) {
+        if random.percent(if regime == Regime::Faulty { 50 } else { 30 }) {
             let filter = *random.pick(&SHARED_FILTERS);
             let qos = *random.pick(&[QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce]);
             for _ in 0..random.between(2..=3) {
-                plan.add(random, |client, random| member(client, filter, qos, random));
+                plan.add(random, |client, random| member(client, filter, qos, regime, random));
             }
         }
         if regime == Regime::Faulty && plan.clients.iter().any(|client| client.will.is_some()) {
@@ -213,11 +217,13 @@ impl Plan {
                 client.may_be_lost = true;
             });
         }
-        plan.add(random, |client, _| {
-            watcher(client, "r/#");
-            client.life = Life::Passing;
-            client.joins = None;
-        });
+        for _ in 0..AUDITORS {
+            plan.add(random, |client, _| {
+                watcher(client, "r/#");
+                client.life = Life::Passing;
+                client.joins = None;
+            });
+        }
         plan
     }
 
@@ -242,6 +248,7 @@ impl Plan {
             window: *random.pick(&[1, 3, 20]),
             whim_every: None,
             may_be_lost: true,
+            hurry_percent: *random.pick(&[0, 30, 100]),
         };
         shape(&mut client, random);
         if self.regime == Regime::Faulty && random.percent(30) {
@@ -362,6 +369,9 @@ fn subscriber(client: &mut ClientPlan, regime: Regime, random: &mut Random) {
             client.joins = Some(Duration::ZERO);
             // A message that fits thanks to an alias may not fit on the next connection.
             client.alias_maximum = 0;
+            if random.percent(20) {
+                client.life = Life::Passing;
+            }
         }
     }
     client.maximum_packet_size = random.percent(20).then(|| random.between(60..=400) as u32);
@@ -396,13 +406,17 @@ fn subscriptions(client: &ClientPlan, random: &mut Random) -> Vec<SubscriptionPl
     made
 }
 
-fn member(client: &mut ClientPlan, filter: &'static str, qos: QoS, random: &mut Random) {
+fn member(client: &mut ClientPlan, filter: &'static str, qos: QoS, regime: Regime, random: &mut Random) {
     if random.percent(20) {
         client.life = Life::Passing;
     }
     let options = SubscriptionOptions::new(qos);
     client.subscriptions = vec![SubscriptionPlan { filter, options, identifier: None }];
-    client.whim_every = random.percent(50).then(|| random.millis(500..=8000));
+    if regime == Regime::Faulty {
+        client.whim_every = random.percent(50).then(|| random.millis(500..=8000));
+    } else {
+        client.joins = Some(Duration::ZERO);
+    }
 }
 
 /// Sees all that matches, at QoS 2, and stays.

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::context::{Context, Violation};
 use crate::disk::Disk;
 use crate::network::End;
-use crate::plan::Plan;
+use crate::plan::{AUDITORS, Plan};
 use crate::schedule::Event;
 use crate::trace::Trace;
 
@@ -102,6 +102,7 @@ impl World {
     fn run(&mut self) {
         self.run_while(|world| !world.context.calm && !world.context.has_failed_badly());
         self.run_until_quiet("after the faults");
+        self.audit("after the first audit");
         if self.context.plan.restarts_quiet {
             self.context.facts.restarts += 1;
             if self.context.random.percent(50) {
@@ -112,14 +113,21 @@ impl World {
             self.context.broker_is_up = false;
             self.run_until_quiet("after a restart");
         }
+        self.audit("after the second audit");
         for client in &mut self.clients {
             client.epilogue(&mut self.context);
         }
         self.run_until_quiet("after the last messages");
-        let auditor = self.clients.len() - 1;
-        self.context.facts.auditor = Some(auditor);
+        self.audit("after the last audit");
+    }
+
+    /// Somebody asks what is retained.
+    fn audit(&mut self, when: &str) {
+        let auditors = &mut self.context.facts.auditors;
+        let auditor = self.clients.len() - AUDITORS + auditors.len();
+        auditors.push(auditor);
         self.clients[auditor].join(&mut self.context);
-        self.run_until_quiet("after the audit");
+        self.run_until_quiet(when);
     }
 
     /// All sessions end.
@@ -154,8 +162,7 @@ impl World {
             self.context.violation("rest", format!("{what} {when}"));
         }
         for (number, client) in self.clients.iter().enumerate() {
-            let is_auditor = number + 1 == self.clients.len();
-            if !client.is_done() || !(client.is_as_it_should_be() || is_auditor) {
+            if !client.is_done() || !client.is_as_it_should_be() {
                 let what = format!("client {number} waits for ever {when}");
                 self.context.violation("rest", what);
             }

@@ -20,13 +20,14 @@ impl SessionNumber {
     pub(crate) const GROUP: Self = Self(0);
 }
 
-/// Where a message stands in the order of its source: a source is one shard between start and end, so that
-/// messages of one publisher are counted up by one source at a time.
+/// Names a message, and says where it stands in the order of all: by counter. A source is one shard between start and
+/// end.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Sequence {
     /// Fresh for each shard and start.
     pub source: u32,
-    /// Counts from 1.
+    /// Nanoseconds on the clock that all shards share, and a little more for each message of one moment: so it counts up
+    /// with each message of a publisher, whichever shard it comes by.
     pub counter: u64,
 }
 
@@ -190,6 +191,11 @@ impl Message {
         let is_listed = copy < copies.listed;
         let last = (copies.open == 0).then(|| std::mem::take(&mut *copies).listed);
         Settled { is_listed, last }
+    }
+
+    /// Whether no copy is open.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.copies().open == 0
     }
 
     /// As read from the store, with all its copies, of which some are open.

@@ -110,8 +110,9 @@ impl Host {
 
     fn plan_next(&self, around: &mut Around<'_>) {
         let Around { commons, context, .. } = around;
-        let has_more = !self.to_read.is_empty() || !self.to_write.is_empty();
-        if has_more || self.shard.has_dirty() || self.shard.has_work() {
+        let has_mail = !commons.mailboxes[self.index].is_empty();
+        let has_more = !self.to_read.is_empty() || !self.to_write.is_empty() || self.durable.is_some();
+        if has_mail || has_more || self.shard.has_dirty() || self.shard.has_work() {
             commons.plan_turn(self.index, Duration::from_micros(20), context);
         } else if let Some(at) = self.shard.next_timeout() {
             commons.plan_turn_at(self.index, at, context);

@@ -15,6 +15,7 @@
 //! | rest | when nothing goes wrong any more, all becomes quiet, everyone is served, no shard has unread mail or a client that it does not read | world.rs |
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use noctule_protocol::{QoS, SubscriptionFilter, TopicName};
 
@@ -117,6 +118,12 @@ impl<'a> View<'a> {
             .incarnations
             .iter()
             .any(|one| one.client == client && one.number == incarnation && one.alive)
+    }
+
+    /// If a session has ended: how long the broker has kept it at least.
+    fn kept_until(&self, client: usize, incarnation: u32) -> Option<Duration> {
+        let mut all = self.facts.incarnations.iter();
+        all.find(|one| one.client == client && one.number == incarnation)?.kept_until
     }
 
     /// Whether a message surely fits into the packets a client takes.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use noctule_protocol::QoS;
+use noctule_protocol::packet::RetainHandling;
 
 use super::{Finding, View};
-use crate::facts::{Content, MessageNumber, Published};
-use crate::plan::RETAINED_TOPICS;
+use crate::facts::{Content, MessageNumber, Published, Received};
+use crate::plan::{RETAINED_TOPICS, Regime};
 
 pub(super) fn check(view: &View<'_>, found: &mut Vec<Finding>) {
     replays(view, found);
+    handed_off(view, found);
     audit(view, found);
+    audits_agree(view, found);
 }
 
 /// Whether `first` was surely processed, for the last time, before `second` was.
@@ -65,15 +68,88 @@ fn replays(view: &View<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The auditor asks when all is quiet, and must get everything.
-fn audit(view: &View<'_>, found: &mut Vec<Finding>) {
-    let Some(auditor) = view.facts.auditor else { return };
+/// A message that is retained while somebody subscribes comes live or as what is retained: once with QoS 2, never not
+/// at all.
+fn handed_off(view: &View<'_>, found: &mut Vec<Finding>) {
+    let retained: Vec<_> = view.facts.published.iter().enumerate().filter(|(_, one)| one.retain).collect();
+    for one in &view.facts.subscribed {
+        let (&[asked], Some(granted)) = (one.requested.as_slice(), one.granted) else { continue };
+        let is_plain = !one.is_shared()
+            && !one.options.no_local
+            && !one.options.retain_as_published
+            && one.options.retain_handling != RetainHandling::DoNotSend
+            && one.removal_requested.is_none()
+            && view.is_alive(one.client, one.incarnation);
+        if !is_plain {
+            continue;
+        }
+        for &(number, message) in retained.iter().filter(|(_, message)| one.matches(message.topic)) {
+            let is_alone = view.matching(one.client, one.incarnation, message.topic).count() == 1;
+            let qos = one.delivered_qos(message);
+            if !is_alone || !message.is_kept() || qos == QoS::AtMostOnce || !view.fits(one.client, message) {
+                continue;
+            }
+            let content = Content::Message(number);
+            let got = view.facts.received.iter().filter(|got| {
+                (got.client, got.incarnation, got.content) == (one.client, one.incarnation, content)
+            });
+            let times = got.count();
+            if times > 1 && qos == QoS::ExactlyOnce {
+                let what = format!(
+                    "message {number} came to client {} {times} times, live and retained",
+                    one.client
+                );
+                found.push(("exactly once", what));
+            }
+            // Whether it stood when the subscription was made, or came later: nothing else can have taken its place.
+            let may_replace = |other: &Published| {
+                other.topic == message.topic
+                    && other.first_sent.is_some_and(|sent| sent <= granted)
+                    && other.acknowledged.is_none_or(|at| message.first_sent.is_some_and(|sent| at >= sent))
+            };
+            let stands = message.acknowledged.is_some()
+                && !retained.iter().any(|&(other, one)| other != number && may_replace(one));
+            if stands && times == 0 && view.plan.regime == Regime::Faulty {
+                let what = format!(
+                    "message {number} of {:?} came to client {} neither live nor retained; it asked at {asked:?}",
+                    message.topic, one.client
+                );
+                found.push(("retained", what));
+            }
+        }
+    }
+}
+
+/// What an auditor got when it first asked.
+fn audited<'a>(view: &View<'a>, auditor: usize) -> BTreeMap<&'a str, Vec<MessageNumber>> {
     let mut got: BTreeMap<&str, Vec<MessageNumber>> = BTreeMap::new();
-    for received in view.facts.received.iter().filter(|received| received.client == auditor) {
+    let is_first = |got: &&Received| got.client == auditor && got.incarnation == 1 && got.retain;
+    for received in view.facts.received.iter().filter(is_first) {
         if let Content::Message(number) = received.content {
             got.entry(view.facts.published[number].topic).or_default().push(number);
         }
     }
+    got
+}
+
+/// Between the first two audits nothing was published, though the broker may have been restarted.
+fn audits_agree(view: &View<'_>, found: &mut Vec<Finding>) {
+    let &[first, second, ..] = view.facts.auditors.as_slice() else { return };
+    let (first, second) = (audited(view, first), audited(view, second));
+    for topic in RETAINED_TOPICS {
+        let (first, second) = (first.get(topic), second.get(topic));
+        let mut all = first.into_iter().chain(second).flatten();
+        if first != second && all.all(|number| view.facts.published[*number].expiry.is_none()) {
+            let what = format!("{topic:?} had {first:?} retained, and later, without any news, {second:?}");
+            found.push(("retained", what));
+        }
+    }
+}
+
+/// The last auditor asks when all is quiet, and must get everything.
+fn audit(view: &View<'_>, found: &mut Vec<Finding>) {
+    let &[.., auditor] = view.facts.auditors.as_slice() else { return };
+    let mut got = audited(view, auditor);
     for topic in RETAINED_TOPICS {
         let got = got.remove(topic).unwrap_or_default();
         if got.len() > 1 {

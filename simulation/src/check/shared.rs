@@ -6,7 +6,7 @@ use noctule_protocol::QoS;
 
 use super::{Finding, View};
 use crate::facts::Subscribed;
-use crate::plan::Life;
+use crate::plan::{Life, Regime};
 
 pub(super) fn check(view: &View<'_>, found: &mut Vec<Finding>) {
     let mut groups: BTreeMap<&str, Vec<&Subscribed>> = BTreeMap::new();
@@ -14,8 +14,8 @@ pub(super) fn check(view: &View<'_>, found: &mut Vec<Finding>) {
         groups.entry(one.filter).or_default().push(one);
     }
     for (filter, members) in groups {
-        // A message given to a member whose session passes may pass with it.
-        let all_last = members.iter().all(|one| view.plan.clients[one.client].life == Life::Lasting);
+        let lasts = |one: &Subscribed| view.plan.clients[one.client].life == Life::Lasting;
+        let all_last = members.iter().all(|one| lasts(one));
         let mut sessions: Vec<_> = members.iter().map(|one| (one.client, one.incarnation)).collect();
         sessions.sort_unstable();
         sessions.dedup();
@@ -25,8 +25,17 @@ pub(super) fn check(view: &View<'_>, found: &mut Vec<Finding>) {
             }
             let got: usize =
                 sessions.iter().map(|&(client, session)| view.live(client, session, number).len()).sum();
-            let stayed = |one: &Subscribed| one.owes(message) && one.removal_requested.is_none();
-            if got == 0 && all_last && message.is_kept() && members.iter().any(|one| stayed(one)) {
+            // What was sent with QoS 2 to a member whose session passes may pass with it [MQTT-4.8.2-5].
+            let may_pass = |one: &Subscribed| {
+                !lasts(one) && one.matches(message.topic) && one.delivered_qos(message) == QoS::ExactlyOnce
+            };
+            // Queues have no limit there.
+            let is_owed = view.plan.regime == Regime::Faulty
+                && !members.iter().any(|one| may_pass(one))
+                && members
+                    .iter()
+                    .any(|one| lasts(one) && one.owes(message) && one.removal_requested.is_none());
+            if got == 0 && is_owed && message.is_kept() {
                 let what = format!("message {number} was acknowledged and reached nobody in {filter}");
                 found.push(("lost", what));
             }

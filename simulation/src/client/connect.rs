@@ -52,6 +52,14 @@ impl Client {
         terms
     }
 
+    /// Tries to connect, and perhaps sends on at once.
+    pub(super) fn connect_and_go_on(&mut self, context: &mut Context) {
+        self.connect(context);
+        if let Some(terms) = self.connection.as_ref().map(|connection| connection.terms) {
+            self.hurry(terms, context);
+        }
+    }
+
     /// Tries to connect; later again if nobody listens.
     pub(super) fn connect(&mut self, context: &mut Context) {
         if self.connection.is_some() {
@@ -67,6 +75,7 @@ impl Client {
         }
         self.connections += 1;
         let link = context.open_link(self.number);
+        self.last_link = Some(link);
         let mut connection = Connection::new(link, terms, context.now);
         connection.incoming_aliases = IncomingAliases::new(self.plan.alias_maximum);
         if let Some(will) = self.last_will.take() {
@@ -87,6 +96,23 @@ impl Client {
         self.last_will = connection.will;
         self.connection = Some(Box::new(connection));
         self.send_connect(terms, context);
+    }
+
+    /// Does not wait for CONNACK [MQTT-3.1.4], where it knows what that will say about its session.
+    fn hurry(&mut self, terms: Terms, context: &mut Context) {
+        let is_sure = terms.clean || self.expects == Expects::Present && self.incarnation.is_some();
+        if self.retires || !is_sure || !context.random.percent(self.plan.hurry_percent) {
+            return;
+        }
+        if terms.clean {
+            self.begin_session(context);
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.hurry();
+        }
+        self.outgoing.set_window(self.plan.window.min(self.receive_maximum));
+        self.subscribe_missing(context);
+        self.pump(context);
     }
 
     fn send_connect(&mut self, terms: Terms, context: &mut Context) {
@@ -131,6 +157,14 @@ impl Client {
         self.send(&Packet::Connect(connect), context);
     }
 
+    /// Whether any CONNECT of its session says the same about that.
+    pub(super) fn is_settled(&self) -> bool {
+        self.plan.life == Life::Lasting
+            && self.expects == Expects::Present
+            && self.incarnation.is_some()
+            && !self.must_start_clean
+    }
+
     /// The broker answered.
     pub(super) fn on_connack(&mut self, connack: &Connack<'_>, context: &mut Context) {
         let Some(connection) = &mut self.connection else { return };
@@ -164,16 +198,19 @@ impl Client {
             NEVER => Expects::Present,
             _ => Expects::Either,
         };
-        if !connack.session_present || self.incarnation.is_none() {
+        let is_begun = self.connection.as_ref().is_some_and(|connection| connection.is_hurried());
+        if !is_begun && (!connack.session_present || self.incarnation.is_none()) {
             self.begin_session(context);
         }
-        let maximum = connack.properties.receive_maximum().unwrap_or(u16::MAX);
-        self.outgoing.set_window(self.plan.window.min(maximum));
+        self.receive_maximum = connack.properties.receive_maximum().unwrap_or(u16::MAX);
+        self.outgoing.set_window(self.plan.window.min(self.receive_maximum));
         context.progress += 1;
         if self.retires {
             return self.disconnect(ReasonCode::Success, context);
         }
-        self.subscribe_missing(context);
+        if !is_begun {
+            self.subscribe_missing(context);
+        }
         self.resend(context);
     }
 

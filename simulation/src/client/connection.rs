@@ -32,6 +32,8 @@ pub(super) struct Connection {
     pub(super) will: Option<usize>,
     opened_at: Duration,
     is_online: bool,
+    /// It sends without waiting for CONNACK.
+    hurries: bool,
     /// Bytes received that are no whole packet yet.
     buffer: Vec<u8>,
     /// Bytes the link has no room for yet.
@@ -64,6 +66,7 @@ impl Connection {
             will: None,
             opened_at: now,
             is_online: false,
+            hurries: false,
             buffer: Vec::new(),
             output: Vec::new(),
             stalled_until: None,
@@ -94,6 +97,21 @@ impl Connection {
     /// Whether CONNACK came.
     pub(super) fn is_online(&self) -> bool {
         self.is_online
+    }
+
+    /// It sends on behind its CONNECT.
+    pub(super) fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
+    /// Whether it sent on behind its CONNECT.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurries
+    }
+
+    /// Whether it may send.
+    pub(super) fn may_send(&self) -> bool {
+        self.is_online || self.hurries
     }
 
     /// Whether so much waits to be written that nothing should be added.

@@ -47,7 +47,11 @@ pub(crate) struct Client {
     retires: bool,
     // Its connection.
     connections: u32,
+    /// The Receive Maximum that the broker announced last; before, the least there can be.
+    receive_maximum: u16,
     connection: Option<Box<Connection>>,
+    /// The link of this connection, or of the last one.
+    last_link: Option<LinkNumber>,
     last_will: Option<usize>,
     /// Counts SUBSCRIBE and UNSUBSCRIBE packets.
     requests: u16,
@@ -84,7 +88,9 @@ impl Client {
             must_start_clean: false,
             retires: false,
             connections: 0,
+            receive_maximum: 1,
             connection: None,
+            last_link: None,
             last_will: None,
             requests: 0,
             repeats: BTreeMap::new(),
@@ -168,7 +174,9 @@ impl Client {
         self.wake_planned = None;
         if self.connects_at.is_some_and(|at| at <= context.now) {
             self.connects_at = None;
-            self.connect(context);
+            if self.connection.is_none() {
+                self.connect_and_go_on(context);
+            }
         }
         if self.publishes_at.is_some_and(|at| at <= context.now) {
             self.publish(context);
@@ -260,6 +268,8 @@ impl Client {
             };
             if let Some(incarnation) = context.facts.incarnations.iter_mut().rev().find(mine) {
                 incarnation.alive = false;
+                let lost_at = self.last_link.and_then(|link| context.links[link].lost_at());
+                incarnation.kept_until = Some(lost_at.map_or(context.now, |at| at.min(context.now)));
             }
         }
         self.outgoing = Outgoing::new(self.plan.window);
@@ -279,6 +289,7 @@ impl Client {
             client: self.number,
             number: self.incarnations,
             alive: true,
+            kept_until: None,
         });
     }
 }

@@ -15,7 +15,7 @@ use crate::facts::{MessageNumber, Published};
 impl Client {
     /// Sends what waits, as the window allows.
     pub(super) fn pump(&mut self, context: &mut Context) {
-        if !self.connection.as_ref().is_some_and(|connection| connection.is_online()) {
+        if !self.connection.as_ref().is_some_and(|connection| connection.may_send()) {
             return;
         }
         self.resend(context);

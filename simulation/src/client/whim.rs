@@ -24,6 +24,7 @@ impl Client {
             5 if self.plan.version == ProtocolVersion::V5 => {
                 self.disconnect(ReasonCode::DisconnectWithWillMessage, context);
             }
+            5 if self.is_settled() => self.come_twice(context),
             5 | 6 => {
                 // The broker still holds the old connection when the new one comes.
                 self.ended("left open by whim", context);
@@ -32,6 +33,16 @@ impl Client {
             7 => self.change_subscription(context),
             _ => self.repeat_subscription(context),
         }
+    }
+
+    /// Two connections at once, of which the broker may hear either first.
+    fn come_twice(&mut self, context: &mut Context) {
+        self.ended("comes twice by whim", context);
+        self.connects_at = None;
+        self.connect(context);
+        self.flush(context);
+        self.ended("left for another by whim", context);
+        self.connects_at = Some(context.now + context.random.millis(0..=2));
     }
 
     fn stall(&mut self, context: &mut Context) {

@@ -129,9 +129,25 @@ impl Shard {
         }
         match last {
             Some(copies) => self.persist_lazily(Operation::DeleteMessage { sequence, copies }),
-            None if is_listed => self.persist_lazily(Operation::PutAcknowledged { sequence, copy }),
+            None if is_listed => {
+                self.persist_lazily(Operation::PutAcknowledged { sequence, copy });
+                if self.mail.has_others() {
+                    self.acknowledged.push((message.clone(), copy));
+                }
+            }
             None => {}
         }
+    }
+
+    /// Another shard may have ended a message, and have handed that out before our batch with the end of a copy: what
+    /// is left of that copy is taken out here. If the message ends later, that comes behind our batch.
+    pub(super) fn sweep_acknowledged(&mut self) {
+        for (message, copy) in std::mem::take(&mut self.handed_out) {
+            if message.is_settled() {
+                self.persist_lazily(Operation::DeleteRecipient { sequence: message.sequence(), copy });
+            }
+        }
+        self.handed_out = std::mem::take(&mut self.acknowledged);
     }
 
     /// The session will not outlive its connection any more: its stored messages need not either.

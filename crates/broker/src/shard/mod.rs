@@ -8,7 +8,7 @@ use ahash::RandomState;
 
 use crate::effect::{Effect, LogLevel, Ticket};
 use crate::input::{ConnectionKey, Input, TransportEnd};
-use crate::message::Sequence;
+use crate::message::{Message, Sequence};
 use crate::metric::{Counts, Metric};
 use crate::now::Now;
 use crate::parcel::ShardIndex;
@@ -65,8 +65,14 @@ pub struct Shard {
     /// Connections that hold packets back until a batch is durable.
     holding: VecDeque<ConnectionKey>,
     sequence: Sequence,
+    /// What the monotonic clock shows at 0 in the order of messages, in nanoseconds.
+    sequence_base: u64,
     /// Changes of this turn, in order.
     operations: Vec<Operation>,
+    /// Copies whose end is among them, while other copies of their messages are open.
+    acknowledged: Vec<(Message, u32)>,
+    /// The same of what was handed out last.
+    handed_out: Vec<(Message, u32)>,
     /// How many changes an acknowledgement waits for, since the start.
     urgent: u64,
     /// `urgent` when the last batch was handed out.
@@ -109,7 +115,10 @@ impl Shard {
             dirty: VecDeque::new(),
             holding: VecDeque::new(),
             sequence: Sequence { source, counter: 0 },
+            sequence_base: 0,
             operations: Vec::new(),
+            acknowledged: Vec::new(),
+            handed_out: Vec::new(),
             urgent: 0,
             urgent_handed_out: 0,
             turn: Ticket(1),
@@ -124,6 +133,7 @@ impl Shard {
     /// ([`next_dirty`](Self::next_dirty)); everything else the shell must do is appended to `effects`.
     pub fn handle(&mut self, shared: &Shared, input: Input<'_>, now: Now, effects: &mut Vec<Effect>) {
         let turn = &mut Turn { shared, now, effects };
+        self.tell_sequence(now);
         let pressure = shared.memory_pressure();
         if pressure != self.thrift.pressure {
             self.feel_pressure(pressure, turn);
@@ -156,6 +166,7 @@ impl Shard {
     /// the turn's inputs and before any outbox is flushed.
     pub fn end_turn(&mut self, effects: &mut Vec<Effect>) {
         self.replay_steps = retain::REPLAY_STEPS;
+        self.sweep_acknowledged();
         if !self.operations.is_empty() {
             effects.push(Effect::Persist {
                 ticket: self.turn,
@@ -267,6 +278,13 @@ impl Shard {
 
     fn session_mut(&mut self, slot: u32) -> Option<&mut Session> {
         self.sessions.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    /// Messages are numbered by the clock, so that their order holds across shards: a client may publish by way of one,
+    /// and when it comes again by way of another.
+    fn tell_sequence(&mut self, now: Now) {
+        let nanoseconds = u64::try_from(now.monotonic.as_nanos()).unwrap_or(u64::MAX);
+        self.sequence.counter = self.sequence.counter.max(self.sequence_base.saturating_add(nanoseconds));
     }
 
     fn next_sequence(&mut self) -> Sequence {

@@ -40,13 +40,22 @@ struct Found {
     addresses: HashMap<SessionNumber, SessionAddress>,
     /// By Client Identifier: a session that ended while another shard made its successor may have left its rows.
     by_client: HashMap<Arc<str>, SessionNumber>,
-    messages: BTreeMap<Sequence, Message>,
+    /// By counter, then source.
+    messages: BTreeMap<(u64, u32), Message>,
     recipients: BTreeMap<Sequence, Vec<Recipient>>,
     /// How many copies the record's list has.
     listed: BTreeMap<Sequence, u32>,
     sent: BTreeMap<(Sequence, u32), PacketId>,
     acknowledged: BTreeSet<(Sequence, u32)>,
-    source: u32,
+    /// The highest source, and the highest counter of any.
+    last: Sequence,
+}
+
+impl Found {
+    fn note(&mut self, sequence: Sequence) {
+        self.last.source = self.last.source.max(sequence.source);
+        self.last.counter = self.last.counter.max(sequence.counter);
+    }
 }
 
 impl Shard {
@@ -78,13 +87,16 @@ impl Shard {
                 exchange_mail(shards, turn);
             }
         }
-        restore_messages(shards, &mut found, turn);
-        // New sources, later than all before them, keep the order of messages.
+        // New sources, and numbers that are higher than all before them, though the clock went back.
         let first = shards.iter().map(|shard| shard.sequence.source).min().unwrap_or(0);
-        let first = first.max(found.source.saturating_add(1));
+        let first = first.max(found.last.source.saturating_add(1));
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let start = nanoseconds(now.wall).max(found.last.counter.saturating_add(1));
         for (shard, source) in shards.iter_mut().zip(first..) {
-            shard.sequence.source = source;
+            shard.sequence = Sequence { source, counter: start };
+            shard.sequence_base = start.saturating_sub(nanoseconds(now.monotonic));
         }
+        restore_messages(shards, &mut found, turn);
         Ok(())
     }
 
@@ -217,15 +229,16 @@ fn restore_row(
                 }
                 None => shards[shard].persist_lazily(Operation::DeleteIncoming { session, packet_id }),
             }
-            found.source = found.source.max(message.sequence().source);
+            found.note(message.sequence());
         }
         Record::Retained { message, publisher } => {
-            found.source = found.source.max(message.sequence().source);
+            found.note(message.sequence());
             shards[0].keep_retained(RetainedMessage { message, publisher }, turn);
         }
         Record::Message(message) => {
-            found.source = found.source.max(message.sequence().source);
-            found.messages.insert(message.sequence(), message);
+            found.note(message.sequence());
+            let Sequence { source, counter } = message.sequence();
+            found.messages.insert((counter, source), message);
         }
         Record::Delivery { sequence, recipients } => {
             found.listed.insert(sequence, copies(&recipients));
@@ -247,7 +260,8 @@ fn restore_row(
 /// Puts messages back where they waited, in their order.
 fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>) {
     let mut restored = BTreeSet::new();
-    for (sequence, message) in std::mem::take(&mut found.messages) {
+    for message in std::mem::take(&mut found.messages).into_values() {
+        let sequence = message.sequence();
         restored.insert(sequence);
         let recipients = found.recipients.remove(&sequence).unwrap_or_default();
         let listed = found.listed.remove(&sequence).unwrap_or_default();

@@ -40,6 +40,27 @@ fn sessions_subscriptions_and_messages_come_back() {
 }
 
 #[test]
+fn a_queue_keeps_its_order_though_its_publisher_came_by_way_of_many_shards() {
+    let desk = Desk::new();
+    let hello = desk.hello("s").lasting();
+    let mut subscriber = hello.connect();
+    subscriber.subscribe("t", 1);
+    subscriber.lose();
+    let texts = ["1", "2", "3", "4", "5", "6", "7"];
+    for text in texts {
+        // Its session ends each time, so that any shard may have the next.
+        let publisher = desk.client("p");
+        publisher.send(publish("t", text).qos1(1));
+        publisher.expect([puback(1)]);
+        publisher.lose();
+        desk.sleep(0.001);
+    }
+    desk.restart();
+    let received = hello.connect().take();
+    assert_eq!(received.iter().map(Wire::text).collect::<Vec<_>>(), texts); // [MQTT-4.6.0-5]
+}
+
+#[test]
 fn what_was_acknowledged_is_kept_and_nothing_comes_twice_with_qos_2() {
     let desk = Desk::new();
     let mut subscriber = desk.hello("s").lasting().connect();
