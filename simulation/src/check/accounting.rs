@@ -18,12 +18,12 @@ pub(super) fn check(view: &View<'_>, broker: &Broker, found: &mut Vec<Finding>) 
     }
     let mut missing = Missing::default();
     for one in view.facts.subscribed.iter().filter(|one| !one.is_shared()) {
-        missing.to_session(view, one, found);
+        missing.for_session(view, one, found);
     }
     let filters: BTreeSet<_> =
         view.facts.subscribed.iter().filter(|one| one.is_shared()).map(|one| one.filter).collect();
     for filter in filters {
-        missing.to_group(view, filter);
+        missing.for_group(view, filter);
     }
     let reasons = [
         Metric::DroppedQueueFull,
@@ -54,7 +54,7 @@ struct Missing {
 }
 
 impl Missing {
-    fn to_session(&mut self, view: &View<'_>, one: &Subscribed, found: &mut Vec<Finding>) {
+    fn for_session(&mut self, view: &View<'_>, one: &Subscribed, found: &mut Vec<Finding>) {
         let kept_until = view.kept_until(one.client, one.incarnation);
         let gone_by = gone_by(view, one);
         let mut times = Vec::new();
@@ -76,7 +76,7 @@ impl Missing {
         queue_limit(view, one.client, &times, found);
     }
 
-    fn to_group(&mut self, view: &View<'_>, filter: &str) {
+    fn for_group(&mut self, view: &View<'_>, filter: &str) {
         let members: Vec<_> = view.facts.subscribed.iter().filter(|one| one.filter == filter).collect();
         let stays = |one: &Subscribed| view.kept_until(one.client, one.incarnation).is_none();
         let all_stay = members.iter().all(|one| stays(one));
