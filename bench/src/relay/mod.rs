@@ -1,7 +1,7 @@
 //! The ceiling: a relay that answers CONNECT and SUBSCRIBE, and copies the bytes of each publish to those who
 //! subscribed to its topic, with one write to each of them per turn. It looks at frame lengths and topics and at
-//! nothing else, keeps no state of any exchange, acknowledges at once, and allocates nothing per message. Publishes
-//! to one topic that lie side by side in what was read are copied in one piece.
+//! nothing else, keeps no state of any exchange, acknowledges at once, and allocates nothing per message. It copies each
+//! message to each subscriber by itself, as whoever decides for each message must.
 //!
 //! It is no broker: it trusts its clients, has no limits, and knows neither wildcards nor shared subscriptions.
 
@@ -10,7 +10,6 @@ mod frame;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -152,35 +151,24 @@ impl Relay {
     /// Does what the whole frames say; returns how many bytes they were.
     fn frames(&mut self, index: usize, bytes: &[u8]) -> usize {
         let mut at = 0;
-        // Publishes to one topic that are not passed on yet.
-        let mut run: Range<usize> = 0..0;
         while let Some(frame) = Frame::first(&bytes[at..]) {
             let Some(client) = &mut self.clients[index] else { break };
+            at += frame.bytes.len();
             if frame.kind() == frame::PUBLISH {
                 if frame.topic() != client.last_topic {
-                    let last = client.last_subscribers;
                     client.last_topic.clear();
                     client.last_topic.extend_from_slice(frame.topic());
                     client.last_subscribers =
                         topic_index(&mut self.topics, &mut self.subscribers, frame.topic());
-                    self.pass_on(last, &bytes[run.clone()]);
-                    run = at..at;
                 }
+                let topic = client.last_subscribers;
                 if let Some(answer) = frame.publish_answer() {
                     self.send(index, &answer);
                 }
-                run.end = at + frame.bytes.len();
+                self.pass_on(topic, frame.bytes);
             } else {
-                let last = client.last_subscribers;
-                self.pass_on(last, &bytes[run]);
                 self.other(index, frame);
-                run = at + frame.bytes.len()..at + frame.bytes.len();
             }
-            at += frame.bytes.len();
-        }
-        if let Some(client) = &self.clients[index] {
-            let last = client.last_subscribers;
-            self.pass_on(last, &bytes[run]);
         }
         at
     }
@@ -228,9 +216,6 @@ impl Relay {
     }
 
     fn pass_on(&mut self, topic: usize, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         let Self { subscribers, clients, dirty, .. } = self;
         for &subscriber in &subscribers[topic] {
             let Some(client) = &mut clients[subscriber] else { continue };

@@ -47,11 +47,19 @@ impl Connection {
 }
 
 /// Connections by [`ConnectionKey`]. A place is used again, under another generation.
+///
+/// The table grows by pieces that stay where they are: one that moves as a whole leaves its old rooms behind, which the
+/// allocator keeps for a while.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    slots: Vec<Slot>,
+    pieces: Vec<Box<[Slot]>>,
+    /// Places that were ever used.
+    used: u32,
     free: Vec<u32>,
 }
+
+/// Places of one piece.
+const PIECE: usize = 256;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -63,17 +71,24 @@ impl Connections {
     /// Takes in a connection and names it. As many fit as there are descriptors in a process.
     pub(super) fn insert(&mut self, connection: Connection) -> ConnectionKey {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() as u32 - 1
+            self.used += 1;
+            self.used - 1
         });
-        let slot = &mut self.slots[index as usize];
+        if index as usize == self.pieces.len() * PIECE {
+            self.pieces.push((0..PIECE).map(|_| Slot::default()).collect());
+        }
+        let slot = &mut self.pieces[index as usize / PIECE][index as usize % PIECE];
         slot.generation = slot.generation.wrapping_add(1);
         slot.connection = Some(connection);
         ConnectionKey { index, generation: slot.generation }
     }
 
+    fn slot(&mut self, index: usize) -> Option<&mut Slot> {
+        self.pieces.get_mut(index / PIECE)?.get_mut(index % PIECE)
+    }
+
     pub(super) fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot(key.index as usize)?;
         if slot.generation == key.generation { slot.connection.as_mut() } else { None }
     }
 
@@ -82,13 +97,13 @@ impl Connections {
     /// For events only: those of one poll are looked at before any of its places is given to another connection, and
     /// a closed socket has no later ones.
     pub(super) fn at(&mut self, index: usize) -> Option<(ConnectionKey, &mut Connection)> {
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slot(index)?;
         let key = ConnectionKey { index: index as u32, generation: slot.generation };
         slot.connection.as_mut().map(|connection| (key, connection))
     }
 
     pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<Connection> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot(key.index as usize)?;
         if slot.generation != key.generation {
             return None;
         }
