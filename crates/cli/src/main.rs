@@ -1,5 +1,6 @@
 //! The one binary. Which command it is, the first word says, or the name it was called by.
 
+mod allocator;
 mod client_command;
 mod command;
 mod connect_args;
@@ -13,10 +14,6 @@ mod stop;
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// Less memory per connection than the C library's, and no page faults under fan-out.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os();

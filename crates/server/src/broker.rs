@@ -41,8 +41,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts serving. The log lines of its life go to `log`.
-    pub fn start(config: &Config, log: &Log, listeners: Listeners) -> Result<Self, StartError> {
+    /// Starts serving. The log lines of its life go to `log`. `give_back_memory` gives what is free back to the system, as
+    /// far as the calling thread holds it.
+    pub fn start(
+        config: &Config,
+        log: &Log,
+        listeners: Listeners,
+        give_back_memory: fn(),
+    ) -> Result<Self, StartError> {
         let (notify, notices) = channel();
         let no_random = |error: getrandom::Error| StartError::system("get random numbers")(error.into());
         let secret = [getrandom::u64().map_err(no_random)?, getrandom::u64().map_err(no_random)?];
@@ -53,7 +59,7 @@ impl Broker {
         let pipeline = Arc::new(Pipeline::immediate());
         let gauge = match settings.memory_limit {
             0 => None,
-            _ => Some(Arc::new(Gauge::open().map_err(StartError::system("measure memory"))?)),
+            _ => Some(Arc::new(Gauge::open(give_back_memory).map_err(StartError::system("measure memory"))?)),
         };
         let clock = Clock::start();
 

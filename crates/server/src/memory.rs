@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str;
 use std::sync::Arc;
 
-use noctule_broker::Shared;
+use noctule_broker::{Pressure, ShardIndex, Shared};
 use noctule_config::MemoryLimit;
 
 /// Bytes taken in or put into outboxes after which a shard measures.
@@ -63,13 +63,15 @@ fn of_control_groups(groups: &str, root: &Path) -> Option<u64> {
 pub(crate) struct Gauge {
     statm: File,
     page_bytes: usize,
+    give_back: fn(),
 }
 
 impl Gauge {
-    pub(crate) fn open() -> io::Result<Self> {
+    /// `give_back` gives memory that is free back to the system, as far as the calling thread holds it.
+    pub(crate) fn open(give_back: fn()) -> io::Result<Self> {
         let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
         let page_bytes = page_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096);
-        Ok(Self { statm: File::open("/proc/self/statm")?, page_bytes })
+        Ok(Self { statm: File::open("/proc/self/statm")?, page_bytes, give_back })
     }
 
     fn resident(&self) -> Option<usize> {
@@ -113,9 +115,22 @@ impl Measurement {
         }
     }
 
-    /// Whether so much is used that it should be measured even if nothing happens.
-    pub(crate) fn is_wanted(&self, shared: &Shared) -> bool {
-        self.gauge.is_some() && shared.memory_used() >= shared.memory_limit() / 2
+    /// Gives back what is free, if memory is short, and measures.
+    pub(crate) fn give_back(&mut self, shared: &Shared) {
+        if let Some(gauge) = &self.gauge
+            && shared.memory_pressure() >= Pressure::ShrinkCaches
+        {
+            (gauge.give_back)();
+        }
+        self.measure(shared);
+    }
+
+    /// Whether so much is used that this shard should measure even if nothing happens: the first one from half of the
+    /// limit on; when memory is short all of them, since each holds some that is free.
+    pub(crate) fn is_wanted(&self, shard: ShardIndex, shared: &Shared) -> bool {
+        self.gauge.is_some()
+            && (shared.memory_pressure() >= Pressure::ShrinkCaches
+                || shard == ShardIndex(0) && shared.memory_used() >= shared.memory_limit() / 2)
     }
 }
 
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn resident_memory_grows_with_what_is_touched() {
-        let gauge = Gauge::open().unwrap();
+        let gauge = Gauge::open(|| {}).unwrap();
         let before = gauge.resident().unwrap();
         let touched = vec![1_u8; 64 << 20];
         let with = gauge.resident().unwrap();

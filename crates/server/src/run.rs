@@ -25,6 +25,8 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
     /// Go into the background once everything that can fail early has not failed.
     pub daemon: bool,
+    /// Gives memory that is free back to the system, as far as the calling thread holds it.
+    pub give_back_memory: fn(),
 }
 
 /// Runs a broker until it is asked to end by SIGTERM or SIGINT. An error has been logged already.
@@ -63,7 +65,7 @@ fn live(
     log: &Log,
     writer: &mut Option<Writer>,
 ) -> Result<(), StartError> {
-    let Options { program, config_file, daemon } = options;
+    let Options { program, config_file, daemon, give_back_memory } = options;
     let version = format!("{} version {}", program.name(), program.version());
     log.information(format!("{version} starting"));
     log.information(match config_file {
@@ -92,7 +94,7 @@ fn live(
         let thread = thread::Builder::new().name(LOG_THREAD.to_owned());
         thread.spawn(move || writer.run()).map_err(StartError::system("start a thread"))?;
     }
-    let mut broker = Broker::start(config, log, listeners)?;
+    let mut broker = Broker::start(config, log, listeners, *give_back_memory)?;
     signals::watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
     if *program == Program::Noctule {
         let threads = match broker.worker_threads() {
@@ -174,7 +176,7 @@ mod tests {
             (Ok(()), "thread 'doomed' ended: nobody asked it to"),
         ] {
             let listeners = Listeners::open(&config, &Log::none()).unwrap();
-            let mut broker = Broker::start(&config, &Log::none(), listeners).unwrap();
+            let mut broker = Broker::start(&config, &Log::none(), listeners, || {}).unwrap();
             broker.spawn("doomed".to_owned(), || body).unwrap();
             assert_eq!(serve(&mut broker, &Log::none()).unwrap_err().to_string(), told);
         }

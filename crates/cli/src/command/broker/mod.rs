@@ -58,7 +58,12 @@ impl Request {
         loaded: &Loaded,
         program: noctule_server::Program,
     ) -> Result<(), noctule_server::StartError> {
-        let options = noctule_server::Options { program, config_file: self.config_file, daemon: self.daemon };
+        let options = noctule_server::Options {
+            program,
+            config_file: self.config_file,
+            daemon: self.daemon,
+            give_back_memory: crate::allocator::give_back_memory,
+        };
         noctule_server::run(&loaded.config, &options)
     }
 }

@@ -194,14 +194,12 @@ impl EventLoop {
         self.measurement.count(self.core.take_appended(), &self.shared);
         if self.next_measurement().is_some_and(|at| at <= now.monotonic) {
             self.measured_at = now.monotonic;
-            self.measurement.measure(&self.shared);
+            self.measurement.give_back(&self.shared);
         }
     }
 
-    /// One of the shards does it for all.
     fn next_measurement(&self) -> Option<Duration> {
-        let wanted = self.index == ShardIndex(0) && self.measurement.is_wanted(&self.shared);
-        wanted.then(|| self.measured_at + MEASUREMENT_INTERVAL)
+        self.measurement.is_wanted(self.index, &self.shared).then(|| self.measured_at + MEASUREMENT_INTERVAL)
     }
 
     /// Goes on with what the last turn left.
