@@ -33,8 +33,8 @@ pub struct Plan {
     pub shards: u16,
     /// Whether their number changes with each start of the broker.
     pub shards_vary: bool,
-    /// Whether shards take turns within each other's turns.
-    pub interleaves: bool,
+    /// After so many of a hundred tasks of a shard's turn others may have theirs before it goes on.
+    pub interleave_percent: usize,
     /// By number.
     pub clients: Vec<ClientPlan>,
     /// Longest way of a byte, without jitter.
@@ -179,7 +179,7 @@ impl Plan {
             settings: settings(regime, random),
             shards: if random.percent(33) { 1 } else { random.between(2..=4) as u16 },
             shards_vary: random.percent(20),
-            interleaves: random.percent(50),
+            interleave_percent: *random.pick(&[0, 0, 15, 50]),
             clients: Vec::new(),
             latency_max: random.millis(1..=60),
             link_capacities: vec![random.between(64..=512), random.between(600..=8000), 65_536],

@@ -102,6 +102,8 @@ impl World {
     fn run(&mut self) {
         self.run_while(|world| !world.context.calm && !world.context.has_failed_badly());
         self.run_until_quiet("after the faults");
+        // All at one time: what they retain, they retain against each other.
+        self.publish_all("after messages of one moment");
         self.audit("after the first audit");
         if self.context.plan.restarts_quiet {
             self.context.facts.restarts += 1;
@@ -114,11 +116,15 @@ impl World {
             self.run_until_quiet("after a restart");
         }
         self.audit("after the second audit");
+        self.publish_all("after the last messages");
+        self.audit("after the last audit");
+    }
+
+    fn publish_all(&mut self, when: &str) {
         for client in &mut self.clients {
             client.epilogue(&mut self.context);
         }
-        self.run_until_quiet("after the last messages");
-        self.audit("after the last audit");
+        self.run_until_quiet(when);
     }
 
     /// Somebody asks what is retained.

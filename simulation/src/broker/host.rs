@@ -87,8 +87,8 @@ impl Host {
         while let Some(task) = self.agenda.pop_front() {
             self.carry(&task, around)?;
             let Around { commons, context, .. } = &mut *around;
-            if !self.agenda.is_empty() && context.plan.interleaves && context.random.percent(15) {
-                let after = context.random.time(Duration::ZERO..=Duration::from_micros(100));
+            if !self.agenda.is_empty() && context.random.percent(context.plan.interleave_percent) {
+                let after = context.random.time(Duration::ZERO..=Duration::from_micros(300));
                 commons.plan_turn(self.index, after, context);
                 return Ok(());
             }

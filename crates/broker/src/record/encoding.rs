@@ -132,6 +132,19 @@ impl Record {
     pub fn decode(table: Table, key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
         read(table, key, value).map_err(|what| RecordError { table, what })
     }
+
+    /// The highest number of a session that it names.
+    pub(crate) fn last_session(&self) -> Option<SessionNumber> {
+        match self {
+            Self::Session(record) => Some(record.number),
+            Self::Subscription { session, .. } | Self::Released { session, .. } => Some(*session),
+            Self::Incoming { session, message, .. } => Some(message.view().publisher.max(*session)),
+            Self::Message(message) | Self::Retained { message, .. } => Some(message.view().publisher),
+            Self::Delivery { recipients, .. } => recipients.iter().map(|recipient| recipient.session).max(),
+            Self::Recipient { recipient, .. } => Some(recipient.session),
+            Self::State { .. } => None,
+        }
+    }
 }
 
 type Read<T> = Result<T, &'static str>;

@@ -59,6 +59,15 @@ impl Shard {
         recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let recording = match recording {
+            Recording::Made(copy @ Some(_)) if membership.is_none() && self.has_passing(address) => {
+                // It lasted when it subscribed. What is recorded waits for the disk, and would be overtaken by what
+                // is not.
+                self.settle_copy(&publication.keep(), copy);
+                Recording::Made(None)
+            }
+            recording => recording,
+        };
         let copy = match recording {
             Recording::Made(copy) => copy,
             Recording::Make(_) => None,
@@ -78,6 +87,11 @@ impl Shard {
         if let (Some(membership), true) = (membership, qos != QoS::AtMostOnce) {
             self.done_with(membership);
         }
+    }
+
+    /// Whether the session at `address` ends with its connection.
+    fn has_passing(&self, address: SessionAddress) -> bool {
+        self.session(address.slot).is_some_and(|session| session.address == address && !session.lasts())
     }
 
     fn try_to_deliver(

@@ -106,7 +106,6 @@ impl Shard {
 
     fn restore_session(&mut self, record: SessionRecord, turn: &mut Turn<'_>) -> SessionAddress {
         let SessionRecord { number, client_id, user_name, expiry, disconnected_at, will } = record;
-        turn.shared.session_numbers_taken(number);
         let slot = self.free_slot();
         let address = SessionAddress { shard: self.index, slot, number };
         let publisher = Publisher { client_id: Arc::clone(&client_id), user_name };
@@ -189,6 +188,10 @@ fn restore_row(
     found: &mut Found,
     turn: &mut Turn<'_>,
 ) -> Result<(), RestoreError> {
+    // A row can outlive its session, or have been stored before it. Nobody may get that number, and what is there for it.
+    if let Some(number) = record.last_session() {
+        turn.shared.session_numbers_taken(number);
+    }
     // Where the rows of a session go; what belongs to none is swept out by the first shard.
     let place = |session: &SessionNumber| {
         let address = found.addresses.get(session).copied();
@@ -274,11 +277,12 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
             !found.acknowledged.contains(&state)
                 && (found.addresses.contains_key(&recipient.session) || is_for_group && !was_sent)
         };
-        let open: Vec<&Recipient> = recipients.iter().filter(is_open).collect();
+        let (open, over): (Vec<&Recipient>, Vec<_>) = recipients.iter().partition(is_open);
+        // Those that are not listed do not go with the message.
+        for &Recipient { copy, .. } in over.into_iter().filter(|recipient| recipient.copy >= listed) {
+            shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+        }
         if open.is_empty() {
-            for copy in listed..made {
-                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
-            }
             shards[0].persist_lazily(Operation::DeleteMessage { sequence, copies: listed });
             continue;
         }
@@ -294,6 +298,11 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
         }
     }
     // The end of a message can overtake that of a copy which another shard had.
+    for (sequence, recipients) in std::mem::take(&mut found.recipients) {
+        for Recipient { copy, .. } in recipients {
+            shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+        }
+    }
     let states = std::mem::take(&mut found.sent).into_keys().chain(std::mem::take(&mut found.acknowledged));
     for (sequence, copy) in states.filter(|(sequence, _)| !restored.contains(sequence)) {
         let copies = copy.saturating_add(1);
@@ -339,4 +348,46 @@ fn exchange_mail(shards: &mut [Shard], turn: &mut Turn<'_>) {
 /// How many copies there must have been.
 fn copies(recipients: &[Recipient]) -> u32 {
     recipients.iter().map(|recipient| recipient.copy.saturating_add(1)).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageView;
+    use crate::parcel::ShardIndex;
+    use crate::record::Change;
+    use crate::session::Identifiers;
+    use crate::settings::Settings;
+
+    #[test]
+    fn the_number_of_a_session_that_is_gone_is_not_given_to_another() {
+        let view = MessageView {
+            topic: "t",
+            payload: b"x",
+            properties: &[],
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires: None,
+            publisher: SessionNumber(2),
+        };
+        let message = view.to_message(Sequence { source: 1, counter: 1 });
+        let recipient = |copy, number| Recipient {
+            copy,
+            session: SessionNumber(number),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: Identifiers::default(),
+            group: None,
+        };
+        let recipients = vec![recipient(0, 3), recipient(1, 7)];
+        let mut rows = Vec::new();
+        Operation::PutMessage { message, recipients }.changes(|Change { table, key, value }| {
+            rows.push((table, key, value.expect("a row")));
+        });
+        let settings = Arc::new(Settings::default());
+        let shared = Shared::new(&settings);
+        let mut shards = [Shard::new(settings, ShardIndex(0), 1, 1)];
+        Shard::restore(&mut shards, &shared, rows, Now::default(), &mut Vec::new()).expect("rows");
+        assert_eq!(shared.next_session_number(), SessionNumber(8));
+    }
 }

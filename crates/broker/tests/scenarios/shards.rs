@@ -116,6 +116,27 @@ fn a_long_fan_out_goes_on_in_later_turns_and_what_follows_waits_behind_it() {
     }
 }
 
+#[test] // [MQTT-4.6.0-5]
+fn what_is_recorded_for_a_session_that_lasts_no_more_is_not_overtaken() {
+    let desk = Desk::sharded(1, |settings| settings.fan_out_bytes_max = 100);
+    let mut subscriber = desk.hello("s").lasting().connect();
+    subscriber.subscribe("t", 2);
+    subscriber.lose();
+    let subscriber = desk.hello("s").resume().connect();
+    assert!(subscriber.session_present);
+    let publisher = desk.client("p");
+    desk.hold_batches();
+    let long = "long".repeat(20);
+    publisher.send_all([publish("t", &long).qos2(1), pubrel(1)]);
+    publisher.send_all([publish("t", "short").qos2(2), pubrel(2)]);
+    let got: Vec<_> = subscriber.take().iter().map(Wire::text).collect();
+    assert_eq!(got, [long.as_str(), "short"]);
+    desk.durable();
+    subscriber.send_all([pubrec(1), pubrec(2), pubcomp(1), pubcomp(2)]);
+    desk.durable();
+    assert!(desk.disk(Stored::is_settled));
+}
+
 #[test]
 fn a_long_fan_out_survives_its_publisher_and_a_crash() {
     let desk = Desk::sharded(2, |settings| settings.fan_out_bytes_max = 300);
