@@ -302,3 +302,27 @@ fn who_comes_again_while_its_message_is_being_passed_on_stands_behind_it() {
         assert_eq!(subscriber.payloads(), ["1", "2", "3", "4"]);
     }
 }
+
+#[test]
+fn what_a_group_had_recorded_is_settled_when_a_member_gets_it_with_qos_0() {
+    let desk = Desk::sharded(2, |settings| settings.outbox_bytes_max = 50);
+    let hello = desk.hello("lasting").lasting();
+    let mut lasting = hello.connect();
+    lasting.subscribe("$share/g/t", 1);
+    lasting.lose();
+    let publisher = desk.client("on the other shard");
+    publisher.send_all([publish("r/1", [b'x'; 100]).retained(), publish("r/2", [b'x'; 100]).retained()]);
+    let mut member = desk.client("m");
+    member.subscribe("$share/g/t", 0);
+    member.stop_reading();
+    // What comes now waits behind the second retained message.
+    member.send(subscribe(7, "r/#", 0));
+    publisher.send(publish("t", "once").qos1(1));
+    publisher.expect([puback(1)]);
+    member.read_on();
+    let got = member.take();
+    assert_eq!(got.last().map(Wire::text).as_deref(), Some("once"));
+    assert!(desk.disk(Stored::is_settled));
+    desk.restart();
+    hello.connect().expect_nothing();
+}
