@@ -76,8 +76,17 @@ pub(crate) struct Publishing {
     pub(crate) targets: Arc<[Target]>,
     /// The first of the copies that were recorded for these targets: each target that is recorded has the next one.
     pub(crate) first_copy: Option<u32>,
-    /// Its publisher's connection, which goes on when this is dealt with.
-    pub(crate) publisher: Option<ConnectionKey>,
+    /// Who waits for it, if it is a letter to oneself.
+    pub(crate) sender: Option<Sender>,
+}
+
+/// The publisher of a message that is passed on a part at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    /// What it publishes next stands behind this, by whichever connection and session it comes.
+    pub(crate) client_id: Arc<str>,
+    /// Goes on when this is dealt with; `None` for a Will.
+    pub(crate) connection: Option<ConnectionKey>,
 }
 
 /// A member of a group as its owner sees it.

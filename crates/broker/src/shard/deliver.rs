@@ -341,6 +341,8 @@ impl Shard {
             if !self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn) {
                 self.count(Metric::DroppedTooLarge);
             }
+            // Through a group it may have been recorded all the same: for whichever member takes it.
+            self.settle_copy(&delivery.message, delivery.copy());
         } else {
             self.begin(slot, delivery, turn);
         }

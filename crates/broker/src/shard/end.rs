@@ -113,7 +113,7 @@ impl Shard {
         let mut publication = Publication::borrowed(view, sequence);
         match authorize(&mut publication) {
             Ok(publication) => {
-                self.pass_on(publication, Some(&publisher), None, turn);
+                self.pass_on(publication, slot, Some(&publisher), None, turn);
             }
             Err(_) => self.count(Metric::DroppedDenied),
         }

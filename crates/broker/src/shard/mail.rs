@@ -8,13 +8,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 use super::connection::Pauses;
 use super::deliver::Recording;
-use super::{Shard, Turn};
+use super::{Map, Shard, Turn};
 use crate::effect::Effect;
 use crate::input::ConnectionKey;
 use crate::message::Publication;
-use crate::parcel::{Carried, Letter, Parcel, Publishing, ShardIndex};
+use crate::parcel::{Carried, Letter, Parcel, Publishing, Sender, ShardIndex};
 use crate::router::{Destination, Target};
 use crate::session::Membership;
 use crate::settings::Settings;
@@ -35,8 +37,8 @@ pub(super) struct Mail {
     turn_bytes_max: usize,
     /// What may still be delivered in this turn.
     turn_bytes: usize,
-    /// Letters to oneself that are not dealt with.
-    own: usize,
+    /// Letters to oneself that are not dealt with, by the Client Identifier of their publisher.
+    own: Map<Arc<str>, usize>,
 }
 
 /// What is on its way to one other shard.
@@ -61,7 +63,7 @@ struct Unread {
 }
 
 impl Mail {
-    pub(super) fn new(index: ShardIndex, shards: u16, settings: &Settings) -> Self {
+    pub(super) fn new(index: ShardIndex, shards: u16, settings: &Settings, hasher: RandomState) -> Self {
         let outgoing =
             |_| Outgoing { parcel: Parcel::new(index), under_way: 0, asked_about: None, waiting: Vec::new() };
         // One delivery is made in any case.
@@ -73,7 +75,7 @@ impl Mail {
             bytes_max: settings.mail_bytes_max,
             turn_bytes_max,
             turn_bytes: turn_bytes_max,
-            own: 0,
+            own: Map::with_hasher(hasher),
         }
     }
 
@@ -149,8 +151,29 @@ impl Mail {
     }
 
     /// Whether a message is still being passed on a part at a time.
-    pub(super) fn has_own(&self) -> bool {
-        self.own > 0
+    pub(super) fn has_any_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Whether one of this client is.
+    pub(super) fn has_own(&self, client_id: &str) -> bool {
+        self.own.contains_key(client_id)
+    }
+
+    /// Posts a message to oneself.
+    pub(super) fn post_own(&mut self, client_id: &Arc<str>, publishing: Publishing) {
+        *self.own.entry(Arc::clone(client_id)).or_default() += 1;
+        self.post(self.index, Letter::Publication(publishing));
+    }
+
+    /// One of them is dealt with.
+    fn end_own(&mut self, client_id: &str) {
+        if let Some(count) = self.own.get_mut(client_id) {
+            *count -= 1;
+            if *count == 0 {
+                self.own.remove(client_id);
+            }
+        }
     }
 }
 
@@ -209,7 +232,7 @@ impl Shard {
     fn read_publication(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
         let Unread { parcel, letter, target, copies } = unread;
         let Some(Letter::Publication(publishing)) = parcel.letters.get(*letter) else { return true };
-        let Publishing { message, targets, first_copy, publisher } = publishing;
+        let Publishing { message, targets, first_copy, sender } = publishing;
         let mut publication = parcel.publication(message);
         let bytes = publication.view.topic.len() + publication.view.payload.len() + DELIVERY_OVERHEAD;
         while let Some(next) = targets.get(*target) {
@@ -230,10 +253,10 @@ impl Shard {
             };
             self.serve(next, &mut publication, Recording::Made(copy), turn);
         }
-        if parcel.from == self.index {
-            self.mail.own = self.mail.own.saturating_sub(1);
-            if let Some(publisher) = *publisher {
-                self.resume_reading(publisher, Pauses::OWN_FAN_OUT, turn);
+        if let Some(Sender { client_id, connection }) = sender {
+            self.mail.end_own(client_id);
+            if let Some(connection) = *connection {
+                self.resume_reading(connection, Pauses::OWN_FAN_OUT, turn);
             }
         }
         true
@@ -259,9 +282,6 @@ impl Shard {
     /// is not read for a while.
     pub(super) fn forward(&mut self, to: ShardIndex, publishing: Publishing) -> bool {
         self.mail.post(to, Letter::Publication(publishing));
-        if to == self.index {
-            self.mail.own += 1;
-        }
         let outgoing = self.mail.outgoing.get(to.get());
         outgoing.is_some_and(|outgoing| outgoing.under_way + outgoing.parcel.bytes() > self.mail.bytes_max)
     }

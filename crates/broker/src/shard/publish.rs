@@ -17,7 +17,7 @@ use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
-use crate::parcel::{Publishing, ShardIndex};
+use crate::parcel::{Publishing, Sender, ShardIndex};
 use crate::record::{Operation, Recipient};
 use crate::router::{Destination, Recipients, Target};
 
@@ -326,14 +326,15 @@ impl Shard {
             true => self.session(slot).map(|session| session.publisher.clone()),
             false => None,
         };
-        self.pass_on(publication, publisher.as_ref(), Some(key), turn)
+        self.pass_on(publication, slot, publisher.as_ref(), Some(key), turn)
     }
 
-    /// Retains a message, if it says so and has a publisher to remember, and routes it. Gives whether anybody
-    /// subscribed to it. Whoever publishes over `key` waits if it is more than can be passed on now.
+    /// Retains a message of the session in `slot`, if it says so and has a publisher to remember, and routes it. Gives
+    /// whether anybody subscribed to it. Whoever publishes over `key` waits if it is more than can be passed on now.
     pub(super) fn pass_on(
         &mut self,
         publication: Authorized<'_, '_>,
+        slot: u32,
         publisher: Option<&Publisher>,
         key: Option<ConnectionKey>,
         turn: &mut Turn<'_>,
@@ -344,17 +345,18 @@ impl Shard {
         }
         let route = self.router.route(turn.shared, publication.view.topic);
         let mut recipients = Vec::new();
-        if !self.is_long(&route.here, publication) {
+        if let Some(client_id) = self.waiting_client(slot, &route.here, publication) {
+            let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, turn);
+            let sender = Some(Sender { client_id: Arc::clone(&client_id), connection: key });
+            self.mail.post_own(&client_id, Publishing { sender, ..publishing });
+            if let Some(key) = key {
+                self.pause(key, Pauses::OWN_FAN_OUT, turn);
+            }
+        } else {
             for target in &*route.here {
                 if publication.reaches(target) {
                     self.serve(target, publication, Recording::Make(&mut recipients), turn);
                 }
-            }
-        } else if !route.here.is_empty() {
-            let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, turn);
-            self.forward(self.index, Publishing { publisher: key, ..publishing });
-            if let Some(key) = key {
-                self.pause(key, Pauses::OWN_FAN_OUT, turn);
             }
         }
         if !route.elsewhere.is_empty() {
@@ -387,13 +389,22 @@ impl Shard {
         }
     }
 
-    /// Whether passing a message on to these targets takes longer than a turn may.
-    fn is_long(&self, targets: &[Target], publication: &Publication<'_>) -> bool {
+    /// Whoever published a message, if passing it on to these targets takes longer than a turn may, or if a message
+    /// that does is still before it: one its client sent by another connection, or its Will stands behind it.
+    fn waiting_client(
+        &self,
+        slot: u32,
+        targets: &[Target],
+        publication: &Publication<'_>,
+    ) -> Option<Arc<str>> {
         let view = &publication.view;
         let bytes = view.topic.len() + view.payload.len() + view.properties.len();
-        // Behind a long one of the same publisher: its Will, for all else it sends is not read.
-        targets.len().saturating_mul(bytes + TARGET_COST) > self.settings.fan_out_bytes_max
-            || self.mail.has_own()
+        let is_long = targets.len().saturating_mul(bytes + TARGET_COST) > self.settings.fan_out_bytes_max;
+        if targets.is_empty() || !is_long && !self.mail.has_any_own() {
+            return None;
+        }
+        let client_id = &self.session(slot)?.publisher.client_id;
+        (is_long || self.mail.has_own(client_id)).then(|| Arc::clone(client_id))
     }
 
     /// A message for targets that are served later, or by another shard: the copies that must be kept are made now.
@@ -417,7 +428,7 @@ impl Shard {
             }
         }
         let message = self.mail.carry(to, publication, share);
-        Publishing { message, targets: Arc::clone(targets), first_copy, publisher: None }
+        Publishing { message, targets: Arc::clone(targets), first_copy, sender: None }
     }
 
     fn recipient(&self, target: &Target, publication: &mut Publication<'_>, turn: &Turn<'_>) -> Recipient {

@@ -275,3 +275,75 @@ fn what_is_on_its_way_to_a_session_that_ends_is_counted() {
     publisher.expect([puback(1)]);
     assert_eq!(desk.drops(), [(Metric::DroppedSessionEnded, 1)]);
 }
+
+#[test]
+fn a_long_fan_out_does_not_hold_up_other_publishers() {
+    let desk = Desk::sharded(1, |settings| settings.fan_out_bytes_max = 300);
+    let subscribers: Vec<Client> = (0..20)
+        .map(|n| {
+            let mut client = desk.client(&format!("s{n}"));
+            client.subscribe("t", 0);
+            client
+        })
+        .collect();
+    let mut other = desk.client("o");
+    other.subscribe("u", 0);
+    let long = desk.client("long");
+    let short = fill(&desk, 3);
+    desk.hold_turns();
+    long.send(publish("t", "long"));
+    for client in &short {
+        client.send_all((0..50).map(|n| publish("u", n.to_string())));
+    }
+    desk.end_turns();
+    assert_eq!(desk.pauses(), 1, "only who published the long one waits for it");
+    assert_eq!(other.payloads().len(), 150);
+    assert!(subscribers.iter().all(|subscriber| subscriber.payloads() == ["long"]));
+}
+
+#[test] // [MQTT-4.6.0-5]
+fn who_comes_again_while_its_message_is_being_passed_on_stands_behind_it() {
+    let desk = Desk::sharded(1, |settings| settings.fan_out_bytes_max = 300);
+    let subscribers: Vec<Client> = (0..20)
+        .map(|n| {
+            let mut client = desk.client(&format!("s{n}"));
+            client.subscribe("t/#", 0);
+            client
+        })
+        .collect();
+    let mut one = desk.client("one");
+    one.subscribe("t/a", 0);
+    let long = desk.hello("long").will(will("t/a", "2")).connect();
+    desk.hold_turns();
+    long.send(publish("t/a", "1"));
+    let again = desk.hello("long").send();
+    again.send_all([publish("t/a", "3"), publish("t/a", "4")]);
+    desk.end_turns();
+    for subscriber in subscribers.iter().chain([&one]) {
+        assert_eq!(subscriber.payloads(), ["1", "2", "3", "4"]);
+    }
+}
+
+#[test]
+fn what_a_group_had_recorded_is_settled_when_a_member_gets_it_with_qos_0() {
+    let desk = Desk::sharded(2, |settings| settings.outbox_bytes_max = 50);
+    let hello = desk.hello("lasting").lasting();
+    let mut lasting = hello.connect();
+    lasting.subscribe("$share/g/t", 1);
+    lasting.lose();
+    let publisher = desk.client("on the other shard");
+    publisher.send_all([publish("r/1", [b'x'; 100]).retained(), publish("r/2", [b'x'; 100]).retained()]);
+    let mut member = desk.client("m");
+    member.subscribe("$share/g/t", 0);
+    member.stop_reading();
+    // What comes now waits behind the second retained message.
+    member.send(subscribe(7, "r/#", 0));
+    publisher.send(publish("t", "once").qos1(1));
+    publisher.expect([puback(1)]);
+    member.read_on();
+    let got = member.take();
+    assert_eq!(got.last().map(Wire::text).as_deref(), Some("once"));
+    assert!(desk.disk(Stored::is_settled));
+    desk.restart();
+    hello.connect().expect_nothing();
+}

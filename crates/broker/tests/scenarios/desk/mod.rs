@@ -51,6 +51,8 @@ struct State {
     mail: VecDeque<(ShardIndex, Parcel)>,
     /// Whether parcels wait until the test says so.
     holds_mail: bool,
+    /// Whether turns go on until the test says that they end.
+    holds_turns: bool,
     /// How often the broker asked not to read a connection.
     pauses: usize,
     now: Now,
@@ -102,6 +104,7 @@ impl Desk {
             shared,
             mail: VecDeque::new(),
             holds_mail: false,
+            holds_turns: false,
             pauses: 0,
             now: Now { monotonic: Duration::from_secs(100), wall },
             lines: Vec::new(),
@@ -143,6 +146,18 @@ impl Desk {
     pub(crate) fn deliver_mail(&self) {
         let mut state = self.0.borrow_mut();
         state.holds_mail = false;
+        state.run();
+    }
+
+    /// From now on every shard takes what comes in one and the same turn.
+    pub(crate) fn hold_turns(&self) {
+        self.0.borrow_mut().holds_turns = true;
+    }
+
+    /// Turns end again.
+    pub(crate) fn end_turns(&self) {
+        let mut state = self.0.borrow_mut();
+        state.holds_turns = false;
         state.run();
     }
 
@@ -354,6 +369,9 @@ impl State {
     /// Turns, until nothing is left to do.
     fn run(&mut self) {
         loop {
+            if self.holds_turns {
+                return;
+            }
             for shard in 0..self.shards.len() {
                 let mut effects = Vec::new();
                 self.shards[shard].end_turn(&mut effects);
