@@ -66,11 +66,10 @@ fn a_flood_stays_below_the_limit_and_nothing_acknowledged_is_lost() {
         sleeper.send(&[0x40, 2, rest[0], rest[1]]);
         expected += 1;
     }
-    // What it took is memory again, as soon as the thread that had given it out looks at it.
-    acknowledged += flood(&mut flooder, acknowledged);
+    // What it took is memory again, though the thread that had given it out has nothing to do.
     let freed = eventually("memory is given back", || {
         let resident = broker.resident();
-        (resident < queued / 2).then_some(resident)
+        (resident < LIMIT / 100 * 80).then_some(resident)
     });
     println!("{queued} bytes resident before the messages were fetched, {freed} after");
     let begun = Instant::now();

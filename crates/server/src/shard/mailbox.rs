@@ -25,6 +25,8 @@ pub(crate) enum Mail {
     HandedOver(Box<HandedOver>),
     /// What another shard's core has for this one's.
     Parcel(Parcel),
+    /// Memory became short, so that those who sleep have something to give back.
+    MemoryIsShort,
     /// The broker ends; this is what is to be done next for it.
     End(Step),
 }
@@ -94,7 +96,7 @@ impl Mailbox {
                 self.connection_ended();
                 Err(accepted)
             }
-            Err(Mail::HandedOver(_) | Mail::Parcel(_) | Mail::End(_)) => Ok(()),
+            Err(Mail::HandedOver(_) | Mail::Parcel(_) | Mail::MemoryIsShort | Mail::End(_)) => Ok(()),
         }
     }
 

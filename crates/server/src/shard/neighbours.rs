@@ -2,7 +2,7 @@
 //! together.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mio::{Poll, Token};
 use noctule_broker::ShardIndex;
@@ -42,6 +42,7 @@ pub(crate) struct Neighbours {
     boxes: Box<[Mailbox]>,
     /// Connections of a shard below which no other one is opened for more.
     few: u32,
+    memory_is_short: AtomicBool,
     /// By step, how many shards are not through with it.
     unfinished: [AtomicUsize; Step::COUNT],
 }
@@ -54,6 +55,7 @@ impl Neighbours {
         Ok(Self {
             boxes: boxes.collect::<io::Result<_>>()?,
             few,
+            memory_is_short: AtomicBool::new(false),
             unfinished: std::array::from_fn(|_| AtomicUsize::new(polls.len())),
         })
     }
@@ -83,6 +85,17 @@ impl Neighbours {
             }
         }
         Err(accepted)
+    }
+
+    /// A shard looked whether memory is short. The first to see that it became so tells the others.
+    pub(crate) fn note_memory(&self, is_short: bool) {
+        let changed = self.memory_is_short.load(Ordering::Relaxed) != is_short
+            && self.memory_is_short.swap(is_short, Ordering::Relaxed) != is_short;
+        if changed && is_short {
+            for mailbox in &self.boxes {
+                mailbox.send(Mail::MemoryIsShort);
+            }
+        }
     }
 
     /// Lets all shards end.
@@ -162,6 +175,19 @@ mod tests {
         assert_eq!(counts(), [FEW, 1]);
         neighbours.mailbox(ShardIndex(0)).connection_ended();
         assert_eq!(counts(), [FEW - 1, 1]);
+    }
+
+    #[test]
+    fn all_are_told_once_that_memory_became_short() {
+        let (_polls, neighbours) = neighbours(2);
+        for (is_short, letters) in [(false, 0), (true, 1), (true, 0), (false, 0), (true, 1)] {
+            neighbours.note_memory(is_short);
+            for shard in 0..2 {
+                let mut mail = VecDeque::new();
+                neighbours.mailbox(ShardIndex(shard)).take(&mut mail);
+                assert_eq!(mail.len(), letters);
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ impl EventLoop {
                     self.measurement.count(parcel.bytes(), &self.shared);
                     self.handle(Input::Parcel { parcel }, now);
                 }
+                // It is looked at in each turn; this makes one.
+                Mail::MemoryIsShort => {}
                 Mail::End(step) => self.begin_step(step, now),
             }
         }

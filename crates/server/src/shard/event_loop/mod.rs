@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
-use noctule_broker::{ConnectionKey, Effect, Input, Now, Shard, ShardIndex, Shared, TransportEnd};
+use noctule_broker::{ConnectionKey, Effect, Input, Now, Pressure, Shard, ShardIndex, Shared, TransportEnd};
 
 use super::connections::{Connection, Connections};
 use super::lingering::Lingering;
@@ -196,6 +196,7 @@ impl EventLoop {
             self.measured_at = now.monotonic;
             self.measurement.give_back(&self.shared);
         }
+        self.neighbours.note_memory(self.shared.memory_pressure() > Pressure::None);
     }
 
     fn next_measurement(&self) -> Option<Duration> {
