@@ -137,7 +137,6 @@ impl<M: Topical> Retained<M> {
     }
 
     /// The message of `topic`.
-    #[cfg(test)]
     pub(crate) fn get(&self, topic: &str) -> Option<M>
     where
         M: Clone,
