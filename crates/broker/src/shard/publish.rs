@@ -138,7 +138,9 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         match qos {
             PublishQoS::AtMostOnce => {
-                if publication.view().retain {
+                // What clears a retained message gives memory back.
+                let view = publication.view();
+                if view.retain && !view.payload.is_empty() {
                     self.count(Metric::DroppedMemory);
                 } else {
                     self.pass_on_from(key, slot, publication, turn);
