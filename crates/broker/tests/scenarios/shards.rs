@@ -384,3 +384,21 @@ fn shards_that_are_busy_with_each_others_groups_go_on() {
     let got: usize = members.iter().map(|member| member.acknowledge_all().len()).sum();
     assert_eq!((got, desk.drops()), (120, vec![]));
 }
+
+#[test] // [MQTT-3.1.2-22]
+fn silence_counts_from_when_a_paused_connection_is_read_again() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 1);
+    let publisher = desk.hello("p").keep_alive(10).connect();
+    let mut subscriber = desk.client("on the other shard");
+    subscriber.subscribe("t", 0);
+    desk.hold_mail();
+    publisher.send(publish("t", "1"));
+    desk.sleep(14.5);
+    assert!(publisher.is_paused());
+    desk.deliver_mail();
+    assert!(!publisher.is_paused());
+    desk.sleep(1.0);
+    assert!(!publisher.is_closed());
+    desk.sleep(15.0);
+    publisher.expect_end(Reason::KeepAliveTimeout);
+}
