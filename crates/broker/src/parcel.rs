@@ -63,10 +63,19 @@ pub(crate) enum Letter {
     Present { membership: Arc<Membership>, lasts: bool, window: Option<u16> },
     /// A member left the addressee's group.
     Left { membership: Arc<Membership> },
-    /// The sender has sent much and waits to be told that everything before this is dealt with.
-    IsThereRoom,
+    /// The sender has sent much this way and waits to be told that everything before this is dealt with.
+    IsThereRoom(Way),
     /// The answer to it.
-    ThereIsRoom,
+    ThereIsRoom(Way),
+}
+
+/// How a message comes from one shard to another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    /// From its publisher's shard to its recipients', or to the owner of a group.
+    Direct,
+    /// Between the owner of a group and its members. It goes no further, so nobody has to wait to say that it arrived.
+    Grouped,
 }
 
 /// A message and for whom it is.
@@ -191,10 +200,24 @@ impl Parcel {
 }
 
 impl Letter {
+    pub(crate) fn way(&self) -> Way {
+        match self {
+            Self::Publication(_) => Way::Direct,
+            Self::IsThereRoom(way) | Self::ThereIsRoom(way) => *way,
+            Self::Grouped { .. }
+            | Self::Finished { .. }
+            | Self::Returned(_)
+            | Self::Placed(_)
+            | Self::Joined(_)
+            | Self::Present { .. }
+            | Self::Left { .. } => Way::Grouped,
+        }
+    }
+
     /// About what it takes in memory. Questions and answers about room count nothing, or they would be asked about.
     fn bytes(&self) -> usize {
         match self {
-            Self::IsThereRoom | Self::ThereIsRoom => 0,
+            Self::IsThereRoom(_) | Self::ThereIsRoom(_) => 0,
             _ => size_of::<Self>() + self.message_bytes(),
         }
     }
@@ -211,8 +234,8 @@ impl Letter {
             | Self::Joined(_)
             | Self::Present { .. }
             | Self::Left { .. }
-            | Self::IsThereRoom
-            | Self::ThereIsRoom => 0,
+            | Self::IsThereRoom(_)
+            | Self::ThereIsRoom(_) => 0,
         }
     }
 }

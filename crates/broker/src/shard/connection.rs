@@ -425,7 +425,9 @@ impl Shard {
         if reason == Pauses::OWN_FAN_OUT && connection.partial.is_some() {
             self.take_bytes(key, &[], turn);
         }
-        if self.connection(key).is_some_and(|connection| !connection.pauses.is_any()) {
+        if let Some(connection) = self.connection_mut(key).filter(|connection| !connection.pauses.is_any()) {
+            // Its silence was ours; what it sent meanwhile is read next.
+            connection.last_received = turn.now.monotonic.into();
             turn.effects.push(Effect::Resume { connection: key });
         }
     }

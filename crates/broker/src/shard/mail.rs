@@ -1,7 +1,9 @@
 //! Between shards: what was gathered for the others in this turn, and what came from them.
 //!
 //! Nobody ever waits for another shard. A shard that has sent much to another asks whether there is room
-//! ([`Letter::IsThereRoom`]); until the answer comes, it does not read those of its clients that feed it.
+//! ([`Letter::IsThereRoom`]); until the answer comes, it does not read those of its clients that feed it. Who owns a group
+//! answers when what it passed on to members elsewhere has arrived there; about that it asks apart, and such a question
+//! is answered at once, so that the answers never wait for each other.
 //! A message for very many sessions is a letter to oneself: it is delivered a part at a time, and what its publisher
 //! sends next waits behind it.
 
@@ -16,7 +18,7 @@ use super::{Map, Shard, Turn};
 use crate::effect::Effect;
 use crate::input::ConnectionKey;
 use crate::message::Publication;
-use crate::parcel::{Carried, Letter, Parcel, Publishing, Sender, ShardIndex};
+use crate::parcel::{Carried, Letter, Parcel, Publishing, Sender, ShardIndex, Way};
 use crate::router::{Destination, Target};
 use crate::session::Membership;
 use crate::settings::Settings;
@@ -37,6 +39,10 @@ pub(super) struct Mail {
     turn_bytes_max: usize,
     /// What may still be delivered in this turn.
     turn_bytes: usize,
+    /// Who asked and is not answered yet: messages of groups are under way to members on a shard that is behind.
+    owed: Vec<ShardIndex>,
+    /// The shard that has more of those under way than it should, if it got one lately.
+    fed_by_group: Option<ShardIndex>,
     /// Letters to oneself that are not dealt with, by the Client Identifier of their publisher.
     own: Map<Arc<str>, usize>,
 }
@@ -44,12 +50,69 @@ pub(super) struct Mail {
 /// What is on its way to one other shard.
 struct Outgoing {
     parcel: Parcel,
+    /// Bytes of the parcel that are counted under their way.
+    counted: usize,
+    direct: UnderWay,
+    grouped: UnderWay,
+}
+
+/// What is on one way there.
+#[derive(Default)]
+struct UnderWay {
+    /// Bytes of this turn's parcel.
+    gathered: usize,
     /// Bytes sent, without an answer that they were dealt with.
-    under_way: usize,
+    sent: usize,
     /// How many of them the answer that is awaited will be about.
     asked_about: Option<usize>,
     /// Whose bytes wait for it.
     waiting: Vec<ConnectionKey>,
+}
+
+impl Outgoing {
+    fn new(from: ShardIndex) -> Self {
+        Self {
+            parcel: Parcel::new(from),
+            counted: 0,
+            direct: UnderWay::default(),
+            grouped: UnderWay::default(),
+        }
+    }
+
+    fn push(&mut self, letter: Letter) {
+        let way = letter.way();
+        self.parcel.push(letter);
+        let bytes = self.parcel.bytes();
+        let added = bytes - std::mem::replace(&mut self.counted, bytes);
+        self.way_mut(way).gathered += added;
+    }
+
+    fn way_mut(&mut self, way: Way) -> &mut UnderWay {
+        match way {
+            Way::Direct => &mut self.direct,
+            Way::Grouped => &mut self.grouped,
+        }
+    }
+
+    /// Gives this turn's parcel, with a question if much is under way.
+    fn hand_out(&mut self, from: ShardIndex, ask_from: usize) -> Option<Parcel> {
+        for way in [Way::Direct, Way::Grouped] {
+            let under_way = self.way_mut(way);
+            under_way.sent += std::mem::take(&mut under_way.gathered);
+            if under_way.sent > ask_from && under_way.asked_about.is_none() {
+                under_way.asked_about = Some(under_way.sent);
+                self.parcel.push(Letter::IsThereRoom(way));
+            }
+        }
+        self.counted = 0;
+        (!self.parcel.is_empty()).then(|| std::mem::replace(&mut self.parcel, Parcel::new(from)))
+    }
+}
+
+impl UnderWay {
+    fn bytes(&self) -> usize {
+        self.sent + self.gathered
+    }
 }
 
 /// A parcel, and how far it is dealt with.
@@ -64,25 +127,27 @@ struct Unread {
 
 impl Mail {
     pub(super) fn new(index: ShardIndex, shards: u16, settings: &Settings, hasher: RandomState) -> Self {
-        let outgoing =
-            |_| Outgoing { parcel: Parcel::new(index), under_way: 0, asked_about: None, waiting: Vec::new() };
         // One delivery is made in any case.
         let turn_bytes_max = settings.fan_out_bytes_max.max(1);
         Self {
             index,
-            outgoing: (0..shards.max(1)).map(outgoing).collect(),
+            outgoing: (0..shards.max(1)).map(|_| Outgoing::new(index)).collect(),
             unread: VecDeque::new(),
             bytes_max: settings.mail_bytes_max,
             turn_bytes_max,
             turn_bytes: turn_bytes_max,
+            owed: Vec::new(),
+            fed_by_group: None,
             own: Map::with_hasher(hasher),
         }
     }
 
     /// Puts a letter into this turn's parcel for a shard.
     pub(super) fn post(&mut self, to: ShardIndex, letter: Letter) {
-        if let Some(outgoing) = self.outgoing.get_mut(to.get()) {
-            outgoing.parcel.push(letter);
+        let Some(outgoing) = self.outgoing.get_mut(to.get()) else { return };
+        outgoing.push(letter);
+        if outgoing.grouped.bytes() > self.bytes_max {
+            self.fed_by_group = Some(to);
         }
     }
 
@@ -95,7 +160,7 @@ impl Mail {
             }
             _ => {
                 let membership = Arc::clone(membership);
-                outgoing.parcel.push(Letter::Finished { membership, messages: 1 });
+                outgoing.push(Letter::Finished { membership, messages: 1 });
             }
         }
     }
@@ -120,24 +185,22 @@ impl Mail {
     pub(super) fn hand_out(&mut self, effects: &mut Vec<Effect>) {
         self.turn_bytes = self.turn_bytes_max;
         for (to, outgoing) in self.outgoing.iter_mut().enumerate() {
-            if outgoing.parcel.is_empty() {
-                continue;
-            }
             let to = ShardIndex(to as u16);
-            if to != self.index {
-                outgoing.under_way += outgoing.parcel.bytes();
-                if outgoing.under_way > self.bytes_max / 4 && outgoing.asked_about.is_none() {
-                    outgoing.parcel.push(Letter::IsThereRoom);
-                    outgoing.asked_about = Some(outgoing.under_way);
-                }
-            }
-            let parcel = std::mem::replace(&mut outgoing.parcel, Parcel::new(self.index));
+            // Nobody asks himself.
+            let ask_from = if to == self.index { usize::MAX } else { self.bytes_max / 4 };
+            let Some(parcel) = outgoing.hand_out(self.index, ask_from) else { continue };
             if to == self.index {
+                (outgoing.direct, outgoing.grouped) = Default::default();
                 self.unread.push_back(Unread::new(parcel));
             } else {
                 effects.push(Effect::Send { to, parcel });
             }
         }
+    }
+
+    /// Whether more messages of groups are under way to some shard than should be.
+    fn has_busy_members(&self) -> bool {
+        self.outgoing.iter().any(|outgoing| outgoing.grouped.bytes() > self.bytes_max)
     }
 
     /// Whether there are other shards.
@@ -220,8 +283,14 @@ impl Shard {
                     self.member_present(membership, *lasts, *window);
                 }
                 Letter::Left { membership } => self.member_left(membership),
-                Letter::IsThereRoom => self.mail.post(from, Letter::ThereIsRoom),
-                Letter::ThereIsRoom => self.there_is_room(from, turn),
+                Letter::IsThereRoom(way) => {
+                    let way = *way;
+                    self.answer_question(from, way);
+                }
+                Letter::ThereIsRoom(way) => {
+                    let way = *way;
+                    self.there_is_room(from, way, turn);
+                }
             }
             (unread.letter, unread.target, unread.copies) = (unread.letter + 1, 0, 0);
         }
@@ -283,27 +352,51 @@ impl Shard {
     pub(super) fn forward(&mut self, to: ShardIndex, publishing: Publishing) -> bool {
         self.mail.post(to, Letter::Publication(publishing));
         let outgoing = self.mail.outgoing.get(to.get());
-        outgoing.is_some_and(|outgoing| outgoing.under_way + outgoing.parcel.bytes() > self.mail.bytes_max)
+        outgoing.is_some_and(|outgoing| outgoing.direct.bytes() > self.mail.bytes_max)
+    }
+
+    /// The shard that got a message of a group since this was asked last, and has more of them under way than it should.
+    pub(super) fn fed_by_group(&mut self) -> Option<ShardIndex> {
+        self.mail.fed_by_group.take()
     }
 
     /// Does not read a connection until `to` has caught up.
-    pub(super) fn wait_for_room(&mut self, key: ConnectionKey, to: ShardIndex, turn: &mut Turn<'_>) {
-        if to == self.index {
-            return;
-        }
+    pub(super) fn wait_for_room(
+        &mut self,
+        key: ConnectionKey,
+        to: ShardIndex,
+        way: Way,
+        turn: &mut Turn<'_>,
+    ) {
         let waits = self.connection(key).is_none_or(|other| other.pauses.contains(Pauses::BUSY_SHARD));
         if let Some(outgoing) = self.mail.outgoing.get_mut(to.get()).filter(|_| !waits) {
-            outgoing.waiting.push(key);
+            outgoing.way_mut(way).waiting.push(key);
             self.pause(key, Pauses::BUSY_SHARD, turn);
         }
     }
 
-    fn there_is_room(&mut self, from: ShardIndex, turn: &mut Turn<'_>) {
+    /// Everything before the question is dealt with; what went on to members of groups may have to arrive first.
+    fn answer_question(&mut self, from: ShardIndex, way: Way) {
+        if way == Way::Direct && self.mail.has_busy_members() {
+            self.mail.owed.push(from);
+        } else {
+            self.mail.post(from, Letter::ThereIsRoom(way));
+        }
+    }
+
+    fn there_is_room(&mut self, from: ShardIndex, way: Way, turn: &mut Turn<'_>) {
         let Some(outgoing) = self.mail.outgoing.get_mut(from.get()) else { return };
-        let dealt_with = outgoing.asked_about.take().unwrap_or(0);
-        outgoing.under_way = outgoing.under_way.saturating_sub(dealt_with);
-        for key in std::mem::take(&mut outgoing.waiting) {
+        let under_way = outgoing.way_mut(way);
+        let dealt_with = under_way.asked_about.take().unwrap_or(0);
+        under_way.sent = under_way.sent.saturating_sub(dealt_with);
+        let waiting = std::mem::take(&mut under_way.waiting);
+        for key in waiting {
             self.resume_reading(key, Pauses::BUSY_SHARD, turn);
+        }
+        if !self.mail.has_busy_members() {
+            for asker in std::mem::take(&mut self.mail.owed) {
+                self.mail.post(asker, Letter::ThereIsRoom(Way::Direct));
+            }
         }
     }
 }

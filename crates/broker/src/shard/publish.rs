@@ -17,7 +17,7 @@ use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
-use crate::parcel::{Publishing, Sender, ShardIndex};
+use crate::parcel::{Publishing, Sender, ShardIndex, Way};
 use crate::record::{Operation, Recipient};
 use crate::router::{Destination, Recipients, Target};
 
@@ -138,7 +138,9 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         match qos {
             PublishQoS::AtMostOnce => {
-                if publication.view().retain {
+                // What clears a retained message gives memory back.
+                let view = publication.view();
+                if view.retain && !view.payload.is_empty() {
                     self.count(Metric::DroppedMemory);
                 } else {
                     self.pass_on_from(key, slot, publication, turn);
@@ -353,10 +355,14 @@ impl Shard {
                 self.pause(key, Pauses::OWN_FAN_OUT, turn);
             }
         } else {
+            self.fed_by_group(); // What others did is not its doing.
             for target in &*route.here {
                 if publication.reaches(target) {
                     self.serve(target, publication, Recording::Make(&mut recipients), turn);
                 }
+            }
+            if let (Some(key), Some(shard)) = (key, self.fed_by_group()) {
+                self.wait_for_room(key, shard, Way::Grouped, turn);
             }
         }
         if !route.elsewhere.is_empty() {
@@ -384,7 +390,7 @@ impl Shard {
             let publishing = self.address(*shard, targets, publication, share, recipients, turn);
             let is_busy = self.forward(*shard, publishing);
             if let (true, Some(key)) = (is_busy, key) {
-                self.wait_for_room(key, *shard, turn);
+                self.wait_for_room(key, *shard, Way::Direct, turn);
             }
         }
     }

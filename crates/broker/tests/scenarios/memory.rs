@@ -199,3 +199,13 @@ fn from_97_percent_nothing_is_accepted_that_would_have_to_be_kept() {
         old.expect_closed();
     }
 }
+
+#[test] // [MQTT-3.3.1-6]
+fn what_is_retained_can_be_cleared_with_qos_0_though_memory_is_short() {
+    let desk = desk();
+    let publisher = desk.client("p");
+    publisher.send(publish("t", "kept").retained());
+    desk.use_memory(970);
+    publisher.send(publish("t", "").retained());
+    assert_eq!((desk.retained_count(), desk.drops()), (0, vec![]));
+}

@@ -347,3 +347,79 @@ fn what_a_group_had_recorded_is_settled_when_a_member_gets_it_with_qos_0() {
     desk.restart();
     hello.connect().expect_nothing();
 }
+
+#[test]
+fn who_feeds_a_busy_shard_by_way_of_a_group_is_not_read_either() {
+    // By a publisher on the shard that owns the group, and by one on another.
+    for publisher_on in [0, 2] {
+        let desk = Desk::sharded(3, |settings| settings.mail_bytes_max = 2000);
+        let mut keeper = desk.client("keeper of the group");
+        keeper.subscribe("$share/g/t", 1);
+        let mut member = desk.client("on the busy shard");
+        member.subscribe("$share/g/t", 1);
+        keeper.send(unsubscribe(1, ["$share/g/t"]));
+        let clients = [desk.client("2"), desk.client("0")];
+        let publisher = if publisher_on == 2 { &clients[0] } else { &clients[1] };
+        desk.hold_mail_to(1);
+        let text = "x".repeat(500);
+        (1..=50).for_each(|n| publisher.send(publish("t", text.clone()).qos1(n)));
+        assert!(publisher.is_paused(), "{publisher_on}");
+        let acknowledged = publisher.take().len();
+        assert!(acknowledged < 12, "{publisher_on}: {acknowledged}");
+        desk.deliver_mail();
+        assert!(!publisher.is_paused());
+        assert_eq!(acknowledged + publisher.take().len(), 50);
+        assert_eq!(member.acknowledge_all().len(), 50);
+        assert_eq!(desk.drops(), []);
+    }
+}
+
+#[test]
+fn shards_that_are_busy_with_each_others_groups_go_on() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 2000);
+    let mut members = [desk.client("m0"), desk.client("m1")];
+    let [on_0, on_1] = &mut members;
+    // Each group belongs to the one shard and has its members on the other.
+    on_0.subscribe("$share/a/a", 1);
+    on_1.subscribe("$share/a/a", 1);
+    on_0.send(unsubscribe(1, ["$share/a/a"]));
+    on_0.take();
+    on_1.subscribe("$share/b/b", 1);
+    on_0.subscribe("$share/b/b", 1);
+    on_1.send(unsubscribe(1, ["$share/b/b"]));
+    on_1.take();
+    let publishers = [desk.client("p0"), desk.client("p1")];
+    let text = "x".repeat(500);
+    desk.hold_mail();
+    for n in 1..=60 {
+        for publisher in &publishers {
+            publisher.send(publish(if n % 2 == 0 { "a" } else { "b" }, text.clone()).qos1(n));
+        }
+    }
+    assert!(publishers.iter().all(Client::is_paused));
+    desk.deliver_mail();
+    for publisher in &publishers {
+        assert!(!publisher.is_paused());
+        assert_eq!(publisher.take().len(), 60);
+    }
+    let got: usize = members.iter().map(|member| member.acknowledge_all().len()).sum();
+    assert_eq!((got, desk.drops()), (120, vec![]));
+}
+
+#[test] // [MQTT-3.1.2-22]
+fn silence_counts_from_when_a_paused_connection_is_read_again() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 1);
+    let publisher = desk.hello("p").keep_alive(10).connect();
+    let mut subscriber = desk.client("on the other shard");
+    subscriber.subscribe("t", 0);
+    desk.hold_mail();
+    publisher.send(publish("t", "1"));
+    desk.sleep(14.5);
+    assert!(publisher.is_paused());
+    desk.deliver_mail();
+    assert!(!publisher.is_paused());
+    desk.sleep(1.0);
+    assert!(!publisher.is_closed());
+    desk.sleep(15.0);
+    publisher.expect_end(Reason::KeepAliveTimeout);
+}

@@ -51,6 +51,8 @@ struct State {
     mail: VecDeque<(ShardIndex, Parcel)>,
     /// Whether parcels wait until the test says so.
     holds_mail: bool,
+    /// The shard whose parcels wait until then.
+    holds_mail_to: Option<usize>,
     /// Whether turns go on until the test says that they end.
     holds_turns: bool,
     /// How often the broker asked not to read a connection.
@@ -104,6 +106,7 @@ impl Desk {
             shared,
             mail: VecDeque::new(),
             holds_mail: false,
+            holds_mail_to: None,
             holds_turns: false,
             pauses: 0,
             now: Now { monotonic: Duration::from_secs(100), wall },
@@ -142,10 +145,15 @@ impl Desk {
         self.0.borrow_mut().holds_mail = true;
     }
 
+    /// From now on this shard gets nothing from the others.
+    pub(crate) fn hold_mail_to(&self, shard: usize) {
+        self.0.borrow_mut().holds_mail_to = Some(shard);
+    }
+
     /// They get all that waited, and what comes.
     pub(crate) fn deliver_mail(&self) {
         let mut state = self.0.borrow_mut();
-        state.holds_mail = false;
+        (state.holds_mail, state.holds_mail_to) = (false, None);
         state.run();
     }
 
@@ -379,7 +387,7 @@ impl State {
             }
             let mut moved = false;
             while !self.holds_mail
-                && let Some((to, parcel)) = self.mail.pop_front()
+                && let Some((to, parcel)) = self.next_parcel()
             {
                 self.input(to.0.into(), Input::Parcel { parcel });
                 moved = true;
@@ -395,6 +403,12 @@ impl State {
                 return;
             }
         }
+    }
+
+    fn next_parcel(&mut self) -> Option<(ShardIndex, Parcel)> {
+        let is_held = |to: ShardIndex| self.holds_mail_to == Some(to.0.into());
+        let at = self.mail.iter().position(|(to, _)| !is_held(*to))?;
+        self.mail.remove(at)
     }
 
     fn write_batches(&mut self) -> bool {
