@@ -323,7 +323,7 @@ impl Shard {
     ) -> bool {
         // Only what is retained is asked for its publisher later.
         let publisher = match publication.view().retain {
-            true => self.session(slot).map(|session| session.publisher.clone()),
+            true => self.session_mut(slot).map(|session| session.retainer()),
             false => None,
         };
         self.pass_on(publication, publisher.as_ref(), Some(key), turn)
@@ -334,7 +334,7 @@ impl Shard {
     pub(super) fn pass_on(
         &mut self,
         publication: Authorized<'_, '_>,
-        publisher: Option<&Publisher>,
+        publisher: Option<&Arc<Publisher>>,
         key: Option<ConnectionKey>,
         turn: &mut Turn<'_>,
     ) -> bool {
