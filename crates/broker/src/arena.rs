@@ -5,8 +5,9 @@ use std::ops::{Index, IndexMut};
 /// Values by number; a number is used again when its value was removed.
 ///
 /// Values lie in pieces that never move, so that growing costs the same with a million values as with a thousand,
-/// and whoever holds the lock around an arena holds it briefly.
-pub(crate) struct Arena<T> {
+/// and whoever holds the lock around an arena holds it briefly. A piece has room for 2^`PIECE_BITS` values. Many arenas
+/// beside one another have small pieces: none is half empty, and none leaves large blocks behind that it has outgrown.
+pub(crate) struct Arena<T, const PIECE_BITS: u32 = 12> {
     pieces: Vec<Vec<Place<T>>>,
     /// The place that is used next, if one was left.
     free: Option<u32>,
@@ -19,10 +20,9 @@ enum Place<T> {
     Used(T),
 }
 
-const PIECE_BITS: u32 = 12;
-const PIECE: usize = 1 << PIECE_BITS;
+impl<T, const PIECE_BITS: u32> Arena<T, PIECE_BITS> {
+    const PIECE: usize = 1 << PIECE_BITS;
 
-impl<T> Arena<T> {
     pub(crate) const fn new() -> Self {
         Self { pieces: Vec::new(), free: None, len: 0 }
     }
@@ -34,40 +34,40 @@ impl<T> Arena<T> {
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         if let Some(at) = self.free {
-            let place = &mut self.pieces[(at >> PIECE_BITS) as usize][at as usize % PIECE];
+            let place = &mut self.pieces[(at >> PIECE_BITS) as usize][at as usize % Self::PIECE];
             if let Place::Free { next } = std::mem::replace(place, Place::Used(value)) {
                 self.free = next;
             }
             return at;
         }
-        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+        if self.pieces.last().is_none_or(|piece| piece.len() == Self::PIECE) {
             // A small arena grows with what is in it.
-            let capacity = if self.pieces.is_empty() { 0 } else { PIECE };
+            let capacity = if self.pieces.is_empty() { 0 } else { Self::PIECE };
             self.pieces.push(Vec::with_capacity(capacity));
         }
         let number = self.pieces.len() - 1;
         let piece = &mut self.pieces[number];
         piece.push(Place::Used(value));
-        u32::try_from(number * PIECE + piece.len() - 1).expect("2^32 values would fill 64 GiB before")
+        u32::try_from(number * Self::PIECE + piece.len() - 1).expect("2^32 values would fill 64 GiB before")
     }
 
     /// The value at a number that [`insert`](Self::insert) gave, until it is removed.
     pub(crate) fn get(&self, at: u32) -> Option<&T> {
-        match self.pieces.get((at >> PIECE_BITS) as usize)?.get(at as usize % PIECE)? {
+        match self.pieces.get((at >> PIECE_BITS) as usize)?.get(at as usize % Self::PIECE)? {
             Place::Used(value) => Some(value),
             Place::Free { .. } => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        match self.pieces.get_mut((at >> PIECE_BITS) as usize)?.get_mut(at as usize % PIECE)? {
+        match self.pieces.get_mut((at >> PIECE_BITS) as usize)?.get_mut(at as usize % Self::PIECE)? {
             Place::Used(value) => Some(value),
             Place::Free { .. } => None,
         }
     }
 
     pub(crate) fn remove(&mut self, at: u32) -> Option<T> {
-        let place = self.pieces.get_mut((at >> PIECE_BITS) as usize)?.get_mut(at as usize % PIECE)?;
+        let place = self.pieces.get_mut((at >> PIECE_BITS) as usize)?.get_mut(at as usize % Self::PIECE)?;
         if let Place::Free { .. } = place {
             return None;
         }
@@ -84,7 +84,7 @@ impl<T> Arena<T> {
     }
 }
 
-impl<T> Index<u32> for Arena<T> {
+impl<T, const PIECE_BITS: u32> Index<u32> for Arena<T, PIECE_BITS> {
     type Output = T;
 
     fn index(&self, at: u32) -> &T {
@@ -92,7 +92,7 @@ impl<T> Index<u32> for Arena<T> {
     }
 }
 
-impl<T> IndexMut<u32> for Arena<T> {
+impl<T, const PIECE_BITS: u32> IndexMut<u32> for Arena<T, PIECE_BITS> {
     fn index_mut(&mut self, at: u32) -> &mut T {
         self.get_mut(at).expect("numbers are kept only while their values are there")
     }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn numbers_stay_and_are_used_again() {
-        let mut arena = Arena::new();
+        let mut arena: Arena<_> = Arena::new();
         let numbers: Vec<u32> = (0..9000).map(|value| arena.insert(value)).collect();
         assert!(numbers.iter().enumerate().all(|(value, &at)| arena.get(at) == Some(&value)));
         assert_eq!((arena.remove(1500), arena.remove(1500), arena.get(1500)), (Some(1500), None, None));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_empty_arena_holds_no_memory() {
-        let mut arena = Arena::new();
+        let mut arena: Arena<_> = Arena::new();
         let numbers: Vec<u32> = (0..9000).map(|value| arena.insert(value)).collect();
         numbers.into_iter().for_each(|at| assert!(arena.remove(at).is_some()));
         assert_eq!((arena.len(), arena.pieces.capacity()), (0, 0));

@@ -65,7 +65,7 @@ fn message(topic: &str, number: u64) -> RetainedMessage {
         publisher: SessionNumber(9),
     };
     let message = view.to_message(Sequence { source: 1, counter: number });
-    RetainedMessage { message, publisher: Publisher::default() }
+    RetainedMessage { message, publisher: Arc::new(Publisher::default()) }
 }
 
 fn number_of(retained: &RetainedMessage) -> u64 {

@@ -1,7 +1,8 @@
 //! An application message inside the broker.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use noctule_protocol::QoS;
@@ -32,7 +33,7 @@ pub struct Sequence {
 }
 
 /// Who published a message.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Publisher {
     /// Client Identifier.
     pub client_id: Arc<str>,
@@ -45,38 +46,47 @@ pub struct Publisher {
 #[derive(Clone)]
 pub struct Message(ThinArc<Header, u8>);
 
-/// What a [`Message`] is beside its bytes: Topic Name, properties and payload, in this order.
+/// What a [`Message`] is beside its bytes: Topic Name, properties, payload, and the end of one that expires, in this
+/// order.
 struct Header {
     counter: u64,
     publisher: SessionNumber,
-    /// Nanoseconds since the Unix epoch, or [`NEVER`].
-    expires: u64,
     source: u32,
-    copies: Mutex<Copies>,
     properties_bytes: u32,
+    /// As in [`Copies`]. No lock is needed around the three: while a copy is open nobody sets `listed` or takes
+    /// anything back, and after the last one only who settled it does.
+    open: AtomicU32,
+    made: AtomicU32,
+    listed: AtomicU32,
     topic_bytes: u16,
     qos: QoS,
-    retain: bool,
+    flags: u8,
 }
 
-/// No expiry. Message Expiry Intervals end long before, in the year 2554.
-const NEVER: u64 = u64::MAX;
+/// As published with RETAIN.
+const RETAIN: u8 = 1;
+/// The last bytes are nanoseconds since the Unix epoch.
+const EXPIRES: u8 = 2;
 
 impl Message {
     fn new(view: &MessageView<'_>, sequence: Sequence) -> Self {
         let MessageView { topic, payload, properties, qos, retain, expires, publisher } = *view;
+        // Message Expiry Intervals end long before 64 bits do, in the year 2554.
+        let end = expires.map(|at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).to_ne_bytes());
         let header = Header {
             counter: sequence.counter,
             publisher,
-            expires: expires.map_or(NEVER, |at| u64::try_from(at.as_nanos()).unwrap_or(NEVER).min(NEVER - 1)),
             source: sequence.source,
-            copies: Mutex::default(),
             properties_bytes: u32::try_from(properties.len()).expect("a packet is shorter than 256 MiB"),
+            open: AtomicU32::new(0),
+            made: AtomicU32::new(0),
+            listed: AtomicU32::new(0),
             topic_bytes: u16::try_from(topic.len()).expect("a Topic Name has a length of 16 bits"),
             qos,
-            retain,
+            flags: if retain { RETAIN } else { 0 } | if end.is_some() { EXPIRES } else { 0 },
         };
-        Self(ThinArc::from_header_and_slice(header, &[topic.as_bytes(), properties, payload].concat()))
+        let end = end.as_ref().map_or(&[][..], |end| end);
+        Self(ThinArc::from_header_and_slice(header, &[topic.as_bytes(), properties, payload, end].concat()))
     }
 
     fn header(&self) -> &Header {
@@ -97,22 +107,25 @@ impl Message {
 
     /// Application Message.
     pub fn payload(&self) -> &[u8] {
-        &self.0.slice[self.payload_begins()..]
+        let (begin, end) = self.payload_bounds();
+        &self.0.slice[begin..end]
     }
 
     /// Length of the Application Message.
     pub fn payload_bytes(&self) -> usize {
-        self.0.slice.len() - self.payload_begins()
+        let (begin, end) = self.payload_bounds();
+        end - begin
     }
 
-    fn payload_begins(&self) -> usize {
-        let &Header { topic_bytes, properties_bytes, .. } = self.header();
-        usize::from(topic_bytes) + properties_bytes as usize
+    fn payload_bounds(&self) -> (usize, usize) {
+        let &Header { topic_bytes, properties_bytes, flags, .. } = self.header();
+        let behind = if flags & EXPIRES == 0 { 0 } else { size_of::<u64>() };
+        (usize::from(topic_bytes) + properties_bytes as usize, self.0.slice.len() - behind)
     }
 
     /// The properties that are passed on unaltered, encoded, in their order.
     pub fn properties(&self) -> &[u8] {
-        &self.0.slice[usize::from(self.header().topic_bytes)..self.payload_begins()]
+        &self.0.slice[usize::from(self.header().topic_bytes)..self.payload_bounds().0]
     }
 
     /// As published.
@@ -122,13 +135,13 @@ impl Message {
 
     /// As published.
     pub fn retain(&self) -> bool {
-        self.header().retain
+        self.header().flags & RETAIN != 0
     }
 
     /// Since the Unix epoch.
     pub fn expires(&self) -> Option<Duration> {
-        let at = self.header().expires;
-        (at != NEVER).then(|| Duration::from_nanos(at))
+        let end = self.0.slice.last_chunk().filter(|_| self.header().flags & EXPIRES != 0)?;
+        Some(Duration::from_nanos(u64::from_ne_bytes(*end)))
     }
 
     /// Whether its Message Expiry Interval has passed [MQTT-3.3.2-5].
@@ -164,43 +177,45 @@ impl Message {
         size_of::<Header>() + 2 * size_of::<usize>() + self.content_bytes()
     }
 
-    fn copies(&self) -> MutexGuard<'_, Copies> {
-        self.header().copies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds a copy, whose acknowledgement keeps the stored record alive; gives its number. Only who is making the
     /// record may do so, or who has a copy that is open: a record that is gone must not come back, since its end may
     /// be on its way from another shard.
     pub(crate) fn add_copy(&self) -> u32 {
-        let mut copies = self.copies();
-        copies.open += 1;
-        copies.made += 1;
-        copies.made - 1
+        self.header().open.fetch_add(1, Ordering::Relaxed);
+        self.header().made.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The copies made so far are those the record is made with.
     pub(crate) fn list_copies(&self) {
-        let mut copies = self.copies();
-        copies.listed = copies.made;
+        let Header { made, listed, .. } = self.header();
+        listed.store(made.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Takes one copy off.
     pub(crate) fn settle(&self, copy: u32) -> Settled {
-        let mut copies = self.copies();
-        copies.open = copies.open.saturating_sub(1);
-        let is_listed = copy < copies.listed;
-        let last = (copies.open == 0).then(|| std::mem::take(&mut *copies).listed);
+        let Header { open, made, listed, .. } = self.header();
+        // Read while this copy is open, since whoever settles the last one takes it back.
+        let is_listed = copy < listed.load(Ordering::Relaxed);
+        let one_less = |open: u32| Some(open.saturating_sub(1));
+        let was_open = open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).unwrap_or_default();
+        let last = (was_open <= 1).then(|| {
+            made.store(0, Ordering::Relaxed);
+            listed.swap(0, Ordering::Relaxed)
+        });
         Settled { is_listed, last }
     }
 
     /// Whether no copy is open.
     pub(crate) fn is_settled(&self) -> bool {
-        self.copies().open == 0
+        self.header().open.load(Ordering::Acquire) == 0
     }
 
     /// As read from the store, with all its copies, of which some are open.
     pub(crate) fn restore_copies(&self, copies: Copies) {
-        *self.copies() = copies;
+        let Header { open, made, listed, .. } = self.header();
+        made.store(copies.made, Ordering::Relaxed);
+        listed.store(copies.listed, Ordering::Relaxed);
+        open.store(copies.open, Ordering::Release);
     }
 
     /// The same message at another place in the order.
@@ -217,12 +232,16 @@ impl Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Message").field(&self.sequence()).field(&self.view()).field(&self.copies()).finish()
+        f.debug_tuple("Message")
+            .field(&self.sequence())
+            .field(&self.view())
+            .field(&self.header().open)
+            .finish()
     }
 }
 
 /// Copies of a message for lasting sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Copies {
     /// Without acknowledgement so far; at 0 the stored record is deleted.
     pub(crate) open: u32,
@@ -245,8 +264,8 @@ pub(crate) struct Settled {
 pub struct RetainedMessage {
     /// The message.
     pub message: Message,
-    /// Who published it.
-    pub publisher: Publisher,
+    /// Who published it; one for all that a connection publishes.
+    pub publisher: Arc<Publisher>,
 }
 
 impl Topical for RetainedMessage {
@@ -379,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_kept_message_is_small_and_looks_as_it_did() {
-        assert_eq!((size_of::<Message>(), size_of::<Header>()), (8, 56));
+        assert_eq!((size_of::<Message>(), size_of::<Header>()), (8, 40));
         for expires in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
             let view = MessageView {
                 topic: "a/\u{e4}",

@@ -67,7 +67,7 @@ impl Version {
 
 struct Stripe<M> {
     by_topic: HashIndex,
-    entries: Arena<Entry<M>>,
+    entries: Arena<Entry<M>, 8>,
 }
 
 struct Entry<M> {

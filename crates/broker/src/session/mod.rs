@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) address: SessionAddress,
     /// Who its client is.
     pub(crate) publisher: Publisher,
+    /// The same, once it has retained a message, for all that it retains.
+    retainer: Option<Arc<Publisher>>,
     pub(crate) connection: Option<ConnectionKey>,
     /// Session Expiry Interval in seconds; 0 ends with the connection, [`NEVER`] never.
     pub(crate) expiry: u32,
@@ -99,6 +101,7 @@ impl Session {
         Self {
             address,
             publisher,
+            retainer: None,
             connection: None,
             expiry: 0,
             stored: false,
@@ -115,6 +118,17 @@ impl Session {
             will_at: None,
             dropping: false,
         }
+    }
+
+    /// Its client has come with these names.
+    pub(crate) fn set_publisher(&mut self, publisher: Publisher) {
+        (self.publisher, self.retainer) = (publisher, None);
+    }
+
+    /// Who its client is, in a pointer: every retained message has one.
+    pub(crate) fn retainer(&mut self) -> Arc<Publisher> {
+        let Self { publisher, retainer, .. } = self;
+        Arc::clone(retainer.get_or_insert_with(|| Arc::new(publisher.clone())))
     }
 
     /// Whether it outlives its connection, so that its state must survive the broker too.

@@ -226,8 +226,8 @@ impl Shard {
         let window = self.send_window(connect);
 
         let Some(session) = self.session_mut(slot) else { return };
-        session.publisher =
-            Publisher { client_id: Arc::clone(&client_id), user_name: connect.user_name.map(Arc::from) };
+        let user_name = connect.user_name.map(Arc::from);
+        session.set_publisher(Publisher { client_id: Arc::clone(&client_id), user_name });
         session.connection = Some(key);
         session.disconnected_at = None;
         session.will = connect.will.as_ref().map(|will| Box::new(Will::from_connect(will)));

@@ -95,7 +95,7 @@ impl Shard {
             self.timers.disarm(at, Timer::WillDelay(slot, session.address.number));
         }
         let Some(will) = session.will.take() else { return };
-        let (number, publisher) = (session.address.number, session.publisher.clone());
+        let (number, publisher) = (session.address.number, will.retain.then(|| session.retainer()));
         if session.lasts() {
             let record = session.record();
             self.persist_lazily(Operation::PutSession(record));
@@ -113,7 +113,7 @@ impl Shard {
         let mut publication = Publication::borrowed(view, sequence);
         match authorize(&mut publication) {
             Ok(publication) => {
-                self.pass_on(publication, slot, Some(&publisher), None, turn);
+                self.pass_on(publication, slot, publisher.as_ref(), None, turn);
             }
             Err(_) => self.count(Metric::DroppedDenied),
         }

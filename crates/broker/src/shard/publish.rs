@@ -325,7 +325,7 @@ impl Shard {
     ) -> bool {
         // Only what is retained is asked for its publisher later.
         let publisher = match publication.view().retain {
-            true => self.session(slot).map(|session| session.publisher.clone()),
+            true => self.session_mut(slot).map(|session| session.retainer()),
             false => None,
         };
         self.pass_on(publication, slot, publisher.as_ref(), Some(key), turn)
@@ -337,7 +337,7 @@ impl Shard {
         &mut self,
         publication: Authorized<'_, '_>,
         slot: u32,
-        publisher: Option<&Publisher>,
+        publisher: Option<&Arc<Publisher>>,
         key: Option<ConnectionKey>,
         turn: &mut Turn<'_>,
     ) -> bool {

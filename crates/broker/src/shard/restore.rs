@@ -1,6 +1,6 @@
 //! Shards from what was stored: everything acknowledged, as it was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ struct Found {
     addresses: HashMap<SessionNumber, SessionAddress>,
     /// By Client Identifier: a session that ended while another shard made its successor may have left its rows.
     by_client: HashMap<Arc<str>, SessionNumber>,
+    /// Who retained messages, each once.
+    retainers: HashSet<Arc<Publisher>>,
     /// By counter, then source.
     messages: BTreeMap<(u64, u32), Message>,
     recipients: BTreeMap<Sequence, Vec<Recipient>>,
@@ -55,6 +57,15 @@ impl Found {
     fn note(&mut self, sequence: Sequence) {
         self.last.source = self.last.source.max(sequence.source);
         self.last.counter = self.last.counter.max(sequence.counter);
+    }
+
+    fn retainer(&mut self, publisher: Publisher) -> Arc<Publisher> {
+        if let Some(known) = self.retainers.get(&publisher) {
+            return Arc::clone(known);
+        }
+        let publisher = Arc::new(publisher);
+        self.retainers.insert(Arc::clone(&publisher));
+        publisher
     }
 }
 
@@ -236,6 +247,7 @@ fn restore_row(
         }
         Record::Retained { message, publisher } => {
             found.note(message.sequence());
+            let publisher = found.retainer(publisher);
             shards[0].keep_retained(RetainedMessage { message, publisher }, turn);
         }
         Record::Message(message) => {

@@ -28,14 +28,14 @@ impl Shard {
     pub(super) fn retain(
         &mut self,
         publication: &mut Publication<'_>,
-        publisher: &Publisher,
+        publisher: &Arc<Publisher>,
         turn: &mut Turn<'_>,
     ) {
         let view = publication.view;
         if view.payload.is_empty() {
             return self.clear_retained(view.topic, view.qos, turn);
         }
-        let retained = RetainedMessage { message: publication.keep(), publisher: publisher.clone() };
+        let retained = RetainedMessage { message: publication.keep(), publisher: Arc::clone(publisher) };
         publication.retained_version = self.keep_retained(retained.clone(), turn);
         self.note_retained(view.topic, Some(retained.message.sequence()));
         let operation = Operation::PutRetained(retained);
