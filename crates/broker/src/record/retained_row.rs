@@ -7,11 +7,11 @@ use crate::shared::Shared;
 
 /// What the store must be told about the retained message of one topic.
 ///
-/// Two shards may change one topic at the same time, and each hands its changes out with its own batch, so batches need
-/// not come to the store in the order of the changes. Therefore a shard stores not the change that it has made, but what
-/// is retained at the moment when its batch gets its place among those of all shards. Whoever changes that
-/// later gets a later place, so the last row of a topic is what is retained in the end. A batch may so hold the change of another
-/// shard, which replaced the one that its own acknowledgement waits for: that one is as good as stored.
+/// Two shards may change one topic at the same time, and each hands its changes out with its own batch, so batches
+/// need not come to the store in the order of the changes. Therefore a shard stores not the change that it has made, but
+/// what is retained at the moment when its batch gets its place among those of all shards. Whoever changes that later
+/// gets a later place, so the last row of a topic is what is retained in the end. A batch may so hold the change of
+/// another shard, which replaced the one that its own acknowledgement waits for: that one is as good as stored.
 ///
 /// ```text
 /// shard 1    set 1            push ─▶ 2          what is stored: 2, 2

@@ -20,7 +20,8 @@ impl Durability {
         Self { pipeline, waiting: VecDeque::new() }
     }
 
-    /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become durable any more: the broker must end.
+    /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
+    /// durable any more: the broker must end.
     pub(crate) fn persist(
         &mut self,
         ticket: Ticket,
