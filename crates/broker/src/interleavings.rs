@@ -13,6 +13,7 @@ use shuttle::thread;
 use crate::directory::Claim;
 use crate::message::{MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::parcel::ShardIndex;
+use crate::record::RetainedRow;
 use crate::retained::Version;
 use crate::router::{Destination, Router, SessionAddress, Subscriber};
 use crate::settings::Settings;
@@ -225,6 +226,34 @@ fn the_newest_of_two_publishers_is_heard() {
         assert_eq!(newest, shared.retained.get("a/b").map(|retained| number_of(&retained)));
         let versions: std::collections::BTreeSet<_> = heard.lock().unwrap().iter().copied().collect();
         assert_eq!(versions.len(), heard.lock().unwrap().len(), "twice");
+    });
+}
+
+/// Shards change one topic, and each pushes its change later: what was stored last is what is retained.
+#[test]
+fn the_store_ends_with_what_is_retained() {
+    check(|| {
+        let shared = shared();
+        let stored: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+        let change = |change: fn(&Shared)| {
+            let (shared, stored) = (Arc::clone(&shared), Arc::clone(&stored));
+            thread::spawn(move || {
+                change(&shared);
+                let row = RetainedRow::read(&shared, "a/b");
+                let mut stored = stored.lock().unwrap();
+                *stored = row.latest(&shared).value;
+            })
+        };
+        let changes = [
+            change(|shared| drop(shared.retained.set(message("a/b", 1)))),
+            change(|shared| drop(shared.retained.set(message("a/b", 2)))),
+            change(|shared| drop(shared.retained.remove("a/b"))),
+            change(|shared| drop(shared.retained.sweep(None, 9, |retained| number_of(retained) > 1))),
+        ];
+        changes.into_iter().for_each(|change| change.join().unwrap());
+        let retained = RetainedRow::read(&shared, "a/b").latest(&shared).value;
+        assert_eq!(*stored.lock().unwrap(), retained);
+        assert_eq!(retained.is_some(), shared.retained_count() == 1);
     });
 }
 

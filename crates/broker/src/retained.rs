@@ -141,8 +141,22 @@ impl<M: Topical> Retained<M> {
     where
         M: Clone,
     {
+        self.find(topic).map(|(_, message)| message)
+    }
+
+    /// The message of `topic` and its version.
+    pub(crate) fn find(&self, topic: &str) -> Option<(Version, M)>
+    where
+        M: Clone,
+    {
         let (stripe, hash) = self.stripe(topic);
-        lock(stripe).get(hash, topic.as_bytes()).map(|entry| entry.message.clone())
+        lock(stripe).get(hash, topic.as_bytes()).map(|entry| (entry.version, entry.message.clone()))
+    }
+
+    /// The version of the message of `topic`; zero if there is none.
+    pub(crate) fn version_of(&self, topic: &str) -> Version {
+        let (stripe, hash) = self.stripe(topic);
+        lock(stripe).get(hash, topic.as_bytes()).map_or(Version::ZERO, |entry| entry.version)
     }
 
     /// Calls `f` for topics that `filter` matches, ordered by the bytes of the topic. It is called under a lock: it

@@ -94,9 +94,21 @@ impl Pipeline {
 
     /// Puts a batch behind all others. `urgent` says that an acknowledgement waits for it.
     pub fn push(&self, batch: Batch, urgent: bool) -> Result<Ticket, PushError> {
+        self.push_with(batch, urgent, |_| {})
+    }
+
+    /// The same for a batch whose content depends on its place: `complete` is called when all batches before it are
+    /// complete and none behind it is. All other pushes wait for it, so it should be quick. It is not called where what
+    /// is pushed is [forgotten](Self::forgets) or refused.
+    pub fn push_with(
+        &self,
+        batch: Batch,
+        urgent: bool,
+        complete: impl FnOnce(&mut Batch),
+    ) -> Result<Ticket, PushError> {
         match &self.kind {
             Kind::Immediate(last) => Ok(Ticket::new(last.fetch_add(1, Ordering::Relaxed) + 1)),
-            Kind::Threaded { shared, .. } => shared.push(batch, urgent),
+            Kind::Threaded { shared, .. } => shared.push(batch, urgent, complete),
         }
     }
 
@@ -164,11 +176,17 @@ enum Phase {
 }
 
 impl Shared {
-    fn push(&self, batch: Batch, urgent: bool) -> Result<Ticket, PushError> {
+    fn push(
+        &self,
+        mut batch: Batch,
+        urgent: bool,
+        complete: impl FnOnce(&mut Batch),
+    ) -> Result<Ticket, PushError> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(PushError::Closed(batch));
         }
+        complete(&mut batch);
         let due = state.queue.due();
         let ticket = state.queue.push(batch, urgent, self.started.elapsed()).map_err(PushError::Full)?;
         let sooner = state.queue.due() != due;

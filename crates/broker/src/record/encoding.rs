@@ -119,10 +119,8 @@ impl Operation {
             Self::DeleteIncoming { session, packet_id } => {
                 put(Table::Incoming, exchange(*session, *packet_id), None)
             }
-            Self::PutRetained(kept) => {
-                put(Table::Retained, kept.message.topic().as_bytes().to_vec(), Some(retained(kept)));
-            }
-            Self::DeleteRetained(topic) => put(Table::Retained, topic.as_bytes().to_vec(), None),
+            Self::PutRetained(kept) => change(retained_change(kept.message.topic(), Some(kept))),
+            Self::DeleteRetained(topic) => change(retained_change(topic, None)),
         }
     }
 }
@@ -302,6 +300,11 @@ fn encode_message(message: &Message) -> Vec<u8> {
         .option(message.expires(), Writer::duration)
         .u64(message.publisher().0)
         .0
+}
+
+/// The row of what is retained for a topic.
+pub(super) fn retained_change(topic: &str, kept: Option<&RetainedMessage>) -> Change {
+    Change { table: Table::Retained, key: topic.as_bytes().to_vec(), value: kept.map(retained) }
 }
 
 fn retained(retained: &RetainedMessage) -> Vec<u8> {

@@ -24,8 +24,10 @@ use crate::session::Identifiers;
 use crate::will::Will;
 
 mod encoding;
+mod retained_row;
 
 pub use encoding::{Record, RecordError};
+pub use retained_row::RetainedRow;
 
 /// One change of what must survive. A batch of them is atomic.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ pub enum Operation {
         /// The exchange.
         packet_id: PacketId,
     },
-    /// A retained message was set or replaced.
+    /// A retained message was set or replaced; what is stored, where shards are many, is a [`RetainedRow`].
     PutRetained(RetainedMessage),
     /// A retained message was cleared or expired.
     DeleteRetained(Box<str>),

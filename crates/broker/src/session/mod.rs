@@ -15,6 +15,7 @@ use crate::will::Will;
 mod identifiers;
 mod memberships;
 mod outbox;
+mod pieces;
 mod queue;
 mod subscriptions;
 

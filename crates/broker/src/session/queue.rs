@@ -1,6 +1,6 @@
 //! Messages that wait for their turn to be sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use noctule_protocol::QoS;
@@ -8,6 +8,7 @@ use noctule_protocol::packet::SubscriptionOptions;
 
 use crate::message::Message;
 use crate::retained::Version;
+use crate::session::pieces::Pieces;
 use crate::session::{Identifiers, Membership};
 use crate::settings::Settings;
 
@@ -107,7 +108,7 @@ pub(crate) struct Queue(Option<Box<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    entries: VecDeque<Delivery>,
+    entries: Pieces<Delivery>,
     replays: Option<Box<Replays>>,
     limited: usize,
     limited_bytes: usize,
@@ -168,9 +169,6 @@ impl Queue {
         let line = self.0.as_mut()?;
         let delivery = line.entries.pop_front()?;
         line.account(&delivery, usize::wrapping_sub);
-        if line.entries.is_empty() {
-            line.entries = VecDeque::new();
-        }
         if let Some(replays) = &mut line.replays {
             replays.first = replays.first.wrapping_add(1);
         }
@@ -227,11 +225,11 @@ impl Queue {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
-        self.0.iter().flat_map(|line| &line.entries)
+        self.0.iter().flat_map(|line| line.entries.iter())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
-        self.0.iter_mut().flat_map(|line| &mut line.entries)
+        self.0.iter_mut().flat_map(|line| line.entries.iter_mut())
     }
 
     /// Takes out what `wanted` picks, in order.
@@ -251,10 +249,10 @@ impl Line {
 
     fn extract(&mut self, mut wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let mut taken = Vec::new();
-        let mut kept = VecDeque::new();
+        let mut kept = Pieces::new();
         // How many are kept in front of each place.
         let mut kept_before = vec![0];
-        for delivery in std::mem::take(&mut self.entries) {
+        for delivery in std::mem::take(&mut self.entries).into_entries() {
             if wanted(&delivery) {
                 taken.push(delivery);
             } else {

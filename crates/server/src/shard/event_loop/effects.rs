@@ -32,7 +32,7 @@ impl EventLoop {
     fn carry_out(&mut self, effect: Effect, now: Now) -> io::Result<()> {
         match effect {
             Effect::Persist { ticket, operations, urgent } => {
-                self.durability.persist(ticket, &operations, urgent)?;
+                self.durability.persist(ticket, &operations, urgent, &self.shared)?;
             }
             Effect::Close { connection, farewell } => {
                 if let Some(closed) = self.forget(connection) {
