@@ -43,8 +43,7 @@ impl Memberships {
         self.0.iter().flat_map(|memberships| memberships.0.values())
     }
 
-    /// The group with this whole filter.
-    pub(crate) fn find(&self, filter: &str) -> Option<&Arc<Membership>> {
-        self.iter().find(|membership| &*membership.filter == filter)
+    pub(crate) fn get(&self, group: GroupAddress) -> Option<&Arc<Membership>> {
+        self.0.as_ref()?.0.get(&group)
     }
 }

@@ -137,6 +137,11 @@ impl Session {
         self.expiry > 0
     }
 
+    /// Its shared subscription with this whole filter.
+    pub(crate) fn membership(&self, filter: &str) -> Option<&Arc<Membership>> {
+        self.memberships.get(self.subscriptions.group(filter)?)
+    }
+
     pub(crate) fn record(&self) -> SessionRecord {
         SessionRecord {
             number: self.address.number,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::router::Destination;
+use crate::router::{Destination, GroupAddress};
 use crate::text_set::TextSet;
 
 /// Filters that stand in a list; with more they move to sets, and stay there.
@@ -68,6 +68,21 @@ impl Subscriptions {
         }
     }
 
+    /// The group of a shared subscription with exactly this filter.
+    pub(crate) fn group(&self, filter: &str) -> Option<GroupAddress> {
+        let to = match self {
+            Self::Few(listed) => {
+                let at = listed.binary_search_by(|(other, _)| (**other).cmp(filter)).ok()?;
+                listed[at].1
+            }
+            Self::Many(many) => *many.groups.get(filter)?,
+        };
+        match to {
+            Destination::Group(group) => Some(group),
+            Destination::Session(_) => None,
+        }
+    }
+
     /// In an order that follows from the filters alone.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Destination)> {
         let (listed, many) = match self {
@@ -109,7 +124,7 @@ mod tests {
     use super::*;
     use crate::SessionNumber;
     use crate::parcel::ShardIndex;
-    use crate::router::{GroupAddress, SessionAddress};
+    use crate::router::SessionAddress;
 
     fn group(number: u64) -> Destination {
         Destination::Group(GroupAddress { shard: ShardIndex(0), number })
@@ -132,11 +147,16 @@ mod tests {
                 let to = if is_mine { me } else { group(round as u64) };
                 assert_eq!(subscriptions.insert(&filter, to), model.insert(filter.clone(), to));
                 let again = if is_mine { me } else { group(1000) };
-                assert_eq!(subscriptions.insert(&filter, again), model.insert(filter, again));
+                assert_eq!(subscriptions.insert(&filter, again), model.insert(filter.clone(), again));
             } else {
                 assert_eq!(subscriptions.remove(&filter), model.remove(&filter));
                 assert_eq!(subscriptions.remove(&filter), None);
             }
+            let of_group = model.get(&filter).and_then(|to| match to {
+                Destination::Group(group) => Some(*group),
+                Destination::Session(_) => None,
+            });
+            assert_eq!(subscriptions.group(&filter), of_group);
             assert!(subscriptions.iter().eq(model.iter().map(|(filter, to)| (filter.as_str().into(), *to))));
         }
     }

@@ -384,14 +384,16 @@ impl Shard {
     /// A member on another shard gives a message back.
     pub(super) fn take_back(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let Some(membership) = delivery.group() else { return };
-        self.member_finished(membership, 1);
+        if delivery.qos != QoS::AtMostOnce {
+            self.member_finished(membership, 1);
+        }
         if self.let_go_if_expired(delivery, turn) || self.give_to_other(delivery, membership, turn) {
             return;
         }
         match self.groups.seat_mut(membership) {
             // Nobody else has room for it.
             Some(seat) => {
-                seat.outstanding += 1;
+                seat.outstanding += u32::from(delivery.qos != QoS::AtMostOnce);
                 let to = membership.member.shard;
                 self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
             }

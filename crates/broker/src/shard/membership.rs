@@ -22,7 +22,7 @@ impl Shard {
     ) -> Option<Destination> {
         let session = self.session(address.slot)?;
         let (lasts, window) = (session.lasts(), self.window(address.slot));
-        let known = session.memberships.find(filter.as_str()).cloned();
+        let known = session.membership(filter.as_str()).cloned();
         let joined = turn.shared.join(filter, known.is_some(), lasts, self.index);
         let group = joined.address;
         let membership =

@@ -177,7 +177,7 @@ impl Shard {
     ) {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
         let &Recipient { copy, qos, retain, ref identifiers, .. } = recipient;
-        let group = recipient.group.as_deref().and_then(|filter| session.memberships.find(filter));
+        let group = recipient.group.as_deref().and_then(|filter| session.membership(filter));
         let mut delivery =
             Delivery::new(message.clone(), qos, retain, Queued::Limited).through(identifiers, group);
         delivery.set_copy(Some(copy));

@@ -423,3 +423,33 @@ fn silence_counts_from_when_a_paused_connection_is_read_again() {
     desk.sleep(15.0);
     publisher.expect_end(Reason::KeepAliveTimeout);
 }
+
+#[test] // [MQTT-4.8.2-4]
+fn a_qos_0_message_that_a_member_gives_back_frees_no_place_in_its_window() {
+    let desk = Desk::sharded(2, |settings| settings.queue_qos0_messages = true);
+    let mut keeper = desk.client("keeper of the group");
+    keeper.subscribe("$share/g/t", 1);
+    let hello = desk.hello("m").lasting().receive_maximum(1);
+    let mut member = hello.connect();
+    member.subscribe("$share/g/t", 2);
+    keeper.send(unsubscribe(1, ["$share/g/t"]));
+    keeper.take();
+    let publisher = desk.client("p");
+    publisher.send_all([publish("t", "in flight").qos2(1), pubrel(1)]);
+    assert_eq!(member.payloads(), ["in flight"]);
+    member.lose();
+    publisher.send(publish("t", "given back"));
+    // Back, and lost again before anything is sent to it; meanwhile there is somebody else.
+    desk.hold_batches();
+    let member = hello.send();
+    let mut heir = desk.client("heir");
+    heir.subscribe("$share/g/t", 0);
+    member.lose();
+    desk.write_at_once();
+    desk.durable();
+    assert_eq!(heir.payloads(), ["given back"]);
+    let member = hello.connect();
+    member.take();
+    publisher.send_all((2..6).map(|n| publish("t", n.to_string()).qos1(n)));
+    assert_eq!(heir.payloads(), ["2", "3", "4", "5"], "the other has no place");
+}
