@@ -53,7 +53,7 @@ impl Broker {
         let pipeline = Arc::new(Pipeline::immediate());
         let gauge = match settings.memory_limit {
             0 => None,
-            _ => Some(Arc::new(Gauge::open().map_err(StartError::system("measure memory"))?)),
+            _ => Some(Arc::new(Gauge::open(log.clone()).map_err(StartError::system("measure memory"))?)),
         };
         let clock = Clock::start();
 
