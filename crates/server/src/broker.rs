@@ -59,7 +59,10 @@ impl Broker {
         let pipeline = Arc::new(Pipeline::immediate());
         let gauge = match settings.memory_limit {
             0 => None,
-            _ => Some(Arc::new(Gauge::open(give_back_memory).map_err(StartError::system("measure memory"))?)),
+            _ => {
+                let gauge = Gauge::open(give_back_memory, log.clone());
+                Some(Arc::new(gauge.map_err(StartError::system("measure memory"))?))
+            }
         };
         let clock = Clock::start();
 

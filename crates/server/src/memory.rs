@@ -6,9 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::str;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use noctule_broker::{Pressure, ShardIndex, Shared};
-use noctule_config::MemoryLimit;
+use noctule_config::{LogType, MemoryLimit};
+
+use crate::log::Log;
 
 /// Bytes taken in or put into outboxes after which a shard measures.
 const MEASURED_BYTES: usize = 1024 * 1024;
@@ -58,20 +61,29 @@ fn of_control_groups(groups: &str, root: &Path) -> Option<u64> {
     limits.min()
 }
 
+/// From how many hundredths of the limit on the log tells, because clients that publish are made to wait; and below how
+/// many it tells that this is over.
+const SHORT_FROM: u128 = 90;
+const ENOUGH_BELOW: u128 = 80;
+
 /// Measures the resident memory of this process. Cheap: one small read of a file that stays open.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     statm: File,
     page_bytes: usize,
     give_back: fn(),
+    /// The log has told so.
+    is_short: AtomicBool,
+    log: Log,
 }
 
 impl Gauge {
     /// `give_back` gives memory that is free back to the system, as far as the calling thread holds it.
-    pub(crate) fn open(give_back: fn()) -> io::Result<Self> {
+    pub(crate) fn open(give_back: fn(), log: Log) -> io::Result<Self> {
         let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
         let page_bytes = page_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096);
-        Ok(Self { statm: File::open("/proc/self/statm")?, page_bytes, give_back })
+        let statm = File::open("/proc/self/statm")?;
+        Ok(Self { statm, page_bytes, give_back, is_short: AtomicBool::new(false), log })
     }
 
     fn resident(&self) -> Option<usize> {
@@ -81,6 +93,25 @@ impl Gauge {
         // proc(5): size, resident, …, in pages.
         let pages: usize = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(pages.saturating_mul(self.page_bytes))
+    }
+
+    /// Tells once when memory becomes short, whichever shard sees it first, and once when it is no longer.
+    fn news(&self, used: usize, limit: usize) -> Option<(LogType, String)> {
+        let hundredths = used as u128 * 100 / (limit as u128).max(1);
+        let megabytes = |bytes: usize| bytes / 1_000_000;
+        if hundredths >= SHORT_FROM && !self.is_short.swap(true, Ordering::Relaxed) {
+            let line = format!(
+                "Warning: Memory is short: {} of {} MB are in use. Clients that publish are made to wait, and new ones may be refused. Consider raising memory_limit.",
+                megabytes(used),
+                megabytes(limit)
+            );
+            Some((LogType::Warning, line))
+        } else if hundredths < ENOUGH_BELOW && self.is_short.swap(false, Ordering::Relaxed) {
+            let (used, limit) = (megabytes(used), megabytes(limit));
+            Some((LogType::Notice, format!("Memory is no longer short: {used} of {limit} MB are in use.")))
+        } else {
+            None
+        }
     }
 }
 
@@ -110,8 +141,13 @@ impl Measurement {
     pub(crate) fn measure(&mut self, shared: &Shared) {
         self.bytes = 0;
         // A failure leaves the last value; the next one may be measured again.
-        if let Some(used) = self.gauge.as_ref().and_then(|gauge| gauge.resident()) {
+        if let Some(gauge) = &self.gauge
+            && let Some(used) = gauge.resident()
+        {
             shared.set_memory_used(used);
+            if let Some((kind, line)) = gauge.news(used, shared.memory_limit()) {
+                gauge.log.write(kind, line);
+            }
         }
     }
 
@@ -140,11 +176,21 @@ mod tests {
 
     #[test]
     fn resident_memory_grows_with_what_is_touched() {
-        let gauge = Gauge::open(|| {}).unwrap();
+        let gauge = Gauge::open(|| {}, Log::none()).unwrap();
         let before = gauge.resident().unwrap();
         let touched = vec![1_u8; 64 << 20];
         let with = gauge.resident().unwrap();
         assert!(with >= before + (60 << 20), "{before} {with} {}", touched.len());
+    }
+
+    #[test]
+    fn the_log_tells_once_that_memory_is_short_and_once_that_it_is_not() {
+        let gauge = Gauge::open(|| {}, Log::none()).unwrap();
+        let told = [10, 89, 90, 97, 85, 92, 79, 10, 95].map(|used| {
+            gauge.news(used * 1_000_000, 100_000_000).map(|(kind, line)| (kind, line.contains("no longer")))
+        });
+        let (short, enough) = (Some((LogType::Warning, false)), Some((LogType::Notice, true)));
+        assert_eq!(told, [None, None, short, None, None, None, enough, None, short]);
     }
 
     #[test]

@@ -109,6 +109,22 @@ fn an_open_loop_keeps_its_pace() {
     let [phase] = &bench(&broker, &words)[..] else { panic!() };
     assert_eq!((phase.number("delivered"), phase.number("rate")), (500.0, 1000.0));
     assert!(phase.is_null("window") && phase.number("seconds") >= 0.499);
+    assert_eq!(phase.number("unpublished"), 0.0);
+}
+
+#[test]
+fn what_an_open_loop_could_not_publish_is_not_forgotten() {
+    let broker = Broker::start(UNLIMITED);
+    let words = ["bench", "latency", "--rate", "50000000", "--publishers", "2", "--seconds", "1"];
+    let (code, output, errors) = broker.run(&words).ends();
+    assert_eq!(code, 0, "{errors}");
+    let [phase] = &phases(&output)[..] else { panic!() };
+    phase.is_clean();
+    assert_eq!(phase.number("published") + phase.number("unpublished"), 50_000_001.0);
+    // Nearly all are late by up to the whole second.
+    assert!(phase.number("unpublished") > 10_000_000.0, "{output}");
+    assert!(phase.0["latency_us"]["p50"].as_f64().unwrap() > 300_000.0, "{output}");
+    assert!(errors.contains("more than the broker takes"), "{errors}");
 }
 
 #[test]

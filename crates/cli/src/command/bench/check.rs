@@ -25,7 +25,7 @@ pub(super) struct Tally {
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) reordered: u64,
-    /// To somebody who did not ask for it, or nothing that was ever published.
+    /// To somebody who did not ask for it, or not as it was published.
     pub(super) misrouted: u64,
     /// The first faults, in words.
     pub(super) examples: Vec<String>,
@@ -111,6 +111,19 @@ impl Checker {
             self.tally.delivered += 1;
         }
         is_new
+    }
+
+    /// A message of this run came with another payload or a lower QoS than it has. It counts as lost too, as long as it
+    /// does not come whole.
+    #[cold]
+    pub(super) fn spoil(&mut self, subscriber: usize, payload_bytes: usize, qos_level: u8) {
+        self.tally.misrouted += 1;
+        self.tally.note(|| {
+            format!(
+                "subscriber {subscriber} got a message with {payload_bytes} bytes of payload at QoS {qos_level}, \
+                 which is not what was published"
+            )
+        });
     }
 
     /// Nothing comes any more: what has not come is lost. `sent` has each publisher's number of messages.
@@ -213,6 +226,15 @@ mod tests {
             assert!(!checker.deliver(0, strange, |_| SENT));
         }
         assert_eq!(checker.tally.misrouted, 3);
+    }
+
+    #[test]
+    fn what_came_otherwise_than_it_was_published_makes_up_for_no_lost_one() {
+        let mut checker = Checker::new(RUN, 1, Audience::Pairs);
+        checker.spoil(0, 44, 0);
+        let tally = checker.finish(std::iter::once(1));
+        assert_eq!(counts(&tally), [0, 1, 0, 0, 1]);
+        assert!(tally.examples[0].contains("44 bytes of payload at QoS 0"), "{:?}", tally.examples);
     }
 
     #[test]

@@ -88,15 +88,16 @@ impl Churn {
     /// Reads answers.
     pub(super) fn read(&mut self, fleet: &mut Fleet, connection: usize) -> Result<(), Fault> {
         let Some(place) = self.crew.place(connection) else { return fleet.read(connection, |_, _| Ok(())) };
-        let Self { names, version, dropped, .. } = self;
+        let Self { names, version, made, dropped, .. } = self;
         let client = || names.other(place);
         fleet.read(connection, |_, frame| match frame.first_byte >> 4 {
             9 => check_suback(*version, &client(), |_| "…/churn/…".to_owned(), QoS::AtMostOnce, frame)
                 .map(drop),
-            11 => {
+            11 if *dropped < *made => {
                 *dropped += 1;
                 Ok(())
             }
+            11 => Err(Fault::Unexpected { client: client(), what: "an UNSUBACK too many".to_owned() }),
             14 => Err(disconnected(client(), frame)),
             _ => Ok(()),
         })

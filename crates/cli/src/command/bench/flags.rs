@@ -321,6 +321,8 @@ mod tests {
             assert!(unknown.contains(scenario.name), "{unknown}");
         }
         assert!(message(&["p2p0", "--payload", "23"]).contains("24"));
+        assert!(message(&["many0", "--payload", "67108864"]).contains("1000 clients"));
+        assert_eq!(plan(&["p2p0", "--payload", "67108864"]).payload_bytes, 64 << 20);
         assert!(
             message(&["idle", "--payload", "99"]).contains("--payload means nothing to the scenario idle")
         );

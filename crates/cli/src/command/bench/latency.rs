@@ -34,11 +34,17 @@ impl Latency {
     /// One message took so many nanoseconds.
     #[inline]
     pub(super) fn record(&mut self, ns: u64) {
+        self.record_for(ns, 1);
+    }
+
+    /// The same of so many messages.
+    #[inline]
+    pub(super) fn record_for(&mut self, ns: u64, count: u64) {
         if self.waiting.0 == ns {
-            self.waiting.1 += 1;
+            self.waiting.1 += count;
         } else {
             self.record_waiting();
-            self.waiting = (ns, 1);
+            self.waiting = (ns, count);
         }
     }
 

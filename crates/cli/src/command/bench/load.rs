@@ -1,5 +1,7 @@
 //! The loop that publishes and hears: one turn reads what came, fills the windows, and writes once to each connection.
 
+mod open_loop;
+
 use std::time::{Duration, Instant};
 
 use noctule_client::protocol::QoS;
@@ -45,6 +47,10 @@ pub(super) struct Load {
     latency: Option<Latency>,
     rate: Option<u64>,
     is_acknowledged: bool,
+    /// So long each payload must come.
+    payload_bytes: usize,
+    /// A broker may raise the QoS if it is told to, but not lower it.
+    qos_level_min: u8,
     /// Publishers that may have room.
     pending: Vec<usize>,
     /// Publishes that may still be made.
@@ -54,6 +60,8 @@ pub(super) struct Load {
     acknowledged: u64,
     /// Messages whose due moment has come, in an open loop.
     scheduled: u64,
+    /// Of those, what was never published, since the broker did not keep up.
+    unpublished: u64,
     /// When a message or an acknowledgement came last, since the epoch.
     progress_ns: u64,
 }
@@ -108,11 +116,14 @@ impl Load {
             latency: messages.is_timed.then(Latency::new),
             rate: messages.rate,
             is_acknowledged,
+            payload_bytes: payload.len(),
+            qos_level_min: messages.qos.min(run.plan.subscribe_qos).level(),
             left,
             until,
             published: 0,
             acknowledged: 0,
             scheduled: 0,
+            unpublished: 0,
             progress_ns: 0,
         })
     }
@@ -129,13 +140,17 @@ impl Load {
         let pace = self.rate.map(|rate| Pace::new(rate, begin));
         let begin_ns = self.since_epoch(begin);
         let mut watch = Watch::new(begin);
+        let mut is_over = false;
         loop {
             let now = Instant::now();
-            if self.until.is_some_and(|until| now.duration_since(begin) >= until) {
-                self.left = 0;
-            }
+            let over = self.until.map(|until| begin + until).filter(|over| *over <= now);
             if let Some(pace) = &pace {
-                self.schedule(pace.due(now));
+                self.schedule(pace.due(over.unwrap_or(now)));
+            }
+            if over.is_some() {
+                // Once more, what was due in an open loop and there is room for now.
+                self.left = if is_over { 0 } else { self.scheduled.saturating_sub(self.published) };
+                is_over = true;
             }
             self.fill(run, pace.as_ref().map(|pace| (pace, begin_ns)), self.since_epoch(now));
             if let Some(churn) = &mut churn {
@@ -172,6 +187,10 @@ impl Load {
         }
         run.fleet.wake_at(None)?;
         let measured = meter.stop(self.progress_since(begin), watch.is_stalled)?;
+        if let Some(pace) = &pace {
+            let over = self.until.map_or_else(Instant::now, |until| (begin + until).min(Instant::now()));
+            self.record_unpublished(pace, begin_ns, self.since_epoch(over));
+        }
         self.linger(run, &mut churn)?;
         Ok(measured)
     }
@@ -213,21 +232,6 @@ impl Load {
         self.checker = Checker::new(self.names.run, self.publishers.len(), audience.clone());
         self.audience = audience;
         self.subscriber_crew = Some(subscriber_crew);
-    }
-
-    /// Shares the messages that are due by now among the publishers, one each in turn.
-    fn schedule(&mut self, due: u64) {
-        let due = due.min(self.scheduled.saturating_add(self.left));
-        while self.scheduled < due {
-            let place = (self.scheduled % self.publishers.len() as u64) as usize;
-            let publisher = &mut self.publishers[place];
-            publisher.due += 1;
-            if !publisher.is_pending {
-                publisher.is_pending = true;
-                self.pending.push(place);
-            }
-            self.scheduled += 1;
-        }
     }
 
     /// Publishes what windows and buffers have room for.
@@ -312,6 +316,13 @@ impl Load {
             return Ok(());
         };
         let header = Header::read(payload);
+        let qos = frame.first_byte >> 1 & 3;
+        if (payload.len() != self.payload_bytes || qos < self.qos_level_min)
+            && header.is_some_and(|header| header.run == names.run)
+        {
+            self.checker.spoil(place, payload.len(), qos);
+            return Ok(());
+        }
         let publishers = &self.publishers;
         let is_new = self.checker.deliver(place, header, |publisher| publishers[publisher].window.sent);
         if let (true, Some(header)) = (is_new, header) {
@@ -361,6 +372,10 @@ impl Load {
 
     pub(super) const fn published(&self) -> u64 {
         self.published
+    }
+
+    pub(super) const fn unpublished(&self) -> u64 {
+        self.unpublished
     }
 
     pub(super) const fn acknowledged(&self) -> u64 {

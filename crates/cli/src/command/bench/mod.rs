@@ -9,7 +9,7 @@
 //! | `audience`, `filter_set`, `topic_pattern` | who hears which message, on which topic |
 //! | `run`, `state/` | the phases of a run |
 //! | `load` | the loop; `messages`, `publisher`, `subscriber`, `window`, `template`, `payload`, `churn`, `watch` |
-//! | `pace` | when messages are due in an open loop |
+//! | `pace`, `load/open_loop` | when messages are due in an open loop, and what became of them |
 //! | `check`, `history`, `seen` | what was lost, doubled, out of order |
 //! | `fleet`, `connection`, `opening` | sockets |
 //! | `measure`, `usage`, `latency` | figures; `report`, `live` show them |

@@ -33,6 +33,8 @@ pub(super) struct Plan {
 
 /// For each of these the order is kept.
 const PAIRS_OF_PUBLISHER_AND_SUBSCRIBER_MAX: usize = 20_000_000;
+/// Each client may have one payload on its way, and a publisher has it ready besides.
+const PAYLOADS_BYTES_MAX: usize = 2 << 30;
 /// So many topics the numbers in them tell apart.
 const RETAINED_MAX: u64 = 10_000_000;
 /// Longer topics would leave no room for what stands behind.
@@ -51,6 +53,14 @@ impl Plan {
         if self.has_messages() && self.payload_bytes < HEADER_BYTES {
             return refuse(format!(
                 "--payload {} is too short; each message carries {HEADER_BYTES} bytes that say which one it is",
+                self.payload_bytes
+            ));
+        }
+        let clients = self.publishers.saturating_add(self.subscribers.max(self.connections));
+        if self.has_messages() && clients.saturating_mul(self.payload_bytes) > PAYLOADS_BYTES_MAX {
+            return refuse(format!(
+                "--payload {} is too much for {clients} clients; all of them together may have \
+                 {PAYLOADS_BYTES_MAX} bytes on their way",
                 self.payload_bytes
             ));
         }

@@ -18,6 +18,8 @@ pub(super) struct Phase {
     pub(super) window: Option<u64>,
     pub(super) rate: Option<u64>,
     pub(super) published: u64,
+    /// Due in an open loop, and not published, since the broker did not keep up.
+    pub(super) unpublished: u64,
     pub(super) tally: Tally,
     pub(super) unacknowledged: u64,
     /// Gave up because nothing came any more.
@@ -91,6 +93,7 @@ impl Phase {
             ("window", quoted(json!(self.window))),
             ("rate", quoted(json!(self.rate))),
             ("published", quoted(json!(self.published))),
+            ("unpublished", quoted(json!(self.unpublished))),
             ("delivered", quoted(json!(self.tally.delivered))),
             ("lost", quoted(json!(self.tally.lost))),
             ("duplicated", quoted(json!(self.tally.duplicated))),
@@ -125,6 +128,11 @@ impl Phase {
         let mut rows: Vec<(&str, String)> = Vec::new();
         if self.published > 0 {
             rows.push(("published", grouped(self.published)));
+        }
+        if self.unpublished > 0 {
+            let text =
+                format!("{}   due, and in the latency as late as they were", grouped(self.unpublished));
+            rows.push(("unpublished", text));
         }
         if self.tally.delivered > 0 || self.tally.lost > 0 {
             rows.push(("delivered", grouped(self.tally.delivered)));
@@ -208,10 +216,17 @@ impl Phase {
 
     /// What went wrong, a line each, for standard error.
     pub(super) fn complaints(&self, plan: &Plan) -> Vec<String> {
-        if self.is_clean() {
-            return Vec::new();
+        let mut lines = Vec::new();
+        if let (Some(rate), true) = (self.rate, self.unpublished > 0) {
+            lines.push(format!(
+                "{rate} messages a second are more than the broker takes: {} that were due were not published",
+                self.unpublished
+            ));
         }
-        let mut lines = vec![format!("error: {} {}: {}", plan.scenario, self.name, self.faults())];
+        if self.is_clean() {
+            return lines;
+        }
+        lines.push(format!("error: {} {}: {}", plan.scenario, self.name, self.faults()));
         if self.is_stalled {
             lines.push(format!(
                 "nothing came for {} s, so the rest counts as lost; at QoS 0 a broker may drop what it cannot send fast enough",
@@ -271,7 +286,7 @@ mod tests {
         assert_eq!(
             phase().json(&plan(&["p2p1"])),
             "{\"scenario\":\"p2p1\",\"phase\":\"traffic\",\"protocol\":\"3.1.1\",\"qos\":1,\"publishers\":10,\
-             \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"rate\":null,\"published\":2000000,\
+             \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"rate\":null,\"published\":2000000,\"unpublished\":0,\
              \"delivered\":2000000,\"lost\":0,\"duplicated\":0,\"reordered\":0,\"misrouted\":0,\
              \"unacknowledged\":0,\"seconds\":2.5,\"deliveries_per_second\":800000.0,\
              \"latency_us\":{\"p50\":1.5,\"p90\":2.0,\"p99\":3.0,\"p999\":4.0,\"max\":5.25},\
@@ -303,5 +318,11 @@ mod tests {
         assert!(table.contains("  faults          3 lost, 0 doubled, 0 reordered, 0 misrouted\n"), "{table}");
         assert_eq!(lost.complaints(&plan(&["p2p1"])).len(), 1);
         assert!(phase().complaints(&plan(&["p2p1"])).is_empty());
+        let late = Phase { rate: Some(5000), unpublished: 40, ..phase() };
+        assert_eq!(
+            late.complaints(&plan(&["latency"])),
+            ["5000 messages a second are more than the broker takes: 40 that were due were not published"]
+        );
+        assert!(late.is_clean() && late.table(&plan(&["latency"])).contains("  unpublished     40   due"));
     }
 }

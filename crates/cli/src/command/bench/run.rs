@@ -177,6 +177,7 @@ impl Run {
             window: self.closed_window(),
             rate: self.plan.rate,
             published: load.published(),
+            unpublished: load.unpublished(),
             unacknowledged: load.unacknowledged(),
             latency: load.latency(),
             tally: load.take_tally(),

@@ -100,6 +100,9 @@ fn subscribe(run: &mut Run, set: &FilterSet, holders: Crew) -> Result<u64, Fault
             run.fleet.read(index, |_, frame| match frame.first_byte >> 4 {
                 9 => {
                     let client = names.subscriber(place);
+                    if unanswered[place] == 0 {
+                        return Err(Fault::Unexpected { client, what: "a SUBACK too many".to_owned() });
+                    }
                     let filter = |at| format!("filter {at} of a hundred");
                     granted += check_suback(version, &client, filter, qos, frame)? as u64;
                     unanswered[place] -= 1;

@@ -10,6 +10,7 @@ use super::super::messages::{Amount, Messages};
 use super::super::opening::{Client, Crew};
 use super::super::report::Phase;
 use super::super::run::Run;
+use super::super::stop::Stop;
 use super::{OnPhase, dealt};
 
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
@@ -49,10 +50,13 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
         run.fleet.disconnect(reader.first);
     }
 
-    // A broker in use shall not keep what this run has put there.
+    // A broker in use shall not keep what this run has put there, even if the user wants to stop.
+    let stop = std::mem::replace(&mut run.stop, Stop::never());
     run.live.begin(&format!("{} clearing", run.plan.scenario));
     let mut clearing = Load::new(run, nobody(run), publishers, None, messages(run, true))?;
-    clearing.publish(run, None).map(drop)
+    let cleared = clearing.publish(run, None);
+    run.stop = stop;
+    cleared.map(drop)
 }
 
 fn nobody(run: &Run) -> Audience {
