@@ -19,7 +19,7 @@ pub(crate) struct Generations {
 }
 
 /// The counters a topic depends on. Some may be the same.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Stripes([u16; 4]);
 
 const EXACT: usize = if cfg!(feature = "shuttle") { 4 } else { 1024 };

@@ -45,22 +45,26 @@ impl<T> RouteCache<T> {
         }
     }
 
-    /// The route of `topic`, if it is remembered and nothing has changed since: `generation` tells what the
+    /// The route of `topic` and what it depends on, if it is remembered and nothing has changed since: `generation` tells what the
     /// generation of a topic is now.
-    pub(crate) fn get(&mut self, topic: &str, generation: impl Fn(Stripes) -> u64) -> Option<Arc<T>> {
+    pub(crate) fn get(
+        &mut self,
+        topic: &str,
+        generation: impl Fn(Stripes) -> u64,
+    ) -> Option<(Arc<T>, Stripes, u64)> {
         let hash = self.hasher.hash_one(topic);
         let is = |remembered: &Remembered<T>| *remembered.topic == *topic;
         if let Some(remembered) = self.young.find(hash, is) {
             let is_current = generation(remembered.stripes) == remembered.generation;
-            return is_current.then(|| Arc::clone(&remembered.route));
+            return is_current.then(|| remembered.found());
         }
         let (remembered, _) = self.old.find_entry(hash, is).ok()?.remove();
         if generation(remembered.stripes) != remembered.generation {
             return None;
         }
-        let route = Arc::clone(&remembered.route);
+        let found = remembered.found();
         self.insert(hash, remembered);
-        Some(route)
+        Some(found)
     }
 
     /// Remembers a route, which takes so many bytes, from the topic's second use on. `generation` was read before it was
@@ -113,6 +117,10 @@ impl<T> RouteCache<T> {
 }
 
 impl<T> Remembered<T> {
+    fn found(&self) -> (Arc<T>, Stripes, u64) {
+        (Arc::clone(&self.route), self.stripes, self.generation)
+    }
+
     fn bytes(&self) -> usize {
         // With its share of a table that is half full, and the counts of its Arc.
         2 * size_of::<Self>() + self.topic.len() + 2 * size_of::<usize>() + self.route_bytes
@@ -135,19 +143,19 @@ mod tests {
         let stripes = generations.stripes("a/b");
         let now = |stripes| generations.sum(stripes);
         cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
-        assert_eq!(cache.get("a/b", now), None);
+        assert!(cache.get("a/b", now).is_none());
         cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
-        assert_eq!(cache.get("a/b", now).as_deref(), Some(&vec![1]));
+        assert_eq!(cache.get("a/b", now).map(|(route, ..)| route).as_deref(), Some(&vec![1]));
         generations.count("a/c");
         assert!(cache.get("a/b", now).is_some());
         let before = now(stripes);
         generations.count("a/+");
-        assert_eq!(cache.get("a/b", now), None);
+        assert!(cache.get("a/b", now).is_none());
         // Resolved before the change, put in after it.
         cache.put("a/b", stripes, before, &vec![1].into(), 8);
-        assert_eq!(cache.get("a/b", now), None);
+        assert!(cache.get("a/b", now).is_none());
         cache.put("a/b", stripes, now(stripes), &vec![1, 2].into(), 16);
-        assert_eq!(cache.get("a/b", now).as_deref(), Some(&vec![1, 2]));
+        assert_eq!(cache.get("a/b", now).map(|(route, ..)| route).as_deref(), Some(&vec![1, 2]));
     }
 
     #[test]

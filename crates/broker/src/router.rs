@@ -1,11 +1,13 @@
 //! Who gets a message: the topic tree, remembered per topic.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use ahash::RandomState;
 use noctule_protocol::QoS;
 
 use crate::SessionNumber;
+use crate::generations::Stripes;
 use crate::parcel::ShardIndex;
 use crate::retained::Version;
 use crate::route_cache::RouteCache;
@@ -147,29 +149,81 @@ pub(crate) struct Router {
     /// Whether overlapping subscriptions of one session give a copy each.
     duplicates: bool,
     here: ShardIndex,
+    last: Last,
+}
+
+/// The route that was asked for last: publishers stay with a topic for a while, and read in one piece.
+#[derive(Default)]
+struct Last {
+    topic: String,
+    stripes: Stripes,
+    generation: u64,
+    /// `None` while it is lent.
+    route: Option<Route>,
+    /// Numbers what was lent.
+    number: u64,
+}
+
+/// A route that its router lent, so that nobody counts who holds it; to be given back by [`Router::take_back`].
+pub(crate) struct Lent {
+    route: Route,
+    number: u64,
+}
+
+impl Deref for Lent {
+    type Target = Recipients;
+
+    fn deref(&self) -> &Recipients {
+        &self.route
+    }
 }
 
 impl Router {
     pub(crate) fn new(hasher: RandomState, duplicates: bool, here: ShardIndex) -> Self {
-        Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates, here }
+        Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates, here, last: Last::default() }
     }
 
     /// Gives back what it remembers.
     pub(crate) fn forget_routes(&mut self) {
         self.cache.clear();
+        self.last = Last { number: self.last.number, ..Last::default() };
     }
 
     /// All who want `topic`, with every subscription that was made or ended before this is called.
-    pub(crate) fn route(&mut self, shared: &Shared, topic: &str) -> Route {
-        if let Some(route) = self.cache.get(topic, |stripes| shared.generation(stripes)) {
-            return route;
+    pub(crate) fn route(&mut self, shared: &Shared, topic: &str) -> Lent {
+        self.last.number += 1;
+        let number = self.last.number;
+        if self.last.topic == topic
+            && let Some(route) = self.last.route.take()
+            && shared.generation(self.last.stripes) == self.last.generation
+        {
+            return Lent { route, number };
+        }
+        let (route, stripes, generation) = self.look_up(shared, topic);
+        let Last { topic: last, .. } = &mut self.last;
+        last.clear();
+        last.push_str(topic);
+        self.last = Last { topic: std::mem::take(last), stripes, generation, route: None, number };
+        Lent { route, number }
+    }
+
+    /// Takes back what was lent last.
+    pub(crate) fn take_back(&mut self, Lent { route, number }: Lent) {
+        if number == self.last.number {
+            self.last.route = Some(route);
+        }
+    }
+
+    fn look_up(&mut self, shared: &Shared, topic: &str) -> (Route, Stripes, u64) {
+        if let Some(found) = self.cache.get(topic, |stripes| shared.generation(stripes)) {
+            return found;
         }
         let stripes = shared.stripes(topic);
         // Before the tree is looked at: what changes meanwhile must not be taken for known.
         let generation = shared.generation(stripes);
         let route = Arc::new(self.resolve(shared, topic));
         self.cache.put(topic, stripes, generation, &route, route.bytes());
-        route
+        (route, stripes, generation)
     }
 
     fn resolve(&self, shared: &Shared, topic: &str) -> Recipients {

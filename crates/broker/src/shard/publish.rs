@@ -374,7 +374,9 @@ impl Shard {
             self.persist(Operation::PutMessage { message, recipients });
         }
         // A subscriber that wants none of its own is one all the same: no PUBACK 0x10, as in Mosquitto.
-        !route.here.is_empty() || !route.elsewhere.is_empty()
+        let matched = !route.here.is_empty() || !route.elsewhere.is_empty();
+        self.router.take_back(route);
+        matched
     }
 
     fn pass_on_elsewhere(
