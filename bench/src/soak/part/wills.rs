@@ -112,7 +112,7 @@ impl Part for Wills {
                 let mark = Mark::read(&payload)?;
                 match self.mortals.get_mut(mark.stream as usize) {
                     Some(mortal) if mark.number < mortal.cuts => {
-                        mortal.track.take(mark.number, QoS::AtLeastOnce, false);
+                        mortal.track.take(mark.number, QoS::AtLeastOnce);
                     }
                     _ => self.faults.push(format!("a Will of somebody who was not cut off: {mark:?}")),
                 }
