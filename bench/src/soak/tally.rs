@@ -90,6 +90,12 @@ impl Track {
     }
 }
 
+/// What is wrong if too little was done of what was due. Half of it must be: a machine that is busy with other things is
+/// late too, and then what was due is left out.
+pub(crate) fn shortfall(who: &str, done: u64, due: u64) -> Option<String> {
+    (done < due / 2).then(|| format!("{who}: only {done} of {due} that were due, and half must be"))
+}
+
 /// A stream as a group of receivers sees it together, in any order.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
@@ -159,6 +165,14 @@ mod tests {
         track.connection_lost();
         (300..500).for_each(|number| track.take(number, QoS::AtLeastOnce));
         assert_eq!((track.repeated, track.astray), (100, 100));
+    }
+
+    #[test]
+    fn half_of_what_was_due_must_be_done() {
+        assert_eq!(shortfall("p", 50, 100), None);
+        assert_eq!(shortfall("p", 0, 1), None);
+        let told = shortfall("p", 49, 100).unwrap();
+        assert!(told.contains("49 of 100"), "{told}");
     }
 
     #[test]
