@@ -13,6 +13,9 @@ use crate::scenario::{Chosen, Group};
 
 /// How often it is asked whether it has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Of the subscriptions that are due beside the traffic, so many must be made.
+const CHURN_SHARE_MIN: f64 = 0.9;
+const CHURN_ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// The load, and how much of it.
 pub(crate) struct Generator {
@@ -74,7 +77,10 @@ impl Generator {
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()
             .with_context(|| format!("`noctule bench` printed {report:?}"))?;
-        let phases: Vec<Phase> = lines.into_iter().map(Phase::new).collect();
+        let mut phases: Vec<Phase> = lines.into_iter().map(Phase::new).collect();
+        for phase in &mut phases {
+            phase.fault = phase.fault.take().or_else(|| churn_shortfall(chosen, &phase.report));
+        }
         match status.code() {
             Some(0) => Ok(match missing_phase(chosen, &phases) {
                 Some(phase) => Err(format!("the load reports no figures of `{phase}`")),
@@ -151,6 +157,23 @@ fn missing_phase(chosen: &Chosen, phases: &[Phase]) -> Option<&'static str> {
     chosen.scenario.bars.iter().map(|bar| bar.phase).find(|&name| !is_there(name))
 }
 
+/// What is wrong with the subscriptions that are made and dropped beside the traffic: with fewer of them, its figures say
+/// nothing.
+fn churn_shortfall(chosen: &Chosen, report: &Value) -> Option<String> {
+    let per_second = chosen.churned_per_second()?;
+    if report["phase"].as_str().is_some_and(|phase| phase != "traffic") {
+        return None;
+    }
+    let seconds = report["seconds"].as_f64().unwrap_or(0.0);
+    // The last ones need no answer before it ends.
+    let least = CHURN_SHARE_MIN * per_second * (seconds - CHURN_ANSWER_TIME.as_secs_f64());
+    let made = report["items"].as_u64().unwrap_or(0);
+    ((made as f64) < least).then(|| {
+        let due = per_second * seconds;
+        format!("only {made} of {due:.0} subscriptions made and dropped beside it")
+    })
+}
+
 /// What went wrong with the messages, in a few words.
 fn fault(report: &Value) -> Option<String> {
     let counts = ["lost", "duplicated", "reordered", "misrouted", "unacknowledged"];
@@ -180,12 +203,30 @@ fn read(child: &mut Child) -> Result<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Choice;
 
     #[test]
     fn faults_are_told_in_a_few_words() {
         let report = serde_json::json!({"lost": 3, "duplicated": 0, "reordered": 1, "delivered": 100});
         assert_eq!(fault(&report).as_deref(), Some("3 lost, 1 reordered of 100 delivered"));
         assert_eq!(fault(&serde_json::json!({"lost": 0})), None);
+    }
+
+    #[test]
+    fn a_churn_that_does_not_happen_is_a_failure() {
+        let told = |scenario: &str, report: Value| {
+            let Choice(chosen) = scenario.parse().unwrap();
+            churn_shortfall(&chosen[0], &report)
+        };
+        let report =
+            |items: Option<u64>| serde_json::json!({"phase": "traffic", "seconds": 4.0, "items": items});
+        assert_eq!(told("churn", report(Some(18_000))), None);
+        let few = told("churn", report(Some(17_000)));
+        assert_eq!(few.as_deref(), Some("only 17000 of 20000 subscriptions made and dropped beside it"));
+        assert!(told("churn", report(None)).is_some());
+        assert_eq!(told("churn:churn=100", report(Some(390))), None);
+        assert!(told("p2p0:churn=100", report(Some(300))).is_some());
+        assert_eq!(told("p2p0", report(None)), None);
     }
 
     #[test]

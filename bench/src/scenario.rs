@@ -69,6 +69,9 @@ const fn row(
     Scenario { name, about, group, has_ceiling, bars }
 }
 
+/// What `noctule bench churn` does unless told otherwise.
+const CHURNED_PER_SECOND: f64 = 5000.0;
+
 /// In the order of the tables.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     row(
@@ -241,6 +244,14 @@ impl fmt::Display for Chosen {
 impl Chosen {
     pub(crate) fn flag(&self, key: &str) -> Option<&str> {
         self.flags.iter().find(|(flag, _)| flag == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Subscriptions that the load makes and drops beside its messages, if it does.
+    pub(crate) fn churned_per_second(&self) -> Option<f64> {
+        match self.flag("churn") {
+            Some(flag) => flag.parse().ok(),
+            None => (self.scenario.name == "churn").then_some(CHURNED_PER_SECOND),
+        }
     }
 
     pub(crate) fn protocol_level(&self) -> u8 {

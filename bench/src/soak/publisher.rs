@@ -7,7 +7,7 @@ use noctule_client::protocol::property::Properties;
 use std::time::Duration;
 
 use super::hub::{ClientIndex, Happening, Hub};
-use super::tally::Mark;
+use super::tally::{Mark, shortfall};
 
 /// Above so many messages without an acknowledgement it waits, so that a slow broker is not buried.
 const UNACKNOWLEDGED_MAX: u64 = 1000;
@@ -21,6 +21,8 @@ pub(crate) struct Publisher {
     per_second: u64,
     /// Messages that were due, sent or not.
     due: u64,
+    /// What was due before it began.
+    skipped: Option<u64>,
     sent: u64,
     done: u64,
     refused: u64,
@@ -28,12 +30,13 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(client: ClientIndex, qos: QoS, per_second: u64) -> Self {
-        Self { client, qos, per_second, due: 0, sent: 0, done: 0, refused: 0 }
+        Self { client, qos, per_second, due: 0, skipped: None, sent: 0, done: 0, refused: 0 }
     }
 
     /// How many messages to publish now.
     pub(crate) fn due(&mut self, now: Duration) -> u64 {
         let due = (now.as_secs_f64() * self.per_second as f64) as u64;
+        self.skipped.get_or_insert(due);
         let count = due.saturating_sub(self.due).min(BURST_MAX);
         self.due = due;
         count.min(UNACKNOWLEDGED_MAX.saturating_sub(self.sent - self.done))
@@ -74,13 +77,50 @@ impl Publisher {
         self.done >= self.sent
     }
 
-    pub(crate) fn faults(&self, who: &str) -> Option<String> {
+    pub(crate) fn faults(&self, who: &str) -> Vec<String> {
         let open = self.sent - self.done;
-        (open + self.refused > 0).then(|| {
+        let lost = (open + self.refused > 0).then(|| {
             format!(
                 "{who}: of {} messages {open} are not acknowledged and {} refused",
                 self.sent, self.refused
             )
-        })
+        });
+        let late = shortfall(who, self.sent, self.due - self.skipped.unwrap_or(0));
+        lost.into_iter().chain(late).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use noctule_client::protocol::ProtocolVersion;
+    use noctule_client::protocol::connection::ConnectOptions;
+
+    use super::*;
+
+    /// Of a publisher that is asked every 5 ms from the second second to the twentieth, and for so long gets answers.
+    fn faults(answered_for: Duration) -> Vec<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut hub = Hub::new(listener.local_addr().unwrap()).unwrap();
+        let client = hub.open(ConnectOptions::new(ProtocolVersion::V5, "p".to_owned())).unwrap();
+        let mut publisher = Publisher::new(client, QoS::AtLeastOnce, 200);
+        for tick in 200..=4000 {
+            let now = Duration::from_millis(5 * tick);
+            publisher.sent += publisher.due(now);
+            if now < answered_for {
+                publisher.done = publisher.sent;
+            }
+        }
+        publisher.done = publisher.sent;
+        publisher.faults("p")
+    }
+
+    #[test]
+    fn whoever_has_to_wait_too_long_publishes_too_little() {
+        let none: [&str; 0] = [];
+        assert_eq!(faults(Duration::from_secs(20)), none);
+        assert_eq!(faults(Duration::from_secs(8)), none, "more than half");
+        assert_eq!(faults(Duration::from_secs(4)), ["p: only 1699 of 3800 that were due, and half must be"]);
     }
 }

@@ -9,6 +9,7 @@ use noctule_client::protocol::{QoS, SubscriptionFilter};
 
 use super::{Part, Verdict, clean, note_end, subscribe, version};
 use crate::soak::hub::{ClientIndex, Happening, Hub};
+use crate::soak::tally::shortfall;
 
 const CLIENTS: usize = 4;
 /// Subscriptions made, and as many dropped, by all of them.
@@ -20,6 +21,8 @@ const UNANSWERED_MAX: u64 = 500;
 
 pub(crate) struct Churn {
     clients: Vec<ClientIndex>,
+    /// Subscriptions that were due, made or not.
+    due: u64,
     made: u64,
     asked: u64,
     answered: u64,
@@ -32,7 +35,7 @@ impl Churn {
         let clients = (0..CLIENTS)
             .map(|number| hub.open(clean(format!("soak-churn-{number}"), version(number))))
             .collect::<Result<_>>()?;
-        Ok(Self { clients, made: 0, asked: 0, answered: 0, received: 0, faults: Vec::new() })
+        Ok(Self { clients, due: 0, made: 0, asked: 0, answered: 0, received: 0, faults: Vec::new() })
     }
 }
 
@@ -54,8 +57,8 @@ impl Part for Churn {
     }
 
     fn tick(&mut self, hub: &mut Hub, now: Duration) -> Result<()> {
-        let due = (now.as_secs_f64() * PER_SECOND) as u64;
-        while self.made < due && self.asked - self.answered < UNANSWERED_MAX {
+        self.due = (now.as_secs_f64() * PER_SECOND) as u64;
+        while self.made < self.due && self.asked - self.answered < UNANSWERED_MAX {
             let client = self.clients[self.made as usize % CLIENTS];
             subscribe(hub, client, &filter(self.made), QoS::AtMostOnce)?;
             self.asked += 1;
@@ -99,6 +102,7 @@ impl Part for Churn {
         if open > 0 {
             faults.push(format!("{open} of {} requests have no answer", self.asked));
         }
+        faults.extend(shortfall("subscriptions", self.made, self.due));
         let about = format!("{} subscriptions made and dropped", self.made);
         Verdict { received: self.received, about, faults }
     }

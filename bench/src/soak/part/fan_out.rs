@@ -70,7 +70,7 @@ impl Part for FanOut {
         if let Happening::Event(ClientEvent::Message { payload, .. }) = &happening
             && let Some((qos, track)) = self.subscribers.get_mut(&client)
         {
-            track.take(Mark::read(payload)?.number, *qos, false);
+            track.take(Mark::read(payload)?.number, *qos);
         }
         Ok(())
     }

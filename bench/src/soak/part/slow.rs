@@ -102,7 +102,7 @@ impl Part for Slow {
         if let Happening::Event(ClientEvent::Message { payload, .. }) = &happening
             && let Some(reader) = self.readers.iter_mut().find(|reader| reader.client == client)
         {
-            reader.track.take(Mark::read(payload)?.number, reader.qos, false);
+            reader.track.take(Mark::read(payload)?.number, reader.qos);
         }
         Ok(())
     }

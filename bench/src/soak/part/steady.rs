@@ -75,7 +75,7 @@ impl Part for Steady {
             if pair.subscriber == client
                 && let Happening::Event(ClientEvent::Message { payload, .. }) = &happening
             {
-                pair.track.take(Mark::read(payload)?.number, pair.qos, false);
+                pair.track.take(Mark::read(payload)?.number, pair.qos);
             }
         }
         Ok(())

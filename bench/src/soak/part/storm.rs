@@ -54,7 +54,7 @@ struct Lasting {
     qos: QoS,
     sent: u64,
     track: Track,
-    /// Whether a connection of it was lost, so that QoS 1 may repeat.
+    /// Whether a connection of it was lost, so that it finds its session.
     was_lost: bool,
 }
 
@@ -95,22 +95,19 @@ impl Storm {
         for number in 0..CLIENTS {
             let absence = ABSENCE_MAX * (number * 7 % CLIENTS) as u32 / CLIENTS as u32;
             let one = &mut self.lasting[number];
+            // What the broker had sent and nobody read, or acknowledged in vain, comes again.
+            one.track.connection_lost();
+            one.was_lost = true;
             match (number + self.storms) % 3 {
                 0 => {
                     hub.cut(one.client);
-                    one.was_lost = true;
                     self.returns.push((now + absence, Who::Lasting(number)));
                 }
                 1 => {
                     hub.leave(one.client)?;
-                    // What the broker had sent and nobody read comes again.
-                    one.was_lost = true;
                     self.returns.push((now + absence, Who::Lasting(number)));
                 }
-                _ => {
-                    hub.take_over(one.client)?;
-                    one.was_lost = true;
-                }
+                _ => hub.take_over(one.client)?,
             }
             hub.cut(self.passing[number]);
             self.returns.push((now + absence, Who::Passing(number)));
@@ -212,7 +209,7 @@ impl Part for Storm {
                     if mark.stream as usize != number {
                         self.faults.push(format!("soak-storm-{number} got a message for {}", mark.stream));
                     }
-                    one.track.take(mark.number, one.qos, one.was_lost);
+                    one.track.take(mark.number, one.qos);
                 }
             }
             Happening::Event(_) | Happening::Ended(_) => {}

@@ -10,7 +10,7 @@ use noctule_client::protocol::property::Properties;
 
 use super::{Part, Readiness, Verdict, clean, note_end, open_subscriber, version};
 use crate::soak::hub::{ClientIndex, Happening, Hub};
-use crate::soak::tally::{Mark, Track};
+use crate::soak::tally::{Mark, Track, shortfall};
 
 const MORTALS: usize = 10;
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -21,6 +21,9 @@ pub(crate) struct Wills {
     mortals: Vec<Mortal>,
     readiness: Readiness,
     next: Duration,
+    /// When it began, and births and deaths that were due since, had they or not.
+    began: Option<Duration>,
+    due: u64,
     ends: usize,
     faults: Vec<String>,
 }
@@ -46,6 +49,8 @@ impl Wills {
             mortals,
             readiness: Readiness::of(1),
             next: Duration::ZERO,
+            began: None,
+            due: 0,
             ends: 0,
             faults: Vec::new(),
         })
@@ -74,7 +79,12 @@ impl Part for Wills {
     }
 
     fn tick(&mut self, hub: &mut Hub, now: Duration) -> Result<()> {
-        if !self.readiness.is_reached() || now < self.next {
+        if !self.readiness.is_reached() {
+            return Ok(());
+        }
+        let began = *self.began.get_or_insert(now);
+        self.due = ((now - began).as_millis() / INTERVAL.as_millis()) as u64;
+        if now < self.next {
             return Ok(());
         }
         self.next = now + INTERVAL;
@@ -112,7 +122,7 @@ impl Part for Wills {
                 let mark = Mark::read(&payload)?;
                 match self.mortals.get_mut(mark.stream as usize) {
                     Some(mortal) if mark.number < mortal.cuts => {
-                        mortal.track.take(mark.number, QoS::AtLeastOnce, false);
+                        mortal.track.take(mark.number, QoS::AtLeastOnce);
                     }
                     _ => self.faults.push(format!("a Will of somebody who was not cut off: {mark:?}")),
                 }
@@ -131,6 +141,7 @@ impl Part for Wills {
         for (number, mortal) in self.mortals.iter().enumerate() {
             faults.extend(mortal.track.faults(&format!("the Will of soak-mortal-{number}"), mortal.cuts));
         }
+        faults.extend(shortfall("births and deaths", self.ends as u64, self.due));
         let cuts: u64 = self.mortals.iter().map(|mortal| mortal.cuts).sum();
         Verdict {
             received: self.mortals.iter().map(|mortal| mortal.track.received).sum(),

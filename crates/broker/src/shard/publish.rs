@@ -70,7 +70,9 @@ impl Shard {
         {
             connection.aliases.get_or_insert_default().incoming = aliases;
         }
-        if self.thrift.pressure >= Pressure::PausePublishers {
+        // Whoever deletes what is retained gives memory back.
+        let deletes = publish.retain && publish.payload.is_empty();
+        if self.thrift.pressure >= Pressure::PausePublishers && !deletes {
             self.pause_publisher(key, slot, turn);
         }
         result

@@ -98,6 +98,31 @@ fn from_90_percent_who_publishes_is_not_read() {
     assert_eq!(desk.metric(Metric::PublishersPaused), 1);
 }
 
+#[test]
+fn from_90_percent_who_deletes_what_is_retained_is_read() {
+    let desk = desk();
+    let publisher = desk.client("p");
+    let topics = ["a", "b", "c"];
+    topics.iter().for_each(|topic| publisher.send(publish(topic, "kept").retained()));
+    assert_eq!(desk.retained_count(), 3);
+    desk.use_memory(900);
+    publisher.send(publish("a", "").retained());
+    publisher.send(publish("b", "").qos1(1).retained());
+    publisher.expect([puback(1).reason(Reason::NoMatchingSubscribers)]);
+    publisher.send(publish("c", "").qos2(2).retained());
+    publisher.expect([pubrec(2)]);
+    publisher.send(pubrel(2));
+    publisher.expect([pubcomp(2)]);
+    assert_eq!(desk.retained_count(), 0);
+    assert!(!publisher.is_paused());
+    // An empty message that deletes nothing, and one that is retained, are like any other.
+    for publication in [publish("a", ""), publish("a", "kept").retained()] {
+        let publisher = desk.client("other");
+        publisher.send(publication);
+        assert!(publisher.is_paused());
+    }
+}
+
 #[test] // [MQTT-3.1.2-22] is about what a client does, and it cannot send while it is not read.
 fn while_a_publisher_is_paused_its_keep_alive_stands_still() {
     let desk = desk();
