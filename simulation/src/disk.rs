@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use noctule_broker::Ticket;
-use noctule_broker::record::{Change, Operation, Table};
+use noctule_broker::record::{Change, Operation, RetainedRow, Table};
+use noctule_broker::{Shared, Ticket};
 
 use crate::context::Context;
 use crate::sabotage::Sabotage;
@@ -38,18 +38,21 @@ struct Pushed {
 }
 
 impl Disk {
-    /// Takes a batch of a shard.
+    /// Takes a batch of a shard, with what is retained in `shared` at this moment.
     pub(crate) fn persist(
         &mut self,
-        shard: usize,
-        ticket: Ticket,
+        (shard, ticket): (usize, Ticket),
         operations: &[Operation],
         urgent: bool,
+        shared: &Shared,
         context: &mut Context,
     ) {
         let mut changes = Vec::new();
         for operation in operations {
-            operation.changes(|change| changes.push(change));
+            match operation.retained_topic() {
+                Some(topic) => changes.push(RetainedRow::read(shared, topic).latest(shared)),
+                None => operation.changes(|change| changes.push(change)),
+            }
         }
         context.trace(|| {
             let lines = changes.iter().map(|Change { table, key, value }| {

@@ -137,6 +137,7 @@ impl<M: Topical> Retained<M> {
     }
 
     /// The message of `topic`.
+    #[cfg(test)]
     pub(crate) fn get(&self, topic: &str) -> Option<M>
     where
         M: Clone,

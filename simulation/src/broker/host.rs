@@ -274,7 +274,7 @@ impl Host {
         let Around { commons, disk, context, .. } = around;
         match effect {
             Effect::Persist { ticket, operations, urgent } => {
-                disk.persist(self.index, ticket, &operations, urgent, context);
+                disk.persist((self.index, ticket), &operations, urgent, &commons.shared, context);
                 if context.plan.sabotage == Some(Sabotage::DurableTooEarly) {
                     self.durable = Some(ticket);
                 }

@@ -267,7 +267,6 @@ impl Shard {
 
     pub(super) fn became_durable(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
         self.durable = self.durable.max(ticket);
-        self.check_stored_retained(turn);
         for _ in 0..self.holding.len() {
             let Some(key) = self.holding.pop_front() else { return };
             if let Some(connection) = self.connection_mut(key) {

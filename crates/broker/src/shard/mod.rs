@@ -80,8 +80,6 @@ pub struct Shard {
     /// The ticket that this turn's batch will have.
     turn: Ticket,
     durable: Ticket,
-    /// What batches that are not durable make of retained messages, by topic.
-    stored_retained: VecDeque<(Ticket, Box<str>, Option<Sequence>)>,
     /// Where the sweep for expired retained messages goes on.
     sweep_from: Option<String>,
     sweep_armed: bool,
@@ -125,7 +123,6 @@ impl Shard {
             urgent_handed_out: 0,
             turn: Ticket(1),
             durable: Ticket(0),
-            stored_retained: VecDeque::new(),
             sweep_from: None,
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,

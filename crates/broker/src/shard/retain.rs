@@ -6,7 +6,7 @@ use std::time::Duration;
 use noctule_protocol::QoS;
 
 use super::{RETAINED_SWEEP, Shard, Turn};
-use crate::message::{Message, Publication, Publisher, RetainedMessage, Sequence};
+use crate::message::{Message, Publication, Publisher, RetainedMessage};
 use crate::metric::Metric;
 use crate::record::{Operation, Recipient};
 use crate::retained::{Topical, Version};
@@ -37,7 +37,6 @@ impl Shard {
         }
         let retained = RetainedMessage { message: publication.keep(), publisher: Arc::clone(publisher) };
         publication.retained_version = self.keep_retained(retained.clone(), turn);
-        self.note_retained(view.topic, Some(retained.message.sequence()));
         let operation = Operation::PutRetained(retained);
         if view.qos == QoS::AtMostOnce {
             self.persist_lazily(operation);
@@ -60,41 +59,10 @@ impl Shard {
     pub(super) fn clear_retained(&mut self, topic: &str, qos: QoS, turn: &mut Turn<'_>) {
         let was_there = turn.shared.retained.remove(topic).is_some();
         let operation = Operation::DeleteRetained(topic.into());
-        if was_there || qos != QoS::AtMostOnce {
-            self.note_retained(topic, None);
-        }
         match qos {
             QoS::AtMostOnce if was_there => self.persist_lazily(operation),
             QoS::AtMostOnce => {}
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.persist(operation),
-        }
-    }
-
-    /// Remembers what this turn's batch makes of a topic.
-    fn note_retained(&mut self, topic: &str, sequence: Option<Sequence>) {
-        if self.mail.has_others() {
-            self.stored_retained.push_back((self.turn, topic.into(), sequence));
-        }
-    }
-
-    /// Another shard may have retained a message after us and stored it before us. Whoever finds something else than
-    /// what it stored stores that, so that in the end the store has what clients are sent.
-    pub(super) fn check_stored_retained(&mut self, turn: &mut Turn<'_>) {
-        let durable = self.durable;
-        while let Some((_, topic, stored)) =
-            self.stored_retained.pop_front_if(|(ticket, ..)| *ticket <= durable)
-        {
-            let retained = turn.shared.retained.get(&topic);
-            let now = retained.as_ref().map(|retained| retained.message.sequence());
-            // What is from here is stored from here, in order.
-            if now == stored || now.is_some_and(|now| now.source == self.sequence.source) {
-                continue;
-            }
-            self.note_retained(&topic, now);
-            self.persist_lazily(match retained {
-                Some(retained) => Operation::PutRetained(retained),
-                None => Operation::DeleteRetained(topic),
-            });
         }
     }
 
@@ -197,7 +165,6 @@ impl Shard {
         });
         self.counts.add(Metric::DroppedExpired, expired.len() as u64);
         for topic in expired {
-            self.note_retained(&topic, None);
             self.persist_lazily(Operation::DeleteRetained(topic));
         }
         let pause = if self.sweep_from.is_some() { Duration::from_millis(10) } else { RETAINED_SWEEP };
