@@ -3,6 +3,7 @@
 use super::audience::Audience;
 use super::history::{Arrival, History};
 use super::payload::Header;
+use super::subscriber::Heard;
 
 /// Faults that are told in words.
 const EXAMPLES_MAX: usize = 5;
@@ -113,15 +114,17 @@ impl Checker {
         is_new
     }
 
-    /// A message of this run came with another payload or a lower QoS than it has. It counts as lost too, as long as it
-    /// does not come whole.
+    /// A message of this run came with another topic, another payload or a lower QoS than it has. It counts as lost too,
+    /// as long as it does not come whole.
     #[cold]
-    pub(super) fn spoil(&mut self, subscriber: usize, payload_bytes: usize, qos_level: u8) {
+    pub(super) fn spoil(&mut self, subscriber: usize, heard: Heard<'_>, qos_level: u8) {
         self.tally.misrouted += 1;
         self.tally.note(|| {
             format!(
-                "subscriber {subscriber} got a message with {payload_bytes} bytes of payload at QoS {qos_level}, \
-                 which is not what was published"
+                "subscriber {subscriber} got a message with {} bytes of payload on '{}' at QoS {qos_level}, which is \
+                 not what was published",
+                heard.payload.len(),
+                heard.topic.escape_ascii()
             )
         });
     }
@@ -231,10 +234,11 @@ mod tests {
     #[test]
     fn what_came_otherwise_than_it_was_published_makes_up_for_no_lost_one() {
         let mut checker = Checker::new(RUN, 1, Audience::Pairs);
-        checker.spoil(0, 44, 0);
+        checker.spoil(0, Heard { topic: b"t/\xFF", payload: &[b'x'; 44] }, 0);
         let tally = checker.finish(std::iter::once(1));
         assert_eq!(counts(&tally), [0, 1, 0, 0, 1]);
-        assert!(tally.examples[0].contains("44 bytes of payload at QoS 0"), "{:?}", tally.examples);
+        let told = "44 bytes of payload on 't/\\xff' at QoS 0";
+        assert!(tally.examples[0].contains(told), "{:?}", tally.examples);
     }
 
     #[test]

@@ -8,9 +8,8 @@ use noctule_client::protocol::{PacketId, ProtocolVersion, QoS, SubscriptionFilte
 
 use super::fault::Fault;
 use super::fleet::Fleet;
-use super::opening::{Crew, append_subscribe, check_suback};
+use super::opening::{Crew, append_subscribe, check_suback, unasked};
 use super::pace::Pace;
-use super::publisher::disconnected;
 use super::run::Names;
 use super::topic_pattern::{Number, Part, TopicPattern};
 
@@ -87,7 +86,7 @@ impl Churn {
 
     /// Reads answers.
     pub(super) fn read(&mut self, fleet: &mut Fleet, connection: usize) -> Result<(), Fault> {
-        let Some(place) = self.crew.place(connection) else { return fleet.read(connection, |_, _| Ok(())) };
+        let Some(place) = self.crew.place(connection) else { return fleet.read_unasked(connection) };
         let Self { names, version, made, dropped, .. } = self;
         let client = || names.other(place);
         fleet.read(connection, |_, frame| match frame.first_byte >> 4 {
@@ -98,8 +97,7 @@ impl Churn {
                 Ok(())
             }
             11 => Err(Fault::Unexpected { client: client(), what: "an UNSUBACK too many".to_owned() }),
-            14 => Err(disconnected(client(), frame)),
-            _ => Ok(()),
+            _ => unasked(client, frame),
         })
     }
 

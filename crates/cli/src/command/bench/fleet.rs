@@ -9,6 +9,7 @@ use noctule_client::protocol::frame::Frame;
 
 use super::connection::{Connection, Drained, ReadBuffer};
 use super::fault::Fault;
+use super::opening::unasked;
 use super::pace::Alarm;
 
 /// Of the alarm; connections count from 0.
@@ -116,6 +117,12 @@ impl Fleet {
             self.dirty.push(index);
         }
         Ok(())
+    }
+
+    /// Reads once from a connection that was ready and waits for nothing.
+    pub(super) fn read_unasked(&mut self, index: usize) -> Result<(), Fault> {
+        let client = self.connections[index].client_id.clone();
+        self.read(index, |_, frame| unasked(|| client.clone(), frame))
     }
 
     /// Where packets to send are appended; [`flush`](Self::flush) writes them.

@@ -22,7 +22,7 @@ use super::plan::Plan;
 use super::publisher::{Publisher, UNSENT_BYTES_MAX};
 use super::run::{Names, Run};
 use super::scenario::End;
-use super::subscriber;
+use super::subscriber::{self, Heard};
 use super::template::Template;
 use super::watch::{CHECK_EVERY, Watch};
 use super::window::Window;
@@ -36,6 +36,10 @@ const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Load {
     audience: Audience,
+    /// Whom the messages were published for: their topics tell.
+    topics: Audience,
+    /// For one topic at a time.
+    scratch: Vec<u8>,
     names: Names,
     version: noctule_client::protocol::ProtocolVersion,
     /// What the times in payloads count from.
@@ -105,6 +109,8 @@ impl Load {
         }
         Ok(Self {
             checker: Checker::new(run.names.run, publishers.len(), audience.clone()),
+            topics: audience.clone(),
+            scratch: Vec::new(),
             audience,
             names: run.names,
             version: *protocol,
@@ -253,7 +259,7 @@ impl Load {
                     let due_ns = pace.map_or(now_ns, |(pace, begin_ns)| {
                         begin_ns + nanoseconds(pace.offset(sequence * publishers + place as u64))
                     });
-                    let topic = self.audience.topic_number(place, sequence);
+                    let topic = self.topics.topic_number(place, sequence);
                     publisher.publish(out, topic, self.names.run, place as u32, due_ns);
                     self.left -= 1;
                     self.published += 1;
@@ -294,7 +300,7 @@ impl Load {
             } else if let Some(churn) = churn {
                 churn.read(&mut run.fleet, index)?;
             } else {
-                run.fleet.read(index, |_, _| Ok(()))?;
+                run.fleet.read_unasked(index)?;
             }
         }
         run.fleet.give_back(ready);
@@ -311,16 +317,15 @@ impl Load {
         frame: Frame<'_>,
     ) -> Result<(), Fault> {
         let names = self.names;
-        let Some(payload) = subscriber::on_frame(self.version, || names.subscriber(place), out, frame)?
-        else {
+        let Some(heard) = subscriber::on_frame(self.version, || names.subscriber(place), out, frame)? else {
             return Ok(());
         };
-        let header = Header::read(payload);
+        let header = Header::read(heard.payload);
         let qos = frame.first_byte >> 1 & 3;
-        if (payload.len() != self.payload_bytes || qos < self.qos_level_min)
-            && header.is_some_and(|header| header.run == names.run)
+        if let Some(header) = header.filter(|header| header.run == names.run)
+            && !self.is_as_published(header, heard, qos)
         {
-            self.checker.spoil(place, payload.len(), qos);
+            self.checker.spoil(place, heard, qos);
             return Ok(());
         }
         let publishers = &self.publishers;
@@ -338,6 +343,22 @@ impl Load {
             }
         }
         Ok(())
+    }
+
+    /// Whether a message of this run has the topic, the length and at least the QoS that it must have. What was
+    /// never published has nothing to be compared with.
+    #[inline]
+    fn is_as_published(&mut self, header: Header, heard: Heard<'_>, qos: u8) -> bool {
+        let place = header.publisher as usize;
+        let Some(publisher) =
+            self.publishers.get(place).filter(|publisher| header.sequence < publisher.window.sent)
+        else {
+            return true;
+        };
+        let topic = self.topics.topic_number(place, header.sequence);
+        heard.payload.len() == self.payload_bytes
+            && qos >= self.qos_level_min
+            && publisher.template.is_topic(topic, heard.topic, &mut self.scratch)
     }
 
     /// Whether all that was published has come and is acknowledged.

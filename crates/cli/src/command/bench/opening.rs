@@ -132,7 +132,7 @@ impl Door {
             let before = done;
             for index in ready.drain(..) {
                 let Some(place) = index.checked_sub(crew.first) else {
-                    fleet.read(index, |_, _| Ok(()))?;
+                    fleet.read_unasked(index)?;
                     continue;
                 };
                 let step = &mut steps[place];
@@ -264,6 +264,22 @@ impl Door {
 struct Announced {
     receive_maximum: u16,
     keep_alive: Duration,
+}
+
+/// What a client gets that waits for nothing: at most the answer to its ping.
+#[inline]
+pub(super) fn unasked(client: impl Fn() -> String, frame: Frame<'_>) -> Result<(), Fault> {
+    match frame.packet_type() {
+        Ok(PacketType::Pingresp) => Ok(()),
+        Ok(PacketType::Disconnect) => {
+            Err(Fault::Disconnected { client: client(), code: frame.body.first().copied().unwrap_or(0) })
+        }
+        Ok(PacketType::Publish) => Err(Fault::Unexpected { client: client(), what: "a message".to_owned() }),
+        _ => Err(Fault::Unexpected {
+            client: client(),
+            what: format!("a packet that begins with {:#04x}", frame.first_byte),
+        }),
+    }
 }
 
 /// Appends a SUBSCRIBE for these filters; each must be valid.

@@ -15,7 +15,7 @@ use super::live::Live;
 use super::load::Load;
 use super::measure::Measured;
 use super::messages::{Amount, Messages};
-use super::opening::{Client, Crew, Door, raise_descriptor_limit};
+use super::opening::{Client, Crew, Door, raise_descriptor_limit, unasked};
 use super::plan::Plan;
 use super::report::Phase;
 use super::scenario::Kind;
@@ -143,8 +143,8 @@ impl Run {
     }
 
     pub(super) fn open(&mut self, count: usize, client: impl Fn(usize) -> Client) -> Result<Crew, Fault> {
-        let unasked = |_: usize, _: &mut Vec<u8>, _: Frame<'_>| Ok(());
-        self.door.open(&mut self.fleet, self.address, count, client, &self.stop, unasked)
+        let nothing = |place: usize, _: &mut Vec<u8>, frame: Frame<'_>| unasked(|| client(place).id, frame);
+        self.door.open(&mut self.fleet, self.address, count, &client, &self.stop, nothing)
     }
 
     pub(super) fn open_publishers(&mut self) -> Result<Crew, Fault> {

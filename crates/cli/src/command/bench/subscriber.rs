@@ -4,24 +4,31 @@ use noctule_client::protocol::ProtocolVersion;
 use noctule_client::protocol::frame::Frame;
 
 use super::fault::Fault;
-use super::publisher::disconnected;
+use super::opening::unasked;
 
 const PUBACK: u8 = 0x40;
 const PUBREC: u8 = 0x50;
 const PUBCOMP: u8 = 0x70;
 
-/// Answers what the broker sent. Tells the payload if it was a message.
+/// What a subscriber was told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Heard<'f> {
+    pub(super) topic: &'f [u8],
+    pub(super) payload: &'f [u8],
+}
+
+/// Answers what the broker sent. Tells the message if it was one.
 #[inline]
 pub(super) fn on_frame<'f>(
     version: ProtocolVersion,
     client: impl Fn() -> String,
     out: &mut Vec<u8>,
     frame: Frame<'f>,
-) -> Result<Option<&'f [u8]>, Fault> {
+) -> Result<Option<Heard<'f>>, Fault> {
     let unexpected = |what: &str| Fault::Unexpected { client: client(), what: what.to_owned() };
     match frame.first_byte >> 4 {
         3 => {
-            let Some((packet_id, payload)) = split_publish(version, frame) else {
+            let Some((packet_id, heard)) = split_publish(version, frame) else {
                 return Err(unexpected("a malformed message"));
             };
             match (frame.first_byte >> 1 & 3, packet_id) {
@@ -29,7 +36,7 @@ pub(super) fn on_frame<'f>(
                 (2, [high, low]) => out.extend_from_slice(&[PUBREC, 2, high, low]),
                 _ => {}
             }
-            Ok(Some(payload))
+            Ok(Some(heard))
         }
         // PUBREL
         6 => match frame.body {
@@ -39,16 +46,15 @@ pub(super) fn on_frame<'f>(
             }
             _ => Err(unexpected("a short packet")),
         },
-        14 => Err(disconnected(client(), frame)),
-        _ => Ok(None),
+        _ => unasked(client, frame).map(|()| None),
     }
 }
 
-/// Packet Identifier (zeros at QoS 0) and payload of a PUBLISH; `None` if it is cut short.
+/// Packet Identifier (zeros at QoS 0) and message of a PUBLISH; `None` if it is cut short.
 #[inline]
-fn split_publish(version: ProtocolVersion, frame: Frame<'_>) -> Option<([u8; 2], &[u8])> {
+fn split_publish(version: ProtocolVersion, frame: Frame<'_>) -> Option<([u8; 2], Heard<'_>)> {
     let (length, rest) = frame.body.split_first_chunk::<2>()?;
-    let mut rest = rest.get(usize::from(u16::from_be_bytes(*length))..)?;
+    let (topic, mut rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     let mut packet_id = [0, 0];
     if frame.first_byte & 0b0110 != 0 {
         (packet_id, rest) = rest.split_first_chunk::<2>().map(|(id, rest)| (*id, rest))?;
@@ -69,7 +75,7 @@ fn split_publish(version: ProtocolVersion, frame: Frame<'_>) -> Option<([u8; 2],
         }
         rest = rest.get(at + length..)?;
     }
-    Some((packet_id, rest))
+    Some((packet_id, Heard { topic, payload: rest }))
 }
 
 #[cfg(test)]
@@ -79,7 +85,8 @@ mod tests {
     fn check(version: ProtocolVersion, first_byte: u8, body: &[u8], answer: &[u8], payload: Option<&[u8]>) {
         let mut out = Vec::new();
         let got = on_frame(version, || "me".to_owned(), &mut out, Frame::new(first_byte, body)).unwrap();
-        assert_eq!((got, &out[..]), (payload, answer), "{body:02x?}");
+        let heard = payload.map(|payload| Heard { topic: b"a", payload });
+        assert_eq!((got, &out[..]), (heard, answer), "{body:02x?}");
     }
 
     #[test]
@@ -107,5 +114,9 @@ mod tests {
         assert!(answer(ProtocolVersion::V5, 0x30, b"\x00\x01a\xFF\xFF\xFF\xFF\x01"));
         assert!(answer(ProtocolVersion::V311, 0x62, b"\x01"));
         assert!(answer(ProtocolVersion::V5, 0xE0, b"\x8B"));
+        // Nobody asked for these.
+        assert!(answer(ProtocolVersion::V311, 0x40, b"\x00\x01"));
+        assert!(answer(ProtocolVersion::V311, 0x90, b"\x00\x01\x00"));
+        assert!(answer(ProtocolVersion::V311, 0xF0, b""));
     }
 }

@@ -47,6 +47,12 @@ impl Template {
         Ok(Self { packet, topics, topic_at, packet_id_at, payload_at })
     }
 
+    /// Whether the message of this number is published on this topic. `scratch` is a buffer to use again.
+    #[inline]
+    pub(super) fn is_topic(&self, topic_number: u64, topic: &[u8], scratch: &mut Vec<u8>) -> bool {
+        self.topics.is(topic_number, topic, scratch)
+    }
+
     /// Appends one message. An empty one stays empty.
     #[inline]
     pub(super) fn append(&self, out: &mut Vec<u8>, topic_number: u64, packet_id: u16, header: Header) {

@@ -59,6 +59,18 @@ impl TopicPattern {
         }
     }
 
+    /// Whether this is the topic of number `n`. `scratch` is a buffer to use again.
+    #[inline]
+    pub(super) fn is(&self, n: u64, topic: &[u8], scratch: &mut Vec<u8>) -> bool {
+        if self.numbers.is_empty() {
+            return topic == self.bytes;
+        }
+        scratch.clear();
+        scratch.extend_from_slice(&self.bytes);
+        self.write(n, scratch);
+        topic == scratch.as_slice()
+    }
+
     /// The topic of number `n`.
     pub(super) fn text(&self, n: u64) -> String {
         let mut topic = self.bytes.clone();
@@ -81,5 +93,21 @@ mod tests {
         assert_eq!(pattern.text(1742), "a/42/+/007");
         assert_eq!(pattern.len(), 10);
         assert_eq!(TopicPattern::fixed("x").text(5), "x");
+    }
+
+    #[test]
+    fn a_topic_is_known_again_by_its_number() {
+        let pattern = TopicPattern::new(&[
+            Part::Text("a/"),
+            Part::Number(Number { divisor: 1, modulus: 100, width: 2 }),
+        ]);
+        let scratch = &mut Vec::new();
+        assert!(pattern.is(7, b"a/07", scratch));
+        assert!(pattern.is(42, b"a/42", scratch));
+        for other in [&b"a/43"[..], b"b/42", b"a/4", b"a/421"] {
+            assert!(!pattern.is(42, other, scratch));
+        }
+        assert!(TopicPattern::fixed("x").is(5, b"x", scratch));
+        assert!(!TopicPattern::fixed("x").is(5, b"y", scratch));
     }
 }

@@ -10,8 +10,7 @@ use super::super::filter_set::{FilterKind, FilterSet};
 use super::super::load::Load;
 use super::super::measure::Meter;
 use super::super::messages::{Amount, Messages};
-use super::super::opening::{Client, Crew, append_subscribe, check_suback};
-use super::super::publisher::disconnected;
+use super::super::opening::{Client, Crew, append_subscribe, check_suback, unasked};
 use super::super::report::Phase;
 use super::super::run::Run;
 use super::OnPhase;
@@ -94,7 +93,7 @@ fn subscribe(run: &mut Run, set: &FilterSet, holders: Crew) -> Result<u64, Fault
         let mut ready = run.fleet.take_ready();
         for index in ready.drain(..) {
             let Some(place) = holders.place(index) else {
-                run.fleet.read(index, |_, _| Ok(()))?;
+                run.fleet.read_unasked(index)?;
                 continue;
             };
             run.fleet.read(index, |_, frame| match frame.first_byte >> 4 {
@@ -108,8 +107,7 @@ fn subscribe(run: &mut Run, set: &FilterSet, holders: Crew) -> Result<u64, Fault
                     unanswered[place] -= 1;
                     Ok(())
                 }
-                14 => Err(disconnected(names.subscriber(place), frame)),
-                _ => Ok(()),
+                _ => unasked(|| names.subscriber(place), frame),
             })?;
         }
         run.fleet.give_back(ready);

@@ -39,7 +39,7 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
         let mut ready = run.fleet.take_ready();
         for index in ready.drain(..) {
             // Whoever is thrown out is an error.
-            run.fleet.read(index, |_, _| Ok(()))?;
+            run.fleet.read_unasked(index)?;
         }
         run.fleet.give_back(ready);
     }

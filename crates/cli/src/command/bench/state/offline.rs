@@ -10,12 +10,24 @@ use super::super::messages::{Amount, Messages};
 use super::super::opening::{Client, Crew};
 use super::super::report::Phase;
 use super::super::run::Run;
+use super::super::stop::Stop;
 use super::{OnPhase, dealt};
 
 /// How long a broker may take to notice that a client has said goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
+    let outcome = phases(run, on_phase);
+    if outcome.is_err() {
+        run.fleet.disconnect(0);
+    }
+    // A broker in use shall not keep what this run has put there, even if the user wants to stop, or something failed.
+    run.live.begin(&format!("{} clearing", run.plan.scenario));
+    let cleared = clear(run);
+    outcome.and(cleared)
+}
+
+fn phases(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let sessions = run.plan.connections;
     let (names, qos, prefix) = (run.names, run.plan.subscribe_qos, run.plan.topic_prefix.clone());
     let audience = |is_online| Audience::Sessions {
@@ -72,11 +84,15 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
         on_phase(run, phase);
         run.fleet.disconnect_and_wait(back.first, GOODBYE);
     }
+    Ok(())
+}
 
-    // A clean start ends a session that the broker would keep for ever.
-    run.live.begin(&format!("{} clearing", run.plan.scenario));
-    let stop = &super::super::stop::Stop::never();
+/// A clean start ends a session that the broker would keep for ever.
+fn clear(run: &mut Run) -> Result<(), Fault> {
+    let names = run.names;
     let client = |place| Client { id: names.subscriber(place), is_kept: false, subscription: None };
-    let ignored = |_: usize, _: &mut Vec<u8>, _: noctule_client::protocol::frame::Frame<'_>| Ok(());
-    run.door.open(&mut run.fleet, run.address, sessions, client, stop, ignored).map(drop)
+    let stop = std::mem::replace(&mut run.stop, Stop::never());
+    let opened = run.open(run.plan.connections, client);
+    run.stop = stop;
+    opened.map(drop)
 }

@@ -15,6 +15,22 @@ use super::{OnPhase, dealt};
 
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let publishers = run.open_publishers()?;
+    let outcome = phases(run, publishers, on_phase);
+    // A broker in use shall not keep what this run has put there, even if the user wants to stop, or something failed.
+    let stop = std::mem::replace(&mut run.stop, Stop::never());
+    run.live.begin(&format!("{} clearing", run.plan.scenario));
+    let cleared = match &outcome {
+        Ok(()) => clear(run, publishers),
+        Err(_) => {
+            run.fleet.disconnect(0);
+            run.open_publishers().and_then(|publishers| clear(run, publishers))
+        }
+    };
+    run.stop = stop;
+    outcome.and(cleared)
+}
+
+fn phases(run: &mut Run, publishers: Crew, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     run.live.begin(&format!("{} storing", run.plan.scenario));
     let mut load = Load::new(run, nobody(run), publishers, None, messages(run, false))?;
     let measured = load.publish(run, None)?;
@@ -49,14 +65,12 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
         on_phase(run, phase);
         run.fleet.disconnect(reader.first);
     }
+    Ok(())
+}
 
-    // A broker in use shall not keep what this run has put there, even if the user wants to stop.
-    let stop = std::mem::replace(&mut run.stop, Stop::never());
-    run.live.begin(&format!("{} clearing", run.plan.scenario));
+fn clear(run: &mut Run, publishers: Crew) -> Result<(), Fault> {
     let mut clearing = Load::new(run, nobody(run), publishers, None, messages(run, true))?;
-    let cleared = clearing.publish(run, None);
-    run.stop = stop;
-    cleared.map(drop)
+    clearing.publish(run, None).map(drop)
 }
 
 fn nobody(run: &Run) -> Audience {
