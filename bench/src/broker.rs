@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use crate::program::{Kind, Program};
 
+/// How often a broker is asked whether it accepts already.
+const START_TICK: Duration = Duration::from_micros(500);
 /// How long a broker may take until it accepts.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 /// What is read of a broker's words when it ends.
@@ -22,6 +24,8 @@ const REASON_CHARS: usize = 160;
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// How long it took until it accepted a connection.
+    pub(crate) start_time: Duration,
     directory: TempDir,
 }
 
@@ -52,9 +56,11 @@ impl Running {
         if program.kind == Kind::Nats {
             command.env("GOMAXPROCS", program.threads.to_string());
         }
+        let begin = Instant::now();
         let child = command.spawn().with_context(|| format!("run {}", words.join(" ")))?;
-        let mut running = Self { child, address, directory };
+        let mut running = Self { child, address, start_time: Duration::ZERO, directory };
         running.wait_until_accepting()?;
+        running.start_time = begin.elapsed();
         std::thread::sleep(start.settle_time);
         Ok(running)
     }
@@ -78,7 +84,7 @@ impl Running {
                 bail!("{last_words}");
             }
             ensure!(Instant::now() < deadline, "it does not accept connections on {}", self.address);
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(START_TICK);
         }
         Ok(())
     }

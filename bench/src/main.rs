@@ -53,7 +53,7 @@ enum Command {
         #[arg(long)]
         pinned: bool,
     },
-    /// Memory and wake-ups of brokers that have nothing to do.
+    /// Size, start, memory and wake-ups of brokers that have nothing to do.
     Empty {
         /// As in `compare`.
         #[arg(long = "broker", required = true)]
