@@ -1,0 +1,130 @@
+//! Which member of a group takes a message.
+
+use noctule_protocol::QoS;
+
+use super::Seat;
+use crate::message::SessionNumber;
+use crate::parcel::Member;
+use crate::router::GroupAddress;
+use crate::session::{Delivery, Membership};
+use crate::shard::Shard;
+use crate::shard::deliver::{granted, may_send};
+
+/// Members that are looked at for one message.
+const LOOKS_MAX: usize = 64;
+
+/// How well a member can take a message; the best comes first.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Readiness {
+    /// Can be sent now.
+    Free,
+    /// Connected, with this much waiting.
+    Busy(usize),
+    /// Without connection, with this much waiting; its session lasts.
+    Absent(usize),
+}
+
+impl Shard {
+    /// The member to take the next message: in turn among those that can send it now, else the one with the
+    /// least waiting, else a lasting one without connection.
+    pub(super) fn choose(
+        &mut self,
+        group: GroupAddress,
+        qos: QoS,
+        payload_bytes: usize,
+        except: Option<SessionNumber>,
+    ) -> Option<(Readiness, Member)> {
+        let group = self.groups.groups.get(&group.number)?;
+        let parts = [0..group.connected, group.connected..group.seats.len()];
+        let mut best: Option<(Readiness, usize, usize)> = None;
+        for (which, part) in parts.into_iter().enumerate() {
+            for step in 0..part.len().min(LOOKS_MAX) {
+                let place = part.start + (group.next[which] + step) % part.len();
+                let seat = &group.seats[place];
+                if except == Some(seat.member.membership.member.number) {
+                    continue;
+                }
+                let Some(readiness) = self.readiness(seat, qos, payload_bytes) else { continue };
+                if best.is_none_or(|(other, ..)| readiness < other) {
+                    best = Some((readiness, which, place));
+                }
+                if readiness == Readiness::Free {
+                    break;
+                }
+            }
+            if best.is_some() {
+                break;
+            }
+        }
+        let (readiness, which, place) = best?;
+        let member = group.seats[place].member.clone();
+        let group = self.groups.groups.get_mut(&member.membership.group.number)?;
+        let start = if which == 0 { 0 } else { group.connected };
+        group.next[which] = place - start + 1;
+        Some((readiness, member))
+    }
+
+    /// `None` if it cannot take the message at all.
+    fn readiness(&self, seat: &Seat, qos: QoS, payload_bytes: usize) -> Option<Readiness> {
+        let Seat { member, outstanding } = seat;
+        let address = member.membership.member;
+        let qos = granted(&self.settings, qos, member.options.qos);
+        if address.shard != self.index {
+            let waiting = *outstanding as usize;
+            return match member.window {
+                Some(window) if qos == QoS::AtMostOnce || *outstanding < u32::from(window) => {
+                    Some(Readiness::Free)
+                }
+                Some(_) => Some(Readiness::Busy(waiting)),
+                None if qos == QoS::AtMostOnce && !self.settings.queue_qos0_messages => None,
+                None => Some(Readiness::Absent(waiting)),
+            };
+        }
+        let session = self.session(address.slot)?;
+        let waiting = session.queue.limited();
+        let connection = session.connection.and_then(|key| self.connection(key));
+        Some(match connection {
+            Some(connection) => {
+                let room = connection.backlog_bytes() < self.settings.outbox_bytes_max;
+                let free = match qos {
+                    QoS::AtMostOnce => connection.is_ready() && room,
+                    QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                        session.queue.is_empty()
+                            && may_send(session, connection, &self.settings, payload_bytes)
+                    }
+                };
+                if free { Readiness::Free } else { Readiness::Busy(waiting) }
+            }
+            None if qos == QoS::AtMostOnce && !self.settings.queue_qos0_messages => return None,
+            None => Readiness::Absent(waiting),
+        })
+    }
+
+    pub(super) fn choose_other(
+        &mut self,
+        delivery: &Delivery,
+        from: &Membership,
+    ) -> Option<(Readiness, Member)> {
+        let message = &delivery.message;
+        self.choose(from.group, message.qos(), message.payload_bytes(), Some(from.member.number))
+    }
+
+    pub(super) fn has_room(&self, readiness: Readiness, member: &Member, delivery: &Delivery) -> bool {
+        let (is_connected, waiting) = match readiness {
+            Readiness::Free => return true,
+            Readiness::Busy(waiting) => (true, waiting),
+            Readiness::Absent(waiting) => (false, waiting),
+        };
+        let address = member.membership.member;
+        let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
+        if address.shard != self.index {
+            // What it has by other ways only its own shard knows.
+            let queue = self.settings.max_queued_messages;
+            let window = member.window.map_or(0, usize::from);
+            return qos != QoS::AtMostOnce && (queue == 0 || waiting < window + queue);
+        }
+        let Some(session) = self.session(address.slot) else { return false };
+        let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
+        qos != QoS::AtMostOnce && session.queue.admits(&self.settings, is_connected, in_flight)
+    }
+}

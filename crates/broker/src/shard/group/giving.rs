@@ -1,0 +1,157 @@
+//! How a member gets a message.
+
+use std::sync::Arc;
+
+use noctule_protocol::QoS;
+
+use crate::message::{Publication, SessionNumber};
+use crate::metric::Metric;
+use crate::parcel::{Letter, Member, Parcel};
+use crate::record::{Operation, Recipient};
+use crate::retained::Version;
+use crate::router::{Audience, Destination, GroupAddress, Target};
+use crate::session::{Delivery, Identifiers, Queued};
+use crate::shard::deliver::{Recording, granted};
+use crate::shard::{Shard, Turn};
+
+impl Member {
+    fn target(&self, group_lasts: bool) -> Target {
+        Target {
+            to: Destination::Session(self.membership.member),
+            qos: self.options.qos,
+            audience: Audience::Everybodys,
+            retain_as_published: self.options.retain_as_published,
+            lasts: group_lasts,
+            since: Version::ZERO,
+            identifiers: Identifiers::from_wire(self.identifier),
+        }
+    }
+}
+
+impl Shard {
+    /// Gives a message to one member.
+    pub(in crate::shard) fn deliver_to_group(
+        &mut self,
+        group: GroupAddress,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let view = publication.view;
+        match self.choose(group, view.qos, view.payload.len(), None) {
+            // What is recorded for the group as a whole may stay so.
+            Some((_, member)) if !member.lasts => {
+                self.give_new(&member, publication, recording, false, turn);
+            }
+            Some((_, member)) => self.give(&member, publication, recording, false, turn),
+            None => {
+                self.count(Metric::DroppedNoMember);
+                if let Recording::Made(copy @ Some(_)) = recording {
+                    self.settle_copy(&publication.keep(), copy);
+                }
+            }
+        }
+    }
+
+    /// Gives a message to a member, wherever it is. What was recorded for the group as a whole, or for another member,
+    /// is recorded for this one instead. `let_in` says that another member had it.
+    pub(super) fn give(
+        &mut self,
+        member: &Member,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        let_in: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        match recording {
+            Recording::Make(recipients) => {
+                self.give_new(member, publication, Recording::Make(recipients), let_in, turn);
+            }
+            Recording::Made(None) => {
+                self.give_new(member, publication, Recording::Made(None), let_in, turn);
+            }
+            Recording::Made(old) => {
+                let mut recipients = Vec::new();
+                self.give_new(member, publication, Recording::Make(&mut recipients), let_in, turn);
+                let message = publication.keep();
+                for recipient in recipients {
+                    let sequence = message.sequence();
+                    self.persist_lazily(Operation::AddRecipient { sequence, recipient });
+                }
+                // The new recipient before the old one is let go: the record must not be deleted between.
+                self.settle_copy(&message, old);
+            }
+        }
+    }
+
+    fn give_new(
+        &mut self,
+        member: &Member,
+        publication: &mut Publication<'_>,
+        recording: Recording<'_>,
+        let_in: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let Member { membership, .. } = member;
+        let group = self.groups.groups.get(&membership.group.number);
+        let lasts = group.is_some_and(|group| group.lasts);
+        let target = member.target(lasts);
+        if membership.member.shard == self.index {
+            let address = membership.member;
+            return self.deliver(address, &target, Some(membership), publication, recording, turn);
+        }
+        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let copy = match recording {
+            Recording::Made(copy) => copy,
+            Recording::Make(recipients) if qos != QoS::AtMostOnce && (member.lasts || lasts) => {
+                let copy = publication.keep().add_copy();
+                let number = membership.member.number;
+                recipients.push(Recipient {
+                    copy,
+                    session: if member.lasts { number } else { SessionNumber::GROUP },
+                    qos,
+                    retain: target.retain_as_published && publication.view.retain,
+                    identifiers: target.identifiers.clone(),
+                    group: Some(Arc::clone(&membership.filter)),
+                });
+                Some(copy)
+            }
+            Recording::Make(_) => None,
+        };
+        if qos != QoS::AtMostOnce
+            && let Some(seat) = self.groups.seat_mut(membership)
+        {
+            seat.outstanding += 1;
+        }
+        let shard = membership.member.shard;
+        let letter = if let_in && qos != QoS::AtMostOnce {
+            let retain = target.retain_as_published && publication.view.retain;
+            let mut delivery = Delivery::new(publication.keep(), qos, retain, Queued::Limited)
+                .through(&target.identifiers, Some(membership));
+            delivery.set_copy(copy);
+            Letter::Placed(Box::new(delivery))
+        } else {
+            let message = self.mail.carry(shard, publication, false);
+            Letter::Grouped { member: Box::new(member.clone()), message, copy }
+        };
+        self.mail.post(shard, letter);
+    }
+
+    /// A message for a session here, by way of a group of another shard.
+    pub(in crate::shard) fn read_grouped(&mut self, parcel: &Parcel, letter: usize, turn: &mut Turn<'_>) {
+        let Some(Letter::Grouped { member, message, copy }) = parcel.letters.get(letter) else { return };
+        let mut publication = parcel.publication(message);
+        let membership = &member.membership;
+        let (address, target) = (membership.member, member.target(true));
+        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let is_here = self.session(address.slot).is_some_and(|session| session.address == address);
+        if is_here || qos == QoS::AtMostOnce {
+            let recording = Recording::Made(*copy);
+            self.deliver(address, &target, Some(membership), &mut publication, recording, turn);
+        } else {
+            // It left meanwhile; another member may take it.
+            let delivery = Delivery::returned(publication.keep(), membership, qos, *copy);
+            self.give_back(delivery);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What becomes of messages that a member had and will not take.
+
+use noctule_protocol::QoS;
+
+use crate::message::Publication;
+use crate::metric::Metric;
+use crate::parcel::{Letter, Member};
+use crate::record::Operation;
+use crate::session::{Delivery, Membership};
+use crate::shard::deliver::Recording;
+use crate::shard::{Shard, Turn};
+
+impl Shard {
+    /// A member on another shard gives a message back.
+    pub(in crate::shard) fn take_back(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let Some(membership) = delivery.group() else { return };
+        if delivery.qos != QoS::AtMostOnce {
+            self.member_finished(membership, 1);
+        }
+        if self.let_go_if_expired(delivery, turn) || self.give_to_other(delivery, membership, turn) {
+            return;
+        }
+        match self.groups.seat_mut(membership) {
+            // Nobody else has room for it.
+            Some(seat) => {
+                seat.outstanding += u32::from(delivery.qos != QoS::AtMostOnce);
+                let to = membership.member.shard;
+                self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
+            }
+            None => self.rehome_one(delivery, membership, turn),
+        }
+    }
+
+    /// Gives a message to whichever other member there is; its session ended.
+    pub(in crate::shard) fn rehome_one(
+        &mut self,
+        delivery: &Delivery,
+        from: &Membership,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.let_go_if_expired(delivery, turn) {
+            return;
+        }
+        match self.choose_other(delivery, from) {
+            Some((_, member)) => self.regive(delivery, &member, turn),
+            None => {
+                self.count(Metric::DroppedNoMember);
+                self.settle_copy(&delivery.message, delivery.copy());
+            }
+        }
+    }
+
+    /// Gives a message to another member than `from`. False if none has room for it.
+    pub(in crate::shard) fn give_to_other(
+        &mut self,
+        delivery: &Delivery,
+        from: &Membership,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        match self.choose_other(delivery, from) {
+            Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
+                self.regive(delivery, &member, turn);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// With another member it would be a new delivery [MQTT-3.3.2-5].
+    pub(in crate::shard) fn let_go_if_expired(&mut self, delivery: &Delivery, turn: &Turn<'_>) -> bool {
+        let is_expired = delivery.message.is_expired(turn.now.wall);
+        if is_expired {
+            self.count(Metric::DroppedExpired);
+            self.settle_copy(&delivery.message, delivery.copy());
+        }
+        is_expired
+    }
+
+    /// Gives a message that somebody had to a member. One that was not recorded so far, and must be now, begins
+    /// anew: the end of its first record may be on its way.
+    fn regive(&mut self, delivery: &Delivery, member: &Member, turn: &mut Turn<'_>) {
+        if delivery.copy().is_some() {
+            let mut publication = Publication::kept(&delivery.message);
+            return self.give(member, &mut publication, Recording::Made(delivery.copy()), true, turn);
+        }
+        let message = delivery.message.view().to_message(self.next_sequence());
+        let mut publication = Publication::kept(&message);
+        let mut recipients = Vec::new();
+        self.give(member, &mut publication, Recording::Make(&mut recipients), true, turn);
+        if !recipients.is_empty() {
+            message.list_copies();
+            self.persist_lazily(Operation::PutMessage { message, recipients });
+        }
+    }
+}
