@@ -1,7 +1,5 @@
 //! Rows to bytes and back. Every value begins with its format number, so that it can change.
 
-use std::time::Duration;
-
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS};
 
@@ -10,8 +8,9 @@ use crate::message::{Message, MessageView, Publisher, RetainedMessage, Sequence,
 use crate::session::Identifiers;
 use crate::will::Will;
 
-/// The format number of every value.
-const FORMAT: u8 = 1;
+mod value;
+
+use value::{FORMAT, Read, Reader, Writer, text};
 
 /// A row that cannot be read: the store was damaged, or written by a later version.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -144,8 +143,6 @@ impl Record {
         }
     }
 }
-
-type Read<T> = Result<T, &'static str>;
 
 fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
     let mut key = Reader(key);
@@ -362,130 +359,6 @@ fn read_recipients(value: &mut Reader<'_>) -> Read<Vec<Recipient>> {
         recipients.push(Recipient { copy, session, qos, retain: flags & 4 != 0, identifiers, group });
     }
     Ok(recipients)
-}
-
-fn text(bytes: &[u8]) -> Read<Box<str>> {
-    std::str::from_utf8(bytes).map(Box::from).map_err(|_| "text is not UTF-8")
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new() -> Self {
-        Self(vec![FORMAT])
-    }
-
-    fn u8(mut self, value: u8) -> Self {
-        self.0.push(value);
-        self
-    }
-
-    fn u16(mut self, value: u16) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
-        self
-    }
-
-    fn u32(mut self, value: u32) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
-        self
-    }
-
-    fn u64(mut self, value: u64) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
-        self
-    }
-
-    /// Nothing in a packet is as long as 4 GiB, so neither is anything that came in one.
-    fn bytes(self, bytes: &[u8]) -> Self {
-        let mut out = self.u32(bytes.len() as u32);
-        out.0.extend_from_slice(bytes);
-        out
-    }
-
-    fn duration(self, duration: Duration) -> Self {
-        self.u64(duration.as_secs()).u32(duration.subsec_nanos())
-    }
-
-    fn option<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            None => self.u8(0),
-            Some(value) => write(self.u8(1), value),
-        }
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, bytes: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(bytes).ok_or("too short")?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or("too short")?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-
-    fn u8(&mut self) -> Read<u8> {
-        Ok(u8::from_be_bytes(self.array()?))
-    }
-
-    fn u16(&mut self) -> Read<u16> {
-        Ok(u16::from_be_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Read<u32> {
-        Ok(u32::from_be_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Read<u64> {
-        Ok(u64::from_be_bytes(self.array()?))
-    }
-
-    fn bytes(&mut self) -> Read<&'a [u8]> {
-        let length = self.u32()? as usize;
-        self.take(length)
-    }
-
-    fn text(&mut self) -> Read<Box<str>> {
-        text(self.bytes()?)
-    }
-
-    fn qos(&mut self) -> Read<QoS> {
-        QoS::from_level(self.u8()?).ok_or("QoS 3")
-    }
-
-    fn duration(&mut self) -> Read<Duration> {
-        let (seconds, nanos) = (self.u64()?, self.u32()?);
-        if nanos < 1_000_000_000 {
-            Ok(Duration::new(seconds, nanos))
-        } else {
-            Err("more nanoseconds than a second has")
-        }
-    }
-
-    fn sequence(&mut self) -> Read<Sequence> {
-        Ok(Sequence { source: self.u32()?, counter: self.u64()? })
-    }
-
-    fn exchange(&mut self) -> Read<(SessionNumber, PacketId)> {
-        Ok((SessionNumber(self.u64()?), PacketId::new(self.u16()?).ok_or("Packet Identifier 0")?))
-    }
-
-    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<Option<T>> {
-        match self.u8()? {
-            0 => Ok(None),
-            1 => read(self).map(Some),
-            _ => Err("neither some nor none"),
-        }
-    }
 }
 
 #[cfg(test)]

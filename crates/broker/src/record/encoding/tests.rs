@@ -1,5 +1,7 @@
 //! Tests of `encoding`.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
