@@ -13,6 +13,9 @@ use crate::retained::Version;
 use crate::router::Target;
 use crate::session::{Delivery, Membership};
 
+/// What one delivery costs beside its bytes, in the same measure.
+pub(crate) const DELIVERY_OVERHEAD: usize = 64;
+
 /// Names a shard: its place among the shards of its broker, from 0.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ShardIndex(pub u16);
@@ -63,6 +66,10 @@ pub(crate) enum Letter {
     Present { membership: Arc<Membership>, lasts: bool, window: Option<u16> },
     /// A member left the addressee's group.
     Left { membership: Arc<Membership> },
+    /// The outbox of a member is full, or has room again.
+    Full { membership: Arc<Membership>, is_full: bool },
+    /// Other members have room for what a member of the addressee has and cannot be sent, since it lost its connection.
+    Recalled { membership: Arc<Membership>, room: Room },
     /// The sender has sent much this way and waits to be told that everything before this is dealt with.
     IsThereRoom(Way),
     /// The answer to it.
@@ -111,6 +118,35 @@ pub(crate) struct Member {
     pub(crate) window: Option<u16>,
 }
 
+/// What members have room for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Room {
+    pub(crate) messages: usize,
+    /// Payload bytes; the last message may be longer than what is left.
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    pub(crate) fn is_none(self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    /// Takes room for a message of so many bytes; false if there is none.
+    pub(crate) fn take(&mut self, payload_bytes: usize) -> bool {
+        let has_room = !self.is_none();
+        if has_room {
+            self.messages -= 1;
+            self.bytes = self.bytes.saturating_sub(payload_bytes.max(1));
+        }
+        has_room
+    }
+}
+
 /// A message within a parcel.
 #[derive(Clone, Debug)]
 pub(crate) enum Carried {
@@ -132,6 +168,18 @@ pub(crate) struct Passing {
     publisher: SessionNumber,
     sequence: Sequence,
     retained_version: Version,
+}
+
+impl Carried {
+    /// Length of topic, properties and payload.
+    pub(crate) fn content_bytes(&self) -> usize {
+        match self {
+            Self::Kept { message, .. } => message.content_bytes(),
+            Self::Passing(Passing { topic, payload, properties_length, .. }) => {
+                topic.1 as usize + *properties_length as usize + payload.1 as usize
+            }
+        }
+    }
 }
 
 impl Parcel {
@@ -210,7 +258,9 @@ impl Letter {
             | Self::Placed(_)
             | Self::Joined(_)
             | Self::Present { .. }
-            | Self::Left { .. } => Way::Grouped,
+            | Self::Left { .. }
+            | Self::Full { .. }
+            | Self::Recalled { .. } => Way::Grouped,
         }
     }
 
@@ -222,7 +272,39 @@ impl Letter {
         }
     }
 
-    /// Bytes of the message that it shares with others.
+    /// What it costs to read, in bytes of deliveries. A message for the addressee's own sessions costs as much as it
+    /// has recipients, so that is for the reader to say.
+    pub(crate) fn cost(&self) -> usize {
+        let message = match self {
+            Self::Publication(_) | Self::IsThereRoom(_) | Self::ThereIsRoom(_) => return 0,
+            Self::Grouped { message, .. } => message.content_bytes(),
+            Self::Returned(delivery) | Self::Placed(delivery) => delivery.message.content_bytes(),
+            Self::Finished { .. }
+            | Self::Joined(_)
+            | Self::Present { .. }
+            | Self::Left { .. }
+            | Self::Full { .. }
+            | Self::Recalled { .. } => 0,
+        };
+        DELIVERY_OVERHEAD + message
+    }
+
+    /// Whether it tells who is in a group, and how they are.
+    pub(crate) fn is_about_members(&self) -> bool {
+        match self {
+            Self::Joined(_) | Self::Present { .. } | Self::Left { .. } | Self::Full { .. } => true,
+            Self::Publication(_)
+            | Self::Grouped { .. }
+            | Self::Finished { .. }
+            | Self::Returned(_)
+            | Self::Placed(_)
+            | Self::Recalled { .. }
+            | Self::IsThereRoom(_)
+            | Self::ThereIsRoom(_) => false,
+        }
+    }
+
+    /// Bytes of the message that it shares with others, or of what it says of a member.
     fn message_bytes(&self) -> usize {
         match self {
             Self::Publication(Publishing { message: Carried::Kept { message, .. }, .. })
@@ -231,11 +313,14 @@ impl Letter {
             Self::Publication(_)
             | Self::Grouped { .. }
             | Self::Finished { .. }
-            | Self::Joined(_)
             | Self::Present { .. }
-            | Self::Left { .. }
+            | Self::Full { .. }
+            | Self::Recalled { .. }
             | Self::IsThereRoom(_)
             | Self::ThereIsRoom(_) => 0,
+            Self::Joined(member) => size_of::<Member>() + member.membership.bytes(),
+            // Its session has forgotten it, so nobody else keeps it.
+            Self::Left { membership } => membership.bytes(),
         }
     }
 }

@@ -14,6 +14,13 @@ pub(crate) struct Membership {
     pub(crate) filter: Arc<str>,
 }
 
+impl Membership {
+    /// About what it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.filter.len()
+    }
+}
+
 /// Memberships of one session, by group. Most sessions have none, and then this is one pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Memberships(Option<Box<ByGroup>>);

@@ -128,6 +128,11 @@ impl Queue {
         self.0.as_ref().map_or(0, |line| line.limited)
     }
 
+    /// Payload bytes that count against `max_queued_bytes`.
+    pub(crate) fn limited_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |line| line.limited_bytes)
+    }
+
     /// Retained messages among those that wait.
     pub(crate) fn retained(&self) -> usize {
         self.0.as_ref().map_or(0, |line| line.retained)

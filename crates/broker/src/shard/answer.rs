@@ -255,12 +255,17 @@ impl Shard {
             connection.mark_dirty(&mut self.dirty);
         }
         let slot = connection.slot();
+        let has_room = connection.told_full && connection.backlog_bytes() <= limit / 2;
+        connection.told_full &= !has_room;
         if connection.pauses.contains(Pauses::UNREAD_ANSWERS)
             && left + connection.held.answer_bytes() <= limit / 2
         {
             self.resume_reading(key, Pauses::UNREAD_ANSWERS, turn);
         }
         if let Some(slot) = slot {
+            if has_room {
+                self.tell_room(slot);
+            }
             self.pump(slot, turn);
         }
     }

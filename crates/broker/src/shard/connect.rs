@@ -267,7 +267,9 @@ impl Shard {
         // What the client is told about a stored session must be so after a crash too.
         self.send_connack(key, &connack, expiry > 0 || forgets, turn);
         self.log_connected(key, connect, &client_id, keep_alive, turn);
+        self.fed_by_group();
         self.tell_groups(slot);
+        self.wait_for_owners(key, turn);
         self.pump(slot, turn);
     }
 

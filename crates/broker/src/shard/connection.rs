@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     pub(super) answer_bytes: u32,
     /// Its socket did not take all that it was given last.
     pub(super) lags: bool,
+    /// The owner of a group on another shard was told that its outbox is full.
+    pub(super) told_full: bool,
     /// Why it is not read.
     pub(super) pauses: Pauses,
     /// Packets that wait for a batch to become durable.
@@ -154,6 +156,7 @@ impl Connection {
             dirty: false,
             answer_bytes: 0,
             lags: false,
+            told_full: false,
             pauses: Pauses::default(),
             held: HeldPackets::default(),
             deadline: deadline.into(),

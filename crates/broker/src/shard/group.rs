@@ -33,6 +33,17 @@ struct Seat {
     member: Member,
     /// QoS 1 and 2 messages that a member on another shard has and is not done with.
     outstanding: u32,
+    /// Whether the outbox of a member on another shard was full when that was heard of last.
+    is_full: bool,
+    /// Whether nobody had room for what a member on another shard gave back: it is not asked for more until it comes
+    /// and goes again.
+    keeps: bool,
+}
+
+impl Seat {
+    fn new(member: Member) -> Self {
+        Self { member, outstanding: 0, is_full: false, keeps: false }
+    }
 }
 
 impl Groups {
@@ -63,7 +74,7 @@ impl Group {
             Some(&place) => self.seats[place].member = member.clone(),
             None => {
                 self.places.insert(number, self.seats.len());
-                self.seats.push(Seat { member: Member { window: None, ..member.clone() }, outstanding: 0 });
+                self.seats.push(Seat::new(Member { window: None, ..member.clone() }));
             }
         }
         self.seat(number, member.window);
@@ -120,6 +131,22 @@ impl Shard {
         }
         if let Some(seat) = self.groups.seat_mut(membership) {
             seat.member.lasts = lasts;
+            seat.is_full = false;
+            seat.keeps &= window.is_none();
+        }
+    }
+
+    /// A member on another shard has a full outbox, or has room again.
+    pub(super) fn member_full(&mut self, membership: &Membership, is_full: bool) {
+        if let Some(seat) = self.groups.seat_mut(membership) {
+            seat.is_full = is_full;
+        }
+    }
+
+    /// A member on another shard has one more message.
+    pub(super) fn member_has(&mut self, membership: &Membership) {
+        if let Some(seat) = self.groups.seat_mut(membership) {
+            seat.outstanding += 1;
         }
     }
 

@@ -18,13 +18,10 @@ use super::{Map, Shard, Turn};
 use crate::effect::Effect;
 use crate::input::ConnectionKey;
 use crate::message::Publication;
-use crate::parcel::{Carried, Letter, Parcel, Publishing, Sender, ShardIndex, Way};
+use crate::parcel::{Carried, DELIVERY_OVERHEAD, Letter, Parcel, Publishing, Sender, ShardIndex, Way};
 use crate::router::{Destination, Target};
 use crate::session::Membership;
 use crate::settings::Settings;
-
-/// What one delivery costs beside its bytes, in the same measure.
-const DELIVERY_OVERHEAD: usize = 64;
 
 /// A shard's mail.
 pub(super) struct Mail {
@@ -251,6 +248,44 @@ impl Shard {
     pub(super) fn receive(&mut self, parcel: Parcel, turn: &mut Turn<'_>) {
         self.mail.unread.push_back(Unread::new(parcel));
         self.read_mail(turn);
+        self.meet_members();
+    }
+
+    /// Who joined a group, or came, or went, is known at once, though the mail before that has to wait: the client has
+    /// its answer, and what somebody publishes next must find it.
+    fn meet_members(&mut self) {
+        let Some(Unread { parcel, letter, .. }) = self.mail.unread.back_mut() else { return };
+        // The one at hand may have been read in part.
+        let is_begun = parcel.letters.get(*letter).is_some_and(|letter| !letter.is_about_members());
+        let rest = parcel.letters.split_off(*letter + usize::from(is_begun));
+        let (members, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(Letter::is_about_members);
+        parcel.letters.extend(rest);
+        for letter in members {
+            self.meet(&letter);
+        }
+    }
+
+    /// Takes notice of how a member of a group here is.
+    fn meet(&mut self, letter: &Letter) {
+        match letter {
+            Letter::Joined(member) => self.member_joined(member),
+            Letter::Present { membership, lasts, window } => {
+                self.member_present(membership, *lasts, *window);
+                if window.is_none() {
+                    self.recall(membership);
+                }
+            }
+            Letter::Left { membership } => self.member_left(membership),
+            Letter::Full { membership, is_full } => self.member_full(membership, *is_full),
+            Letter::Publication(_)
+            | Letter::Grouped { .. }
+            | Letter::Finished { .. }
+            | Letter::Returned(_)
+            | Letter::Placed(_)
+            | Letter::Recalled { .. }
+            | Letter::IsThereRoom(_)
+            | Letter::ThereIsRoom(_) => {}
+        }
     }
 
     /// Reads mail in its order, as much as this turn allows.
@@ -267,7 +302,11 @@ impl Shard {
     /// False if something is left.
     fn read_parcel(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
         let from = unread.parcel.from;
-        while let Some(letter) = unread.parcel.letters.get_mut(unread.letter) {
+        while let Some(letter) = unread.parcel.letters.get(unread.letter) {
+            if self.mail.turn_bytes == 0 {
+                return false;
+            }
+            self.mail.turn_bytes = self.mail.turn_bytes.saturating_sub(letter.cost());
             match letter {
                 Letter::Publication(_) => {
                     if !self.read_publication(unread, turn) {
@@ -278,11 +317,10 @@ impl Shard {
                 Letter::Finished { membership, messages } => self.member_finished(membership, *messages),
                 Letter::Returned(delivery) => self.take_back(delivery, turn),
                 Letter::Placed(delivery) => self.place(delivery, turn),
-                Letter::Joined(member) => self.member_joined(member),
-                Letter::Present { membership, lasts, window } => {
-                    self.member_present(membership, *lasts, *window);
+                Letter::Recalled { membership, room } => self.give_up(membership, *room),
+                Letter::Joined(_) | Letter::Present { .. } | Letter::Left { .. } | Letter::Full { .. } => {
+                    self.meet(letter);
                 }
-                Letter::Left { membership } => self.member_left(membership),
                 Letter::IsThereRoom(way) => {
                     let way = *way;
                     self.answer_question(from, way);
@@ -355,7 +393,7 @@ impl Shard {
         outgoing.is_some_and(|outgoing| outgoing.direct.bytes() > self.mail.bytes_max)
     }
 
-    /// The shard that got a message of a group since this was asked last, and has more of them under way than it should.
+    /// The shard that got something of a group since this was asked last, and has more of them under way than it should.
     pub(super) fn fed_by_group(&mut self) -> Option<ShardIndex> {
         self.mail.fed_by_group.take()
     }

@@ -6,7 +6,7 @@ use noctule_protocol::packet::SubscriptionOptions;
 use noctule_protocol::{QoS, SubscriptionFilter};
 
 use super::{Shard, Turn};
-use crate::parcel::{Letter, Member};
+use crate::parcel::{Letter, Member, Room};
 use crate::router::{Destination, GroupAddress, SessionAddress};
 use crate::session::{Delivery, Membership, Queued};
 
@@ -89,8 +89,8 @@ impl Shard {
         let in_groups: Vec<GroupAddress> = session
             .memberships
             .iter()
-            // Whether others of a group elsewhere have a connection is for its owner to say.
-            .filter(|membership| membership.group.shard != self.index || self.has_other_connected(membership))
+            // Whether others of a group elsewhere have a connection its owner says, see `give_up`.
+            .filter(|membership| membership.group.shard == self.index && self.has_other_connected(membership))
             .map(|membership| membership.group)
             .collect();
         if in_groups.is_empty() {
@@ -127,11 +127,64 @@ impl Shard {
     /// Gives one message to another member, if one has room for it.
     fn part_with(&mut self, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
         let Some(membership) = delivery.group().cloned() else { return false };
-        if membership.group.shard != self.index {
-            self.give_back(delivery);
-            return true;
-        }
         self.let_go_if_expired(&delivery, turn) || self.give_to_other(&delivery, &membership, turn)
+    }
+
+    /// Other members of a group of another shard have room for what a session has from it. If that is without connection
+    /// it gives up so much, the oldest first; a QoS 2 message that was sent stays [MQTT-4.8.2-4]. The rest keeps its
+    /// place and its Packet Identifier.
+    pub(super) fn give_up(&mut self, membership: &Arc<Membership>, mut room: Room) {
+        let (group, address) = (membership.group, membership.member);
+        let session = self.session_mut(address.slot).filter(|session| session.address == address);
+        let Some(session) = session.filter(|session| session.connection.is_none()) else { return };
+        let mine = |delivery: &Delivery| delivery.group().is_some_and(|membership| membership.group == group);
+        let in_flight = session.outgoing.iter().filter_map(|(packet_id, qos, flight)| {
+            let delivery = flight?.delivery.as_ref()?;
+            let goes =
+                qos == QoS::AtLeastOnce && mine(delivery) && room.take(delivery.message.payload_bytes());
+            goes.then_some(packet_id)
+        });
+        let mut given = Vec::new();
+        for packet_id in in_flight.collect::<Vec<_>>() {
+            if let Some(flight) = session.outgoing.forget(packet_id) {
+                session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
+                given.extend(flight.delivery.map(|delivery| *delivery));
+            }
+        }
+        given.extend(
+            session.queue.extract(|delivery| mine(delivery) && room.take(delivery.message.payload_bytes())),
+        );
+        let lasts = session.lasts();
+        for delivery in given {
+            self.give_back(delivery);
+        }
+        if room.messages > 0 && room.bytes == 0 {
+            // There may be more, and more room.
+            let membership = Arc::clone(membership);
+            self.mail.post(group.shard, Letter::Present { membership, lasts, window: None });
+        }
+    }
+
+    /// Whether a session's outbox is full: from then on the owners of its groups are told so, until it has room again.
+    pub(super) fn is_full(&mut self, address: SessionAddress) -> bool {
+        let key = self.session(address.slot).filter(|session| session.address == address);
+        let Some(key) = key.and_then(|session| session.connection) else { return false };
+        let limit = self.settings.outbox_bytes_max;
+        self.connection_mut(key).is_some_and(|connection| {
+            let is_full = connection.backlog_bytes() >= limit;
+            connection.told_full |= is_full;
+            is_full
+        })
+    }
+
+    /// A session's outbox has room again, and owners of its groups think that it is full.
+    pub(super) fn tell_room(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize).and_then(Option::as_deref) else { return };
+        for membership in session.memberships.iter() {
+            if membership.group.shard != self.index {
+                self.mail.post(membership.group.shard, full(membership, false));
+            }
+        }
     }
 
     /// A message that was let in already, here or with another member.
@@ -167,4 +220,9 @@ impl Shard {
             self.mail.post(owner, Letter::Returned(Box::new(delivery)));
         }
     }
+}
+
+/// Tells the owner of a member's group that its outbox is full, or has room again.
+pub(super) fn full(membership: &Arc<Membership>, is_full: bool) -> Letter {
+    Letter::Full { membership: Arc::clone(membership), is_full }
 }

@@ -346,7 +346,10 @@ fn exchange_mail(shards: &mut [Shard], turn: &mut Turn<'_>) {
         for shard in shards.iter_mut() {
             shard.mail.hand_out(&mut parcels);
         }
-        if parcels.is_empty() {
+        for shard in shards.iter_mut() {
+            shard.read_mail(turn);
+        }
+        if parcels.is_empty() && !shards.iter().any(Shard::has_work) {
             return;
         }
         for effect in parcels {

@@ -12,6 +12,7 @@ use super::answer::HeldPacket;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
+use crate::parcel::Way;
 use crate::record::Operation;
 use crate::retained::Version;
 use crate::router::{Destination, SessionAddress, Subscriber};
@@ -31,6 +32,7 @@ impl Shard {
         let bridge = connection.bridge;
         let identifier = subscribe.properties.subscription_identifier().unwrap_or(0);
         let before = self.urgent;
+        self.fed_by_group(); // What others did is not its doing.
         let mut codes = Vec::new();
         let mut replays = Vec::new();
         for (filter, mut options) in subscribe.filters.iter() {
@@ -55,6 +57,7 @@ impl Shard {
             let replay = Replay { filter: filter.as_str().into(), options, identifier, since, from: None };
             self.replay_retained(slot, replay, turn);
         }
+        self.wait_for_owners(key, turn);
     }
 
     /// Makes or replaces one subscription [MQTT-3.8.4-3]. Gives up to which version it gets what is retained.
@@ -127,6 +130,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let before = self.urgent;
+        self.fed_by_group();
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             let existed = self.unsubscribe(slot, filter, turn);
@@ -139,6 +143,14 @@ impl Shard {
             codes: Cow::Owned(codes),
         };
         self.answer(key, self.urgent != before, turn, |out, version| unsuback.encode(version, out));
+        self.wait_for_owners(key, turn);
+    }
+
+    /// Whoever comes to groups of another shard, or goes, faster than that keeps up with is not read for a while.
+    pub(super) fn wait_for_owners(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        if let Some(shard) = self.fed_by_group() {
+            self.wait_for_room(key, shard, Way::Grouped, turn);
+        }
     }
 
     /// Deletes the subscription with exactly this filter [MQTT-3.10.4-1]. Started deliveries are finished

@@ -20,6 +20,7 @@ mod restart;
 mod resume;
 mod retained;
 mod shards;
+mod shared_across_shards;
 mod shared_subscription;
 mod subscribe;
 mod topic_alias;

@@ -4,7 +4,7 @@ use noctule_protocol::QoS;
 
 use super::Seat;
 use crate::message::SessionNumber;
-use crate::parcel::Member;
+use crate::parcel::{Member, Room};
 use crate::router::GroupAddress;
 use crate::session::{Delivery, Membership};
 use crate::shard::Shard;
@@ -66,13 +66,13 @@ impl Shard {
 
     /// `None` if it cannot take the message at all.
     fn readiness(&self, seat: &Seat, qos: QoS, payload_bytes: usize) -> Option<Readiness> {
-        let Seat { member, outstanding } = seat;
+        let Seat { member, outstanding, is_full, .. } = seat;
         let address = member.membership.member;
         let qos = granted(&self.settings, qos, member.options.qos);
         if address.shard != self.index {
             let waiting = *outstanding as usize;
             return match member.window {
-                Some(window) if qos == QoS::AtMostOnce || *outstanding < u32::from(window) => {
+                Some(window) if !is_full && (qos == QoS::AtMostOnce || *outstanding < u32::from(window)) => {
                     Some(Readiness::Free)
                 }
                 Some(_) => Some(Readiness::Busy(waiting)),
@@ -109,11 +109,12 @@ impl Shard {
         self.choose(from.group, message.qos(), message.payload_bytes(), Some(from.member.number))
     }
 
+    /// Whether a member has a connection, and room for a message that another one had.
     pub(super) fn has_room(&self, readiness: Readiness, member: &Member, delivery: &Delivery) -> bool {
-        let (is_connected, waiting) = match readiness {
+        let waiting = match readiness {
             Readiness::Free => return true,
-            Readiness::Busy(waiting) => (true, waiting),
-            Readiness::Absent(waiting) => (false, waiting),
+            Readiness::Busy(waiting) => waiting,
+            Readiness::Absent(_) => return false,
         };
         let address = member.membership.member;
         let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
@@ -125,6 +126,46 @@ impl Shard {
         }
         let Some(session) = self.session(address.slot) else { return false };
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
-        qos != QoS::AtMostOnce && session.queue.admits(&self.settings, is_connected, in_flight)
+        qos != QoS::AtMostOnce && session.queue.admits(&self.settings, true, in_flight)
+    }
+
+    /// Whether it is known of a member on another shard that it would have to drop the message.
+    pub(super) fn would_drop(&self, readiness: Readiness, member: &Member, qos: QoS) -> bool {
+        let is_elsewhere = member.membership.member.shard != self.index;
+        let qos = granted(&self.settings, qos, member.options.qos);
+        is_elsewhere && qos == QoS::AtMostOnce && matches!(readiness, Readiness::Busy(_))
+    }
+
+    /// About what members with a connection, other than this one, have room for.
+    pub(super) fn room_beside(&self, membership: &Membership) -> Room {
+        let mut room = Room::default();
+        let Some(group) = self.groups.groups.get(&membership.group.number) else { return room };
+        let connected = &group.seats[..group.connected];
+        let first = group.next[0].min(connected.len());
+        for seat in connected[first..].iter().chain(&connected[..first]).take(LOOKS_MAX) {
+            if seat.member.membership.member.number != membership.member.number {
+                room.add(self.room_of(seat));
+            }
+        }
+        room
+    }
+
+    fn room_of(&self, seat: &Seat) -> Room {
+        let (messages_max, bytes_max) = (self.settings.max_queued_messages, self.settings.max_queued_bytes);
+        let below =
+            |limit: usize, value: usize| if limit == 0 { usize::MAX } else { limit.saturating_sub(value) };
+        let address = seat.member.membership.member;
+        if address.shard != self.index {
+            // What it has by other ways only its own shard knows.
+            let queued = below(messages_max, 0).saturating_add(seat.member.window.map_or(0, usize::from));
+            return Room { messages: queued.saturating_sub(seat.outstanding as usize), bytes: usize::MAX };
+        }
+        let Some(session) = self.session(address.slot) else { return Room::default() };
+        let window = usize::from(session.outgoing.window()).saturating_sub(session.outgoing.in_flight());
+        let window = if session.queue.is_empty() { window } else { 0 };
+        Room {
+            messages: below(messages_max, session.queue.limited()).saturating_add(window),
+            bytes: below(bytes_max, session.queue.limited_bytes()),
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::retained::Version;
 use crate::router::{Audience, Destination, GroupAddress, Target};
 use crate::session::{Delivery, Identifiers, Queued};
 use crate::shard::deliver::{Recording, granted};
+use crate::shard::membership::full;
 use crate::shard::{Shard, Turn};
 
 impl Member {
@@ -39,6 +40,12 @@ impl Shard {
     ) {
         let view = publication.view;
         match self.choose(group, view.qos, view.payload.len(), None) {
+            Some((readiness, member)) if self.would_drop(readiness, &member, view.qos) => {
+                self.count(Metric::DroppedOutboxFull);
+                if let Recording::Made(copy @ Some(_)) = recording {
+                    self.settle_copy(&publication.keep(), copy);
+                }
+            }
             // What is recorded for the group as a whole may stay so.
             Some((_, member)) if !member.lasts => {
                 self.give_new(&member, publication, recording, false, turn);
@@ -118,10 +125,8 @@ impl Shard {
             }
             Recording::Make(_) => None,
         };
-        if qos != QoS::AtMostOnce
-            && let Some(seat) = self.groups.seat_mut(membership)
-        {
-            seat.outstanding += 1;
+        if qos != QoS::AtMostOnce {
+            self.member_has(membership);
         }
         let shard = membership.member.shard;
         let letter = if let_in && qos != QoS::AtMostOnce {
@@ -145,7 +150,11 @@ impl Shard {
         let (address, target) = (membership.member, member.target(true));
         let qos = granted(&self.settings, publication.view.qos, target.qos);
         let is_here = self.session(address.slot).is_some_and(|session| session.address == address);
-        if is_here || qos == QoS::AtMostOnce {
+        if qos == QoS::AtMostOnce && self.is_full(address) {
+            // Another member may have room.
+            self.mail.post(membership.group.shard, full(membership, true));
+            self.give_back(Delivery::returned(publication.keep(), membership, qos, *copy));
+        } else if is_here || qos == QoS::AtMostOnce {
             let recording = Recording::Made(*copy);
             self.deliver(address, &target, Some(membership), &mut publication, recording, turn);
         } else {

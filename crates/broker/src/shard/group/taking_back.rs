@@ -1,5 +1,7 @@
 //! What becomes of messages that a member had and will not take.
 
+use std::sync::Arc;
+
 use noctule_protocol::QoS;
 
 use crate::message::Publication;
@@ -22,12 +24,33 @@ impl Shard {
         }
         match self.groups.seat_mut(membership) {
             // Nobody else has room for it.
+            Some(seat) if delivery.qos == QoS::AtMostOnce && seat.is_full => {
+                self.count(Metric::DroppedOutboxFull);
+                self.settle_copy(&delivery.message, delivery.copy());
+            }
             Some(seat) => {
                 seat.outstanding += u32::from(delivery.qos != QoS::AtMostOnce);
+                seat.keeps = true;
                 let to = membership.member.shard;
                 self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
             }
             None => self.rehome_one(delivery, membership, turn),
+        }
+    }
+
+    /// A member on another shard lost its connection: if others have room for what it has, it is asked to give that
+    /// up. If it is back when it hears of this, or nobody else is there, it keeps everything, with Packet Identifiers
+    /// [MQTT-4.4.0-1].
+    pub(in crate::shard) fn recall(&mut self, membership: &Arc<Membership>) {
+        if self.groups.seat_mut(membership).is_none_or(|seat| seat.keeps) {
+            return;
+        }
+        let mut room = self.room_beside(membership);
+        // As much at a time as may be under way.
+        room.bytes = room.bytes.min((self.settings.mail_bytes_max / 4).max(1));
+        if !room.is_none() {
+            let membership = Arc::clone(membership);
+            self.mail.post(membership.member.shard, Letter::Recalled { membership, room });
         }
     }
 
@@ -50,7 +73,7 @@ impl Shard {
         }
     }
 
-    /// Gives a message to another member than `from`. False if none has room for it.
+    /// Gives a message to another member than `from` that has a connection. False if none has room for it.
     pub(in crate::shard) fn give_to_other(
         &mut self,
         delivery: &Delivery,

@@ -157,6 +157,29 @@ impl Desk {
         state.run();
     }
 
+    /// A shard reads the first parcel that waits for it, as far as one turn goes; clients get what that causes.
+    pub(crate) fn read_parcel(&self, shard: usize) {
+        let mut state = self.0.borrow_mut();
+        let at = state.mail.iter().position(|(to, _)| usize::from(to.0) == shard).expect("a parcel");
+        let (to, parcel) = state.mail.remove(at).expect("it stands there");
+        state.input(to.0.into(), Input::Parcel { parcel });
+        state.flush();
+        let mut effects = Vec::new();
+        state.shards[shard].end_turn(&mut effects);
+        state.carry_out(shard, effects);
+    }
+
+    /// About what the parcels that wait take in memory.
+    pub(crate) fn mail_bytes(&self) -> usize {
+        self.0.borrow().mail.iter().map(|(_, parcel)| parcel.bytes()).sum()
+    }
+
+    /// The shard that the next connection is dealt to.
+    pub(crate) fn next_shard(&self) -> usize {
+        let state = self.0.borrow();
+        state.lines.len() % state.shards.len()
+    }
+
     /// From now on every shard takes what comes in one and the same turn.
     pub(crate) fn hold_turns(&self) {
         self.0.borrow_mut().holds_turns = true;

@@ -1,0 +1,297 @@
+//! Shared subscriptions whose group belongs to one shard and whose members are on others. Clients are dealt to the shards
+//! in turn.
+
+use noctule_broker::metric::Metric;
+
+use crate::desk::*;
+
+const FILTER: &str = "$share/g/t";
+
+/// Three shards, and a group of the first one with no member yet: who made it only holds it.
+struct Scene {
+    desk: Desk,
+    keeper: Client,
+}
+
+impl Scene {
+    fn new(change: impl FnOnce(&mut noctule_broker::Settings)) -> Self {
+        let desk = Desk::sharded(3, change);
+        let mut keeper = desk.client("keeper of the group");
+        keeper.subscribe(FILTER, 0);
+        Self { desk, keeper }
+    }
+
+    /// A member on the next shard.
+    fn member(hello: &Hello, level: u8) -> Client {
+        let mut member = hello.connect();
+        member.subscribe(FILTER, level);
+        member
+    }
+
+    /// Who made the group leaves it to the others.
+    fn begin(&self) {
+        self.keeper.send(unsubscribe(1, [FILTER]));
+        self.keeper.take();
+    }
+
+    /// Messages `1` to `n` of a client that is dealt to the next shard.
+    fn publish(&self, n: u16) -> Client {
+        let publisher = self.desk.client("publisher");
+        publisher.send_all((1..=n).map(|n| publish("t", n.to_string()).qos1(n)));
+        assert_eq!(publisher.take().len(), usize::from(n));
+        publisher
+    }
+}
+
+/// Payloads of QoS 1, with Packet Identifiers.
+fn again(payloads: &[u16]) -> Vec<Wire> {
+    payloads.iter().map(|&n| publish("t", n.to_string()).qos1(n).dup()).collect()
+}
+
+#[test] // [MQTT-4.4.0-1]
+fn the_only_connected_member_keeps_what_it_did_not_acknowledge() {
+    for with_absent in [false, true] {
+        let scene = Scene::new(|_| {});
+        let hello = scene.desk.hello("a").lasting();
+        let a = Scene::member(&hello, 1);
+        if with_absent {
+            Scene::member(&scene.desk.hello("absent").lasting(), 1).lose();
+        }
+        scene.begin();
+        scene.publish(4);
+        a.expect_payloads(["1", "2", "3", "4"]);
+        a.send(puback(2));
+        a.lose();
+        let a = hello.connect();
+        assert_eq!(a.take(), again(&[1, 3, 4]));
+        a.send_all([puback(1), puback(3), puback(4)]);
+        assert_eq!(scene.desk.drops(), []);
+        assert!(scene.desk.disk(Stored::is_settled));
+    }
+}
+
+#[test] // Section 4.8.2
+fn what_a_member_leaves_goes_to_one_that_is_connected() {
+    let scene = Scene::new(|_| {});
+    let hello = scene.desk.hello("a").lasting().receive_maximum(2);
+    let a = Scene::member(&hello, 1);
+    scene.begin();
+    let _publisher = scene.publish(4);
+    a.expect_payloads(["1", "2"]);
+    a.send(puback(1));
+    a.expect_payloads(["3"]);
+    let b = Scene::member(&scene.desk.hello("b"), 1);
+    a.lose();
+    b.expect([publish("t", "2").qos1(1), publish("t", "3").qos1(2), publish("t", "4").qos1(3)]);
+    b.send_all([puback(1), puback(2), puback(3)]);
+    hello.connect().expect_nothing();
+    assert_eq!(scene.desk.drops(), []);
+    assert!(scene.desk.disk(Stored::is_settled));
+}
+
+#[test] // [MQTT-4.4.0-1]
+fn what_others_have_no_room_for_keeps_its_identifier() {
+    let scene = Scene::new(|settings| settings.max_queued_messages = 1);
+    let hello = scene.desk.hello("a").lasting();
+    let a = Scene::member(&hello, 1);
+    scene.begin();
+    let _publisher = scene.publish(3);
+    a.expect_payloads(["1", "2", "3"]);
+    let b = Scene::member(&scene.desk.hello("b").receive_maximum(1), 1);
+    a.lose();
+    assert_eq!(b.acknowledge_all().iter().map(Wire::text).collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(hello.connect().take(), again(&[3]));
+    assert_eq!(scene.desk.drops(), []);
+}
+
+#[test] // [MQTT-4.8.2-4] [MQTT-4.8.2-5]
+fn a_qos_2_message_that_was_sent_stays_whatever_the_owner_asks_for() {
+    let scene = Scene::new(|_| {});
+    let hello = scene.desk.hello("a").lasting().receive_maximum(1);
+    let a = Scene::member(&hello, 2);
+    scene.begin();
+    let publisher = scene.desk.client("publisher");
+    publisher.send_all((1..=2).flat_map(|n| [publish("t", n.to_string()).qos2(n), pubrel(n)]));
+    a.expect_payloads(["1"]);
+    let b = Scene::member(&scene.desk.hello("b"), 2);
+    a.lose();
+    b.expect_payloads(["2"]);
+    hello.connect().expect([publish("t", "1").qos2(1).dup()]);
+}
+
+#[test]
+fn who_is_back_before_its_owner_asks_keeps_everything() {
+    let scene = Scene::new(|_| {});
+    let hello = scene.desk.hello("a").lasting();
+    let a = Scene::member(&hello, 1);
+    scene.begin();
+    let _publisher = scene.publish(3);
+    a.take();
+    let b = Scene::member(&scene.desk.hello("b"), 1);
+    scene.desk.hold_mail_to(1);
+    a.lose();
+    // Its session is on the shard that hears nothing; so it comes there by itself.
+    while scene.desk.next_shard() != 1 {
+        scene.desk.open(noctule_protocol::ProtocolVersion::V5);
+    }
+    let a = hello.connect();
+    assert_eq!(a.take(), again(&[1, 2, 3]));
+    scene.desk.deliver_mail();
+    a.send_all([puback(1), puback(2), puback(3)]);
+    b.expect_nothing();
+    assert_eq!(scene.desk.drops(), []);
+    assert!(scene.desk.disk(Stored::is_settled));
+}
+
+#[test]
+fn nothing_is_lost_when_all_come_and_go_at_once() {
+    // Which of the three shards hears the others last.
+    for deaf in 0..3 {
+        for first in ["a", "b"] {
+            let scene = Scene::new(|_| {});
+            let hellos = ["a", "b"].map(|id| scene.desk.hello(id).lasting());
+            let members = hellos.each_ref().map(|hello| Scene::member(hello, 1));
+            scene.begin();
+            scene.publish(6);
+            scene.desk.hold_mail_to(deaf);
+            let order = if first == "a" { [0, 1] } else { [1, 0] };
+            for index in order {
+                members[index].take();
+                members[index].lose();
+            }
+            scene.desk.deliver_mail();
+            let mut got: Vec<String> = Vec::new();
+            for hello in &hellos {
+                got.extend(hello.connect().acknowledge_all().iter().map(Wire::text));
+            }
+            got.sort();
+            assert_eq!(got, ["1", "2", "3", "4", "5", "6"], "{deaf} {first}");
+            assert_eq!(scene.desk.drops(), []);
+            assert!(scene.desk.disk(Stored::is_settled));
+        }
+    }
+}
+
+#[test]
+fn what_is_recalled_comes_a_part_at_a_time() {
+    let scene = Scene::new(|settings| {
+        settings.mail_bytes_max = 2000;
+        settings.max_inflight_messages = 0;
+    });
+    let hello = scene.desk.hello("a").lasting();
+    let a = Scene::member(&hello, 1);
+    scene.begin();
+    let publisher = scene.desk.client("publisher");
+    let text = |n: u16| format!("{n:0300}");
+    (1..=40).for_each(|n| publisher.send(publish("t", text(n)).qos1(n)));
+    assert_eq!(a.take().len(), 40);
+    let b = Scene::member(&scene.desk.hello("b"), 1);
+    scene.desk.hold_mail_to(0);
+    a.lose();
+    scene.desk.read_parcel(0);
+    scene.desk.hold_mail();
+    scene.desk.read_parcel(1);
+    assert!(scene.desk.mail_bytes() < 2000, "{}", scene.desk.mail_bytes());
+    scene.desk.deliver_mail();
+    let got: Vec<String> = b.acknowledge_all().iter().map(Wire::text).collect();
+    assert_eq!(got, (1..=40).map(text).collect::<Vec<_>>());
+    assert!(scene.desk.disk(Stored::is_settled));
+}
+
+#[test]
+fn a_full_member_elsewhere_is_passed_over() {
+    for in_flight in [false, true] {
+        let scene = Scene::new(|settings| settings.outbox_bytes_max = 500);
+        let slow = Scene::member(&scene.desk.hello("slow"), 0);
+        let quick = Scene::member(&scene.desk.hello("quick"), 0);
+        scene.begin();
+        let publisher = scene.desk.client("publisher");
+        slow.stop_reading();
+        let packet = || publish("t", "x".repeat(100));
+        if in_flight {
+            // Its owner hears too late that it is full.
+            (0..8).for_each(|_| publisher.send(packet()));
+            scene.desk.hold_mail_to(0);
+            publisher.send_all((0..8).map(|_| packet()));
+            scene.desk.deliver_mail();
+        } else {
+            (0..16).for_each(|_| publisher.send(packet()));
+        }
+        assert_eq!(scene.desk.drops(), [], "{in_flight}");
+        let got = quick.take().len();
+        slow.read_on();
+        assert_eq!((got, slow.take().len()), (11, 5));
+        // It has room again, and gets its share.
+        (0..10).for_each(|_| publisher.send(publish("t", "more")));
+        assert_eq!([slow.take().len(), quick.take().len()], [5, 5]);
+    }
+}
+
+#[test]
+fn what_no_member_has_room_for_is_dropped_and_counted() {
+    let scene = Scene::new(|settings| settings.outbox_bytes_max = 500);
+    let members = ["a", "b"].map(|id| Scene::member(&scene.desk.hello(id), 0));
+    scene.begin();
+    members.iter().for_each(Client::stop_reading);
+    let publisher = scene.desk.client("publisher");
+    let text = "x".repeat(100);
+    (0..40).for_each(|_| publisher.send(publish("t", text.clone())));
+    let got: usize = members
+        .iter()
+        .map(|member| {
+            member.read_on();
+            member.take().len()
+        })
+        .sum();
+    assert_eq!(scene.desk.drops(), [(Metric::DroppedOutboxFull, 40 - got as u64)]);
+    assert!((8..=12).contains(&got), "{got}");
+}
+
+#[test]
+fn mail_of_groups_is_read_a_part_a_turn() {
+    // Five messages a turn.
+    let scene = Scene::new(|settings| settings.fan_out_bytes_max = 300);
+    let hello = scene.desk.hello("m").expiry(0);
+    let member = Scene::member(&hello, 1);
+    scene.begin();
+    let heir = scene.desk.client("2");
+    let publisher = scene.desk.client("on the owner's shard");
+    scene.desk.hold_mail();
+    publisher.send_all((1..=20).map(|n| publish("t", n.to_string()).qos1(n)));
+    scene.desk.read_parcel(1);
+    let some = member.take().len();
+    assert!((1..=5).contains(&some), "{some}");
+    scene.desk.deliver_mail();
+    assert_eq!(member.take().len(), 20 - some);
+
+    // And on the way back.
+    let mut heir = heir;
+    heir.subscribe(FILTER, 1);
+    scene.desk.hold_mail();
+    member.lose();
+    scene.desk.read_parcel(0);
+    scene.desk.read_parcel(2);
+    let some = heir.take().len();
+    assert!((1..=5).contains(&some), "{some}");
+    scene.desk.deliver_mail();
+    assert_eq!(some + heir.acknowledge_all().len(), 20);
+    assert_eq!(scene.desk.drops(), []);
+}
+
+#[test]
+fn who_joins_and_leaves_all_the_time_is_not_read_while_the_owner_is_behind() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 2000);
+    let mut keeper = desk.client("keeper of the group");
+    keeper.subscribe(FILTER, 0);
+    let restless = desk.client("on the other shard");
+    desk.hold_mail_to(0);
+    for n in 1..=100 {
+        restless.send_all([subscribe(2 * n - 1, FILTER, 0), unsubscribe(2 * n, [FILTER])]);
+    }
+    assert!(restless.is_paused());
+    let answered = restless.take().len();
+    assert!(answered < 30, "{answered}");
+    desk.deliver_mail();
+    assert!(!restless.is_paused());
+    assert_eq!(answered + restless.take().len(), 200);
+}
