@@ -5,10 +5,11 @@ use noctule_protocol::packet::Pubrel;
 use noctule_protocol::property::Properties;
 use noctule_protocol::{PacketId, QoS, ReasonCode};
 
+use super::deliver::add_copy;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
-use crate::message::{Message, Settled};
+use crate::message::{Message, SessionNumber, Settled};
 use crate::metric::Metric;
 use crate::record::Operation;
 use crate::session::Delivery;
@@ -150,18 +151,29 @@ impl Shard {
         self.handed_out = std::mem::take(&mut self.acknowledged);
     }
 
-    /// The session will not outlive its connection any more: its stored messages need not either.
+    /// The session will not outlive its connection any more: its stored messages need not either. What came through a
+    /// group is kept for that, until some member has it; but a QoS 2 message that was sent goes to nobody else
+    /// [MQTT-4.8.2-5].
     pub(super) fn forget_stored(&mut self, slot: u32) {
         let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
         self.delete_record(&session);
         let mut settled = Vec::new();
         let in_flight = session.outgoing.messages_mut().filter_map(|flight| flight.delivery.as_deref_mut());
-        for delivery in in_flight.chain(session.queue.iter_mut()).filter(|delivery| delivery.copy().is_some())
-        {
-            settled.push((delivery.message.clone(), delivery.copy()));
-            delivery.set_copy(None);
+        let in_flight = in_flight.map(|delivery| (true, delivery));
+        let queued = session.queue.iter_mut().map(|delivery| (false, delivery));
+        for (was_sent, delivery) in in_flight.chain(queued) {
+            let Some(copy) = delivery.copy() else { continue };
+            settled.push((delivery.message.clone(), Some(copy)));
+            if delivery.group().is_some() && !(was_sent && delivery.qos == QoS::ExactlyOnce) {
+                let recipient = add_copy(SessionNumber::GROUP, delivery);
+                let sequence = delivery.message.sequence();
+                self.operations.push(Operation::AddRecipient { sequence, recipient });
+            } else {
+                delivery.set_copy(None);
+            }
         }
         self.sessions[slot as usize] = Some(session);
+        // Behind the new recipients: the record must not be deleted between.
         for (message, copy) in settled {
             self.settle_copy(&message, copy);
         }

@@ -515,7 +515,7 @@ fn numbered(qos: QoS, packet_id: PacketId) -> PublishQoS {
 }
 
 /// Makes the delivery one that is stored until it is acknowledged; gives what to store of it.
-fn add_copy(session: SessionNumber, delivery: &mut Delivery) -> Recipient {
+pub(super) fn add_copy(session: SessionNumber, delivery: &mut Delivery) -> Recipient {
     let copy = delivery.message.add_copy();
     delivery.set_copy(Some(copy));
     Recipient {

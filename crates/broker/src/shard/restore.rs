@@ -16,7 +16,7 @@ use crate::metric::Metric;
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
 use crate::router::SessionAddress;
-use crate::session::{Delivery, Flight, NEVER, Queued, Session};
+use crate::session::{Delivery, Flight, Membership, NEVER, Queued, Session};
 use crate::shared::Shared;
 use crate::timer::Timer;
 
@@ -168,18 +168,19 @@ impl Shard {
         Ok(())
     }
 
+    /// Gives the shared subscription it came through.
     fn restore_delivery(
         &mut self,
         slot: u32,
         message: &Message,
         recipient: &Recipient,
         sent: Option<PacketId>,
-    ) {
-        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
+    ) -> Option<Arc<Membership>> {
+        let session = self.session_mut(slot)?;
         let &Recipient { copy, qos, retain, ref identifiers, .. } = recipient;
-        let group = recipient.group.as_deref().and_then(|filter| session.membership(filter));
+        let group = recipient.group.as_deref().and_then(|filter| session.membership(filter)).cloned();
         let mut delivery =
-            Delivery::new(message.clone(), qos, retain, Queued::Limited).through(identifiers, group);
+            Delivery::new(message.clone(), qos, retain, Queued::Limited).through(identifiers, group.as_ref());
         delivery.set_copy(Some(copy));
         match sent {
             Some(packet_id) if recipient.qos == QoS::ExactlyOnce => {
@@ -188,6 +189,7 @@ impl Shard {
             }
             Some(_) | None => session.queue.push(delivery),
         }
+        group
     }
 }
 
@@ -283,7 +285,8 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
         let made = copies(&recipients);
         let is_open = |recipient: &&Recipient| {
             let state = (sequence, recipient.copy);
-            let is_for_group = recipient.session == SessionNumber::GROUP && recipient.group.is_some();
+            // A session that ended may have been the last who had it: another shard was to choose the next one.
+            let is_for_group = recipient.group.is_some();
             // What was sent with QoS 2 to a member whose session is over goes to nobody [MQTT-4.8.2-5].
             let was_sent = recipient.qos == QoS::ExactlyOnce && found.sent.contains_key(&state);
             !found.acknowledged.contains(&state)
@@ -303,7 +306,11 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
             let sent = found.sent.get(&(sequence, recipient.copy)).copied();
             match found.addresses.get(&recipient.session) {
                 Some(address) => {
-                    shards[address.shard.get()].restore_delivery(address.slot, &message, recipient, sent);
+                    let shard = &mut shards[address.shard.get()];
+                    let through = shard.restore_delivery(address.slot, &message, recipient, sent);
+                    if let Some(membership) = through.filter(|through| through.group.shard != address.shard) {
+                        shards[membership.group.shard.get()].member_has(&membership);
+                    }
                 }
                 None => restore_to_group(shards, &message, recipient, turn),
             }

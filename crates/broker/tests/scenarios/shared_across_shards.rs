@@ -2,9 +2,11 @@
 //! in turn.
 
 use noctule_broker::metric::Metric;
+use noctule_protocol::property::Property;
 
 use crate::desk::*;
 
+const SESSION_ENDS: Property<'static> = Property::SessionExpiryInterval(0);
 const FILTER: &str = "$share/g/t";
 
 /// Three shards, and a group of the first one with no member yet: who made it only holds it.
@@ -294,4 +296,44 @@ fn who_joins_and_leaves_all_the_time_is_not_read_while_the_owner_is_behind() {
     desk.deliver_mail();
     assert!(!restless.is_paused());
     assert_eq!(answered + restless.take().len(), 200);
+}
+
+#[test] // Section 4.8.2
+fn what_a_lasting_group_has_outlives_a_member_whose_session_is_to_end() {
+    for shards in [1, 3] {
+        let desk = Desk::sharded(shards, |_| {});
+        let hellos = ["a", "b"].map(|id| desk.hello(id).lasting().receive_maximum(2));
+        let a = Scene::member(&hellos[0], 2);
+        Scene::member(&hellos[1], 2).lose();
+        let publisher = desk.client("publisher");
+        publisher.send_all([publish("t", "sent").qos2(1), pubrel(1)]);
+        publisher.send_all((2..=4).map(|n| publish("t", n.to_string()).qos1(n)));
+        a.expect([publish("t", "sent").qos2(1), publish("t", "2").qos1(2)]);
+        a.lose();
+        // It goes on with its session, which will end with this connection.
+        let a = desk.hello("a").resume().expiry(0).receive_maximum(2).connect();
+        assert_eq!(a.take().len(), 2);
+        desk.restart();
+        // The QoS 2 message was sent, and goes to nobody else [MQTT-4.8.2-5].
+        let b = hellos[1].connect();
+        assert_eq!(b.acknowledge_all().iter().map(Wire::text).collect::<Vec<_>>(), ["2", "3", "4"]);
+        assert!(desk.disk(Stored::is_settled));
+    }
+}
+
+#[test] // Section 4.8.2
+fn a_crash_while_messages_of_an_ended_session_are_under_way_leaves_them_to_the_group() {
+    let scene = Scene::new(|_| {});
+    let hellos = ["a", "b"].map(|id| scene.desk.hello(id).lasting());
+    let a = Scene::member(&hellos[0], 1);
+    Scene::member(&hellos[1], 1).lose();
+    scene.begin();
+    scene.publish(3);
+    a.expect_payloads(["1", "2", "3"]);
+    scene.desk.hold_mail_to(0);
+    a.send(disconnect().with(SESSION_ENDS));
+    scene.desk.restart();
+    let b = hellos[1].connect();
+    assert_eq!(b.acknowledge_all().iter().map(Wire::text).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert!(scene.desk.disk(Stored::is_settled));
 }
