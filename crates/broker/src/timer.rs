@@ -15,8 +15,8 @@ pub(crate) enum Timer {
     SessionExpiry(u32, SessionNumber),
     /// A will is due.
     WillDelay(u32, SessionNumber),
-    /// A replay of retained messages goes on.
-    Replay(u32, SessionNumber),
+    /// Replays of retained messages go on.
+    Replay,
     /// Expired retained messages are swept out.
     RetainedSweep,
     /// Publishers were paused for want of memory.

@@ -194,6 +194,11 @@ impl Queue {
         replays.push_back(replays.first.wrapping_add(line.entries.len() as u64), replay);
     }
 
+    /// Whether a replay stands in line.
+    pub(crate) fn has_replay(&self) -> bool {
+        self.0.as_ref().is_some_and(|line| line.replays.is_some())
+    }
+
     /// Takes the replay whose turn it is.
     pub(crate) fn pop_replay(&mut self) -> Option<Replay> {
         let line = self.0.as_mut()?;

@@ -72,6 +72,7 @@ impl Shard {
                 }
             }
         }
+        self.replay_ended(slot);
         self.tell_groups(slot);
         self.redistribute(slot, turn);
     }
@@ -165,6 +166,7 @@ impl Shard {
             }
         }
         self.counts.add(Metric::DroppedSessionEnded, lost);
+        self.replay_ended(slot);
         self.free_sessions.push(slot);
         self.rehome(homeless, turn);
     }

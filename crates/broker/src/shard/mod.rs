@@ -41,6 +41,7 @@ use group::Groups;
 use mail::Mail;
 use memory::Thrift;
 pub use restore::RestoreError;
+use retain::WaitingReplays;
 
 /// How often expired retained messages are looked for.
 const RETAINED_SWEEP: Duration = Duration::from_secs(60);
@@ -85,6 +86,7 @@ pub struct Shard {
     sweep_armed: bool,
     /// Retained messages that replays may still look at in this turn.
     replay_steps: usize,
+    replays: WaitingReplays,
 }
 
 /// What every step of a turn needs.
@@ -126,6 +128,7 @@ impl Shard {
             sweep_from: None,
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,
+            replays: WaitingReplays::default(),
         }
     }
 
@@ -234,11 +237,7 @@ impl Shard {
                 Timer::Connection(key) => self.connection_timed_out(key, turn),
                 Timer::SessionExpiry(slot, number) => self.session_expired(slot, number, turn),
                 Timer::WillDelay(slot, number) => self.will_due(slot, number, turn),
-                Timer::Replay(slot, number) => {
-                    if self.session(slot).is_some_and(|session| session.address.number == number) {
-                        self.pump(slot, turn);
-                    }
-                }
+                Timer::Replay => self.go_on_with_replays(turn),
                 Timer::RetainedSweep => self.sweep_retained(turn),
                 Timer::Memory => self.look_at_paused(turn),
             }

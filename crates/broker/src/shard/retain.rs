@@ -1,5 +1,6 @@
 //! Retained messages: set, cleared, replayed to new subscriptions, and swept out when expired.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use noctule_protocol::QoS;
 use super::{RETAINED_SWEEP, Shard, Turn};
 use crate::message::{Message, Publication, Publisher, RetainedMessage};
 use crate::metric::Metric;
+use crate::moment::Moment;
 use crate::record::{Operation, Recipient};
 use crate::retained::{Topical, Version};
 use crate::session::{Delivery, Identifiers, Queued, Replay};
@@ -21,6 +23,25 @@ pub(super) const REPLAY_STEPS: usize = 10_000;
 const REPLAY_WAITING_MAX: usize = 10_000;
 /// How long replays pause when a turn's steps are used up and nothing else wakes them.
 const REPLAY_PAUSE: Duration = Duration::from_millis(1);
+
+/// Sessions whose replays go on in another turn.
+#[derive(Debug, Default)]
+pub(super) struct WaitingReplays {
+    slots: BTreeSet<u32>,
+    /// From where on it is looked for the next one, so that none is always behind the others.
+    from: u32,
+    /// When the timer is armed for.
+    at: Option<Moment>,
+}
+
+impl WaitingReplays {
+    fn next(&mut self) -> Option<u32> {
+        let slot = self.slots.range(self.from..).next().or_else(|| self.slots.first()).copied()?;
+        self.slots.remove(&slot);
+        self.from = slot.saturating_add(1);
+        Some(slot)
+    }
+}
 
 impl Shard {
     /// A PUBLISH with RETAIN 1 replaces what is retained for its topic [MQTT-3.3.1-5]; an empty payload
@@ -91,11 +112,48 @@ impl Shard {
             if may_go_on { self.read_retained(slot, replay, turn) } else { (Vec::new(), Some(replay)) };
         let Some(session) = self.session_mut(slot) else { return false };
         session.queue.push_front(part, rest);
-        if !may_go_on {
-            let number = session.address.number;
-            self.timers.arm(turn.now.monotonic + REPLAY_PAUSE, Timer::Replay(slot, number));
+        if may_go_on {
+            self.replay_ended(slot);
+        } else {
+            self.replays.slots.insert(slot);
+            self.arm_replays(turn);
         }
         may_go_on
+    }
+
+    fn arm_replays(&mut self, turn: &Turn<'_>) {
+        if self.replays.at.is_none() && !self.replays.slots.is_empty() {
+            let at = turn.now.monotonic + REPLAY_PAUSE;
+            self.timers.arm(at, Timer::Replay);
+            self.replays.at = Some(at.into());
+        }
+    }
+
+    /// A replay of a session may have ended, or its connection has: then nobody waits for it.
+    pub(super) fn replay_ended(&mut self, slot: u32) {
+        let session = self.session(slot);
+        if session.is_some_and(|session| session.connection.is_some() && session.queue.has_replay()) {
+            return;
+        }
+        self.replays.slots.remove(&slot);
+        if self.replays.slots.is_empty()
+            && let Some(at) = self.replays.at.take()
+        {
+            self.timers.disarm(at, Timer::Replay);
+        }
+    }
+
+    /// Another turn: replays that wait go on, one session after the other.
+    pub(super) fn go_on_with_replays(&mut self, turn: &mut Turn<'_>) {
+        self.replays.at = None;
+        for _ in 0..self.replays.slots.len() {
+            if self.replay_steps == 0 {
+                break;
+            }
+            let Some(slot) = self.replays.next() else { break };
+            self.pump(slot, turn);
+        }
+        self.arm_replays(turn);
     }
 
     /// Makes deliveries of the next retained messages of a replay. Gives the replay back if there are more.

@@ -171,6 +171,7 @@ impl Shard {
                 }
             }
         }
+        self.replay_ended(slot);
         if lasts {
             self.persist(Operation::DeleteSubscription { session: number, filter: filter.as_str().into() });
         }

@@ -189,3 +189,26 @@ fn many_replays_in_line_cost_no_more_than_their_number() {
     assert_eq!(names(&read_all(&desk, &client)), [1]);
     assert_eq!(desk.next_timeout(), None);
 }
+
+#[test]
+fn nobody_is_woken_for_a_replay_that_is_over() {
+    let desk = Desk::sharded(1, |_| {});
+    many(&desk);
+    for how in 0..4 {
+        let client = desk.client("s");
+        desk.hold_turns();
+        client.send(subscribe(1, "#", 0));
+        assert!(desk.next_timeout().is_some(), "a part is left for another turn");
+        match how {
+            0 => client.send(unsubscribe(2, ["#"])),
+            1 => client.lose(),
+            2 => drop(desk.hello("s").send()), // Takes the session over and ends it.
+            _ => {
+                desk.end_turns();
+                assert_eq!(client.take().len() as u32, MANY + 1);
+            }
+        }
+        assert_eq!(desk.next_timeout(), None, "{how}");
+        desk.end_turns();
+    }
+}
