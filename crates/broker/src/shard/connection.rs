@@ -13,10 +13,12 @@ use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
 
 use super::answer::HeldPackets;
+use super::memory::Allowance;
 use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
+use crate::memory::Pressure;
 use crate::metric::Metric;
 use crate::moment::{Milliseconds, Moment};
 use crate::parcel::ShardIndex;
@@ -42,6 +44,8 @@ pub(crate) struct Connection {
     pub(super) lags: bool,
     /// The owner of a group on another shard was told that its outbox is full.
     pub(super) told_full: bool,
+    /// What it may still take of short memory.
+    pub(super) allowance: Allowance,
     /// Why it is not read.
     pub(super) pauses: Pauses,
     /// Packets that wait for a batch to become durable.
@@ -157,6 +161,7 @@ impl Connection {
             answer_bytes: 0,
             lags: false,
             told_full: false,
+            allowance: Allowance::default(),
             pauses: Pauses::default(),
             held: HeldPackets::default(),
             deadline: deadline.into(),
@@ -252,6 +257,7 @@ impl Shard {
     pub(super) fn take_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(key) else { return };
         connection.last_received = turn.now.monotonic.into();
+        connection.allowance.next_read();
         let rest = match connection.partial.take() {
             None => {
                 let consumed = self.frames(key, bytes, turn);
@@ -298,6 +304,11 @@ impl Shard {
             };
             match next_frame(&bytes[consumed..], limit) {
                 Ok(Some((frame, length))) => {
+                    if self.thrift.pressure >= Pressure::PausePublishers
+                        && self.waits_for_memory(key, stage, version, frame, turn)
+                    {
+                        break;
+                    }
                     let result = match stage {
                         Stage::Established { slot } => self.packet(key, slot, version, frame, turn),
                         Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
@@ -425,7 +436,11 @@ impl Shard {
             return;
         }
         connection.pauses.0 &= !reason.0;
-        if reason == Pauses::OWN_FAN_OUT && connection.partial.is_some() {
+        if reason == Pauses::MEMORY {
+            connection.allowance = Allowance::default();
+        }
+        let has_whole_packets = reason == Pauses::OWN_FAN_OUT || reason == Pauses::MEMORY;
+        if has_whole_packets && connection.partial.is_some() {
             self.take_bytes(key, &[], turn);
         }
         if let Some(connection) = self.connection_mut(key).filter(|connection| !connection.pauses.is_any()) {

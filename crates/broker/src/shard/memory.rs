@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use noctule_protocol::packet::PublishQoS;
+use noctule_protocol::frame::Frame;
+use noctule_protocol::packet::{Publish, PublishQoS};
 use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, ReasonCode};
 
-use super::connection::{Connection, Pauses};
+use super::connection::{Connection, Pauses, Stage};
 use super::{Shard, Turn};
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
@@ -24,6 +25,30 @@ pub(super) struct Thrift {
     /// Publishers that are not read, the first of them first. They may be gone.
     paused: VecDeque<ConnectionKey>,
     is_armed: bool,
+}
+
+/// What a connection may publish while publishers are paused: what comes in one read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Allowance {
+    #[default]
+    Whole,
+    /// By this read.
+    Used,
+    /// The next message waits, and all behind it.
+    Spent,
+}
+
+impl Allowance {
+    pub(super) fn next_read(&mut self) {
+        if *self == Self::Used {
+            *self = Self::Spent;
+        }
+    }
+}
+
+/// Whether a PUBLISH deletes what is retained [MQTT-3.3.1-6].
+pub(super) fn deletes(publish: &Publish<'_>) -> bool {
+    publish.retain && publish.payload.is_empty()
 }
 
 /// A message that would have to be kept, and there is no memory for it. 3.x knows no refusal but the end.
@@ -52,18 +77,35 @@ impl Shard {
         pressure >= Pressure::DropQos0 && connection.is_none_or(|connection| connection.lags)
     }
 
-    /// Does not read a connection that publishes, unless it has deliveries to acknowledge: its acknowledgements are
-    /// what memory is waiting for.
-    pub(super) fn pause_publisher(&mut self, key: ConnectionKey, slot: u32, turn: &mut Turn<'_>) {
+    /// Whether this packet must wait, because it takes memory and its connection has had its share. What gives memory
+    /// back goes on: deleting what is retained, acknowledging, unsubscribing, leaving. A connection with deliveries to
+    /// acknowledge is always read: its acknowledgements are what memory is waiting for.
+    pub(super) fn waits_for_memory(
+        &mut self,
+        key: ConnectionKey,
+        stage: Stage,
+        version: ProtocolVersion,
+        frame: Frame<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Stage::Established { slot } = stage else { return false };
+        let grows = Publish::decode(frame, version).is_ok_and(|publish| !deletes(&publish));
         let acknowledges = self.session(slot).is_some_and(|session| session.outgoing.in_flight() > 0);
-        let paused = self.connection(key).is_none_or(|other| other.pauses.contains(Pauses::MEMORY));
-        if acknowledges || paused {
-            return;
+        let Some(connection) = self.connection_mut(key) else { return false };
+        if !grows || acknowledges {
+            return false;
         }
-        self.count(Metric::PublishersPaused);
-        self.thrift.paused.push_back(key);
-        self.pause(key, Pauses::MEMORY, turn);
-        self.arm_thrift(turn);
+        if connection.allowance != Allowance::Spent {
+            connection.allowance = Allowance::Used;
+            return false;
+        }
+        if !connection.pauses.contains(Pauses::MEMORY) {
+            self.count(Metric::PublishersPaused);
+            self.thrift.paused.push_back(key);
+            self.pause(key, Pauses::MEMORY, turn);
+            self.arm_thrift(turn);
+        }
+        true
     }
 
     fn arm_thrift(&mut self, turn: &Turn<'_>) {

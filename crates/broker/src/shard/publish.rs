@@ -70,11 +70,6 @@ impl Shard {
         {
             connection.aliases.get_or_insert_default().incoming = aliases;
         }
-        // Whoever deletes what is retained gives memory back.
-        let deletes = publish.retain && publish.payload.is_empty();
-        if self.thrift.pressure >= Pressure::PausePublishers && !deletes {
-            self.pause_publisher(key, slot, turn);
-        }
         result
     }
 
@@ -149,13 +144,24 @@ impl Shard {
                 }
                 Ok(())
             }
-            PublishQoS::ExactlyOnce(packet_id) if self.has_incoming(slot, packet_id) => {
+            PublishQoS::AtLeastOnce(packet_id) if self.frees(&publication, turn) => {
+                self.publish_at_least_once(key, slot, version, packet_id, publication, turn)
+            }
+            PublishQoS::ExactlyOnce(packet_id)
+                if self.has_incoming(slot, packet_id) || self.frees(&publication, turn) =>
+            {
                 self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
             }
             PublishQoS::AtLeastOnce(_) | PublishQoS::ExactlyOnce(_) => {
                 self.refuse_publish(key, version, qos, turn)
             }
         }
+    }
+
+    /// Whether a message gives memory back: it deletes what is retained.
+    fn frees(&self, publication: &Authorized<'_, '_>, turn: &Turn<'_>) -> bool {
+        let view = publication.view();
+        view.retain && view.payload.is_empty() && turn.shared.retained.find(view.topic).is_some()
     }
 
     fn publish_at_least_once(
