@@ -223,6 +223,10 @@ impl Shard {
             return false;
         }
         connection.answer_bytes += length as u32;
+        if connection.pauses.contains(Pauses::UNREAD_ANSWERS) {
+            // It was held until now.
+            connection.measure_answers();
+        }
         connection.mark_dirty(&mut self.dirty);
         true
     }
@@ -250,17 +254,21 @@ impl Shard {
         connection.outbox.written(bytes, &mut self.pool);
         let left = connection.outbox.len();
         connection.lags = left > 0;
-        connection.answer_bytes = connection.answer_bytes.min(u32::try_from(left).unwrap_or(u32::MAX));
         if left > 0 {
             connection.mark_dirty(&mut self.dirty);
         }
         let slot = connection.slot();
         let has_room = connection.told_full && connection.backlog_bytes() <= limit / 2;
         connection.told_full &= !has_room;
-        if connection.pauses.contains(Pauses::UNREAD_ANSWERS)
-            && left + connection.held.answer_bytes() <= limit / 2
-        {
-            self.resume_reading(key, Pauses::UNREAD_ANSWERS, turn);
+        if connection.pauses.contains(Pauses::UNREAD_ANSWERS) {
+            // However much stands behind them.
+            let written = u32::try_from(bytes).unwrap_or(u32::MAX);
+            connection.answer_bytes = connection.answer_bytes.saturating_sub(written);
+            if connection.answer_bytes as usize + connection.held.answer_bytes() <= limit / 2 {
+                self.resume_reading(key, Pauses::UNREAD_ANSWERS, turn);
+            }
+        } else {
+            connection.answer_bytes = connection.answer_bytes.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
         if let Some(slot) = slot {
             if has_room {

@@ -38,7 +38,8 @@ pub(crate) struct Connection {
     partial: Option<Box<Partial>>,
     pub(crate) outbox: Outbox,
     pub(crate) dirty: bool,
-    /// Bytes of answers in the outbox: what the client makes us keep by sending without reading.
+    /// Bytes of answers in the outbox: what the client makes us keep by sending without reading. While it is not read
+    /// because of that, how far into the outbox the last of them ends.
     pub(super) answer_bytes: u32,
     /// Its socket did not take all that it was given last.
     pub(super) lags: bool,
@@ -189,6 +190,11 @@ impl Connection {
             Stage::AwaitingConnect | Stage::Leaving { .. } => None,
             Stage::Established { slot } => Some(slot),
         }
+    }
+
+    /// Notes that the last answer stands at the end of the outbox: what comes from now on stands behind it.
+    pub(super) fn measure_answers(&mut self) {
+        self.answer_bytes = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
     }
 
     /// Notes that its outbox got bytes since it was last shown.
@@ -423,6 +429,9 @@ impl Shard {
     pub(super) fn pause(&mut self, key: ConnectionKey, reason: Pauses, turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(key) else { return };
         let was_read = !connection.pauses.is_any();
+        if reason == Pauses::UNREAD_ANSWERS {
+            connection.measure_answers();
+        }
         connection.pauses.0 |= reason.0;
         if was_read {
             turn.effects.push(Effect::Pause { connection: key });

@@ -382,3 +382,28 @@ fn a_reader_that_takes_little_at_a_time_gets_all_in_order() {
     let expected: Vec<_> = (1..=200).map(|n| n.to_string()).collect();
     assert_eq!(client.payloads(), expected);
 }
+
+#[test]
+fn who_reads_its_answers_is_read_though_deliveries_fill_its_outbox() {
+    let desk = Desk::with(|settings| {
+        settings.outbox_bytes_max = 1000;
+        settings.max_inflight_messages = 0;
+    });
+    let mut client = desk.client("c");
+    client.subscribe("t", 1);
+    client.stop_reading();
+    client.send_all((0..600).map(|_| pingreq()));
+    assert!(client.is_paused());
+    let publisher = desk.client("p");
+    (1..=100).for_each(|n| publisher.send(publish("t", [b'x'; 100]).qos1(n)));
+    client.read(300);
+    assert!(client.is_paused());
+    client.read(500);
+    assert!(!client.is_paused(), "400 bytes of answers are left");
+    assert!(client.unread() >= 1000, "and as much as the outbox takes");
+    client.send_all((0..600).map(|_| pingreq()));
+    assert!(client.is_paused());
+    client.read_on();
+    assert!(!client.is_paused());
+    assert_eq!(client.take().len(), 1300);
+}
