@@ -21,6 +21,7 @@ mod resume;
 mod retained;
 mod shards;
 mod shared_across_shards;
+mod shared_histories;
 mod shared_subscription;
 mod subscribe;
 mod topic_alias;
