@@ -47,11 +47,17 @@ impl Encoded {
     }
 
     /// Notes a packet that was encoded in this form.
+    #[inline]
     pub(crate) fn note(&mut self, form: Form, packet: &[u8], topic: &str) {
-        if self.form.replace(form) != Some(form) {
+        if self.form.replace(form) == Some(form) {
+            self.keep(packet, topic);
+        } else {
             self.packet.clear();
-            return;
         }
+    }
+
+    #[inline(never)]
+    fn keep(&mut self, packet: &[u8], topic: &str) {
         // First byte, Remaining Length, and the topic with its length.
         let length = packet.iter().skip(1).take_while(|&&byte| byte & 0x80 != 0).count() + 1;
         self.packet_id_at = 1 + length + 2 + topic.len();

@@ -195,12 +195,19 @@ impl Queue {
     }
 
     /// Whether a replay stands in line.
+    #[inline]
     pub(crate) fn has_replay(&self) -> bool {
         self.0.as_ref().is_some_and(|line| line.replays.is_some())
     }
 
     /// Takes the replay whose turn it is.
+    #[inline]
     pub(crate) fn pop_replay(&mut self) -> Option<Replay> {
+        if self.has_replay() { self.take_replay() } else { None }
+    }
+
+    #[inline(never)]
+    fn take_replay(&mut self) -> Option<Replay> {
         let line = self.0.as_mut()?;
         let replay = line.replays.as_mut()?.pop();
         line.forget_empty_replays();

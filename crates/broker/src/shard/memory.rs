@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use noctule_protocol::frame::Frame;
-use noctule_protocol::packet::{Publish, PublishQoS};
+use noctule_protocol::packet::{Packet, PublishQoS};
 use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, ReasonCode};
 
 use super::connection::{Connection, Pauses, Stage};
@@ -46,11 +46,6 @@ impl Allowance {
     }
 }
 
-/// Whether a PUBLISH deletes what is retained [MQTT-3.3.1-6].
-pub(super) fn deletes(publish: &Publish<'_>) -> bool {
-    publish.retain && publish.payload.is_empty()
-}
-
 /// A message that would have to be kept, and there is no memory for it. 3.x knows no refusal but the end.
 const NO_MEMORY: DecodeError =
     DecodeError { reason: ReasonCode::QuotaExceeded, what: "the broker is out of memory" };
@@ -80,6 +75,9 @@ impl Shard {
     /// Whether this packet must wait, because it takes memory and its connection has had its share. What gives memory
     /// back goes on: deleting what is retained, acknowledging, unsubscribing, leaving. A connection with deliveries to
     /// acknowledge is always read: its acknowledgements are what memory is waiting for.
+    // Out of the way of those who have memory: they decode a PUBLISH in one place.
+    #[cold]
+    #[inline(never)]
     pub(super) fn waits_for_memory(
         &mut self,
         key: ConnectionKey,
@@ -89,7 +87,10 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> bool {
         let Stage::Established { slot } = stage else { return false };
-        let grows = Publish::decode(frame, version).is_ok_and(|publish| !deletes(&publish));
+        let grows = match Packet::decode(frame, version) {
+            Ok(Packet::Publish(publish)) => !(publish.retain && publish.payload.is_empty()), // [MQTT-3.3.1-6]
+            Ok(_) | Err(_) => false,
+        };
         let acknowledges = self.session(slot).is_some_and(|session| session.outgoing.in_flight() > 0);
         let Some(connection) = self.connection_mut(key) else { return false };
         if !grows || acknowledges {

@@ -102,7 +102,9 @@ impl Shard {
         let mut publication = Publication::borrowed(view, sequence);
         let authorized = authorize(&mut publication);
         match (publish.qos, authorized) {
-            (qos, Ok(publication)) if self.thrift.pressure >= Pressure::RefusePublish => {
+            (qos, Ok(publication))
+                if self.thrift.pressure >= Pressure::RefusePublish && !frees(&publication, turn) =>
+            {
                 self.publish_without_memory(key, slot, version, qos, publication, turn)
             }
             (PublishQoS::AtMostOnce, Ok(publication)) => {
@@ -135,7 +137,7 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         match qos {
             PublishQoS::AtMostOnce => {
-                // What clears a retained message gives memory back.
+                // An empty one is not retained.
                 let view = publication.view();
                 if view.retain && !view.payload.is_empty() {
                     self.count(Metric::DroppedMemory);
@@ -144,24 +146,13 @@ impl Shard {
                 }
                 Ok(())
             }
-            PublishQoS::AtLeastOnce(packet_id) if self.frees(&publication, turn) => {
-                self.publish_at_least_once(key, slot, version, packet_id, publication, turn)
-            }
-            PublishQoS::ExactlyOnce(packet_id)
-                if self.has_incoming(slot, packet_id) || self.frees(&publication, turn) =>
-            {
+            PublishQoS::ExactlyOnce(packet_id) if self.has_incoming(slot, packet_id) => {
                 self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
             }
             PublishQoS::AtLeastOnce(_) | PublishQoS::ExactlyOnce(_) => {
                 self.refuse_publish(key, version, qos, turn)
             }
         }
-    }
-
-    /// Whether a message gives memory back: it deletes what is retained.
-    fn frees(&self, publication: &Authorized<'_, '_>, turn: &Turn<'_>) -> bool {
-        let view = publication.view();
-        view.retain && view.payload.is_empty() && turn.shared.retained.find(view.topic).is_some()
     }
 
     fn publish_at_least_once(
@@ -466,6 +457,12 @@ impl Shard {
     pub(super) fn is_recorded(&self, target: &Target, publication: &Publication<'_>) -> bool {
         target.lasts && granted(&self.settings, publication.view.qos, target.qos) != QoS::AtMostOnce
     }
+}
+
+/// Whether a message gives memory back: it deletes what is retained.
+fn frees(publication: &Authorized<'_, '_>, turn: &Turn<'_>) -> bool {
+    let view = publication.view();
+    view.retain && view.payload.is_empty() && turn.shared.retained.find(view.topic).is_some()
 }
 
 fn received_line(client_id: &str, publish: &Publish<'_>, topic: &str) -> String {
