@@ -63,6 +63,9 @@ struct Header {
     flags: u8,
 }
 
+/// Content up to this length is put together without memory from the allocator.
+const SMALL_BYTES_MAX: usize = 512;
+
 /// As published with RETAIN.
 const RETAIN: u8 = 1;
 /// The last bytes are nanoseconds since the Unix epoch.
@@ -86,7 +89,19 @@ impl Message {
             flags: if retain { RETAIN } else { 0 } | if end.is_some() { EXPIRES } else { 0 },
         };
         let end = end.as_ref().map_or(&[][..], |end| end);
-        Self(ThinArc::from_header_and_slice(header, &[topic.as_bytes(), properties, payload, end].concat()))
+        let parts = [topic.as_bytes(), properties, payload, end];
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut small = [0; SMALL_BYTES_MAX];
+        let Some(content) = small.get_mut(..length) else {
+            return Self(ThinArc::from_header_and_slice(header, &parts.concat()));
+        };
+        let mut rest = &mut *content;
+        for part in parts {
+            let (here, behind) = rest.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            rest = behind;
+        }
+        Self(ThinArc::from_header_and_slice(header, content))
     }
 
     fn header(&self) -> &Header {
@@ -101,8 +116,7 @@ impl Message {
 
     /// Topic Name.
     pub fn topic(&self) -> &str {
-        let topic = &self.0.slice[..usize::from(self.header().topic_bytes)];
-        std::str::from_utf8(topic).expect("it was made from a str of this length")
+        std::str::from_utf8(self.topic_bytes()).expect("it was made from a str of this length")
     }
 
     /// Application Message.
@@ -156,14 +170,30 @@ impl Message {
 
     /// How this message looks to one who passes it on.
     pub fn view(&self) -> MessageView<'_> {
+        self.view_with(self.topic())
+    }
+
+    fn view_with<'a>(&'a self, topic: &'a str) -> MessageView<'a> {
         MessageView {
-            topic: self.topic(),
+            topic,
             payload: self.payload(),
             properties: self.properties(),
             qos: self.qos(),
             retain: self.retain(),
             expires: self.expires(),
             publisher: self.publisher(),
+        }
+    }
+
+    fn topic_bytes(&self) -> &[u8] {
+        &self.0.slice[..usize::from(self.header().topic_bytes)]
+    }
+
+    /// Makes `known` its topic.
+    pub(crate) fn learn_topic(&self, known: &mut String) {
+        if self.topic_bytes() != known.as_bytes() {
+            known.clear();
+            known.push_str(self.topic());
         }
     }
 
@@ -339,8 +369,18 @@ impl<'a> Publication<'a> {
     }
 
     pub(crate) fn kept(message: &'a Message) -> Self {
+        Self::kept_as(message, message.view())
+    }
+
+    /// The same, given its topic: what a message knows of that are bytes, which would have to be checked again.
+    pub(crate) fn kept_knowing(message: &'a Message, topic: &'a str) -> Self {
+        debug_assert_eq!(topic.as_bytes(), message.topic_bytes());
+        Self::kept_as(message, message.view_with(topic))
+    }
+
+    fn kept_as(message: &'a Message, view: MessageView<'a>) -> Self {
         Self {
-            view: message.view(),
+            view,
             encoded: Encoded::default(),
             sequence: message.sequence(),
             retained_version: Version::ZERO,

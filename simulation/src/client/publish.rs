@@ -81,7 +81,7 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let in_order = in_order(&mut connection.awaits_puback, puback.packet_id);
         match self.outgoing.puback(puback.packet_id) {
-            Ok(number) if in_order && !puback.reason.is_error() => self.acknowledged(number, context),
+            Ok(Some(number)) if in_order && !puback.reason.is_error() => self.acknowledged(number, context),
             // [MQTT-4.6.0-2]
             _ => self.complain(puback, context),
         }
@@ -91,7 +91,7 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let in_order = in_order(&mut connection.awaits_pubrec, pubrec.packet_id);
         match self.outgoing.pubrec(pubrec.packet_id, pubrec.reason.is_error()) {
-            Ok(PubrecOutcome::Release(number)) if in_order => {
+            Ok(PubrecOutcome::Release(Some(number))) if in_order => {
                 self.released.insert(pubrec.packet_id.get(), number);
                 context.progress += 1;
                 self.send_pubrel(pubrec.packet_id, context);

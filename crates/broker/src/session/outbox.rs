@@ -16,6 +16,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Bytes that wait.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.buffer.len() - self.written as usize
     }
@@ -30,14 +31,22 @@ impl Outbox {
     }
 
     /// Where packets are appended.
+    #[inline]
     pub(crate) fn end(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
+        if self.buffer.capacity() == 0 || self.written > 0 {
+            self.make_room(pool);
+        }
+        &mut self.buffer
+    }
+
+    #[cold]
+    fn make_room(&mut self, pool: &mut Pool) {
         if self.buffer.capacity() == 0 {
             self.buffer = pool.take();
         } else if self.written as usize > self.buffer.len() / 2 {
             self.buffer.drain(..self.written as usize);
             self.written = 0;
         }
-        &mut self.buffer
     }
 
     /// Takes off what was written; `bytes` beyond the end count as the end.

@@ -1,11 +1,12 @@
 //! What clients acknowledge: PUBACK, PUBREC, PUBCOMP.
 
 use noctule_protocol::delivery::PubrecOutcome;
-use noctule_protocol::packet::Pubrel;
+use noctule_protocol::packet::{AckKind, PlainAck, Pubrel};
 use noctule_protocol::property::Properties;
 use noctule_protocol::{PacketId, QoS, ReasonCode};
 
-use super::deliver::add_copy;
+use super::connection::Pauses;
+use super::deliver::{add_copy, connection_of};
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
@@ -15,6 +16,84 @@ use crate::record::Operation;
 use crate::session::Delivery;
 
 impl Shard {
+    /// Takes the acknowledgements that `bytes` begin with, as long as they say nothing but their identifier, are
+    /// expected, and concern nobody but their session: they come many in a row, and what they touch is looked up once.
+    /// Gives how many bytes they were; any other packet is taken by itself.
+    pub(super) fn take_acknowledgements(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> usize {
+        if !matches!(bytes.first(), Some(0x40 | 0x50 | 0x70)) {
+            return 0;
+        }
+        let Self { settings, connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return 0 };
+        let Some(connection) = connection_of(connections, session) else { return 0 };
+        let can_answer = connection.held.is_empty()
+            && connection.maximum_packet_size as usize >= PlainAck::LENGTH
+            && connection.key == key;
+        if session.lasts() || !can_answer {
+            return 0;
+        }
+        let (mut taken, mut answers, mut made_room) = (0, 0, false);
+        let mut finished = None;
+        let out = connection.outbox.end(pool);
+        for &packet in bytes.as_chunks().0 {
+            let Some(PlainAck { kind, packet_id }) = PlainAck::decode(packet) else { break };
+            let flight = match kind {
+                AckKind::Puback => {
+                    let Ok(flight) = session.outgoing.puback(packet_id) else { break };
+                    made_room = true;
+                    flight
+                }
+                AckKind::Pubrec => {
+                    let flight = match session.outgoing.pubrec(packet_id, false) {
+                        Ok(PubrecOutcome::Release(flight) | PubrecOutcome::Refused(flight)) => flight,
+                        Ok(PubrecOutcome::Repeated) => None,
+                        Err(_) => break,
+                    };
+                    // [MQTT-4.3.3-4]
+                    out.extend_from_slice(&PlainAck { kind: AckKind::Pubrel, packet_id }.encode());
+                    answers += 1;
+                    flight
+                }
+                AckKind::Pubcomp => {
+                    let Ok(()) = session.outgoing.pubcomp(packet_id) else { break };
+                    made_room = true;
+                    None
+                }
+                AckKind::Pubrel => break,
+            };
+            taken += 1;
+            if flight.is_some() {
+                finished = flight;
+                break;
+            }
+        }
+        counts.add(Metric::PacketsReceived, taken as u64);
+        let mut is_full = false;
+        if answers > 0 {
+            connection.answer_bytes += answers * PlainAck::LENGTH as u32;
+            connection.mark_dirty(dirty);
+            is_full = connection.answer_bytes as usize > settings.outbox_bytes_max;
+        }
+        let has_more = !session.queue.is_empty() || session.outgoing.has_resends();
+        session.dropping &= has_more;
+        if is_full {
+            self.pause(key, Pauses::UNREAD_ANSWERS, turn);
+        }
+        if let Some(flight) = finished {
+            self.finish_flight(slot, flight);
+        }
+        if made_room && has_more {
+            self.pump(slot, turn);
+        }
+        taken * PlainAck::LENGTH
+    }
+
     pub(super) fn on_puback(
         &mut self,
         key: ConnectionKey,
@@ -29,7 +108,9 @@ impl Shard {
                 if reason.is_error() {
                     self.count(Metric::DroppedRefused);
                 }
-                self.finish_flight(slot, flight);
+                if let Some(flight) = flight {
+                    self.finish_flight(slot, flight);
+                }
                 self.pump(slot, turn);
             }
             Err(_) => self.unknown(key, slot, "PUBACK", packet_id, turn),
@@ -48,7 +129,9 @@ impl Shard {
         let (number, lasts) = (session.address.number, session.lasts());
         let (wait, answer) = match session.outgoing.pubrec(packet_id, reason.is_error()) {
             Ok(PubrecOutcome::Release(flight)) => {
-                self.finish_flight(slot, flight);
+                if let Some(flight) = flight {
+                    self.finish_flight(slot, flight);
+                }
                 if lasts {
                     self.persist(Operation::PutReleased { session: number, packet_id });
                 }
@@ -60,7 +143,9 @@ impl Shard {
             Ok(PubrecOutcome::Refused(flight)) => {
                 // Counts as acknowledged, and gives the quota back [MQTT-4.4.0-2].
                 self.count(Metric::DroppedRefused);
-                self.finish_flight(slot, flight);
+                if let Some(flight) = flight {
+                    self.finish_flight(slot, flight);
+                }
                 return self.pump(slot, turn);
             }
             Err(_) => {
@@ -71,6 +156,9 @@ impl Shard {
                 (false, ReasonCode::PacketIdentifierNotFound)
             }
         };
+        if answer == ReasonCode::Success {
+            return self.acknowledge(key, wait, AckKind::Pubrel, packet_id, turn);
+        }
         let pubrel = Pubrel { packet_id, reason: answer, properties: Properties::EMPTY };
         self.answer(key, wait, turn, |out, version| pubrel.encode(version, out));
     }

@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 
+use noctule_protocol::packet::{AckKind, PlainAck};
 use noctule_protocol::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
 
-use super::connection::{Connection, Ending, Pauses};
+use super::connection::{Connection, Pauses};
+use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::effect::{LogLevel, Ticket};
 use crate::input::ConnectionKey;
@@ -161,6 +163,42 @@ impl Shard {
         encode: impl FnOnce(&mut Vec<u8>, ProtocolVersion) -> Result<(), EncodeError>,
     ) {
         self.answer_as(HeldPacket::Answer, key, wait, turn, encode);
+    }
+
+    /// Sends an acknowledgement that says nothing but its identifier, in the same way.
+    #[inline]
+    pub(super) fn acknowledge(
+        &mut self,
+        key: ConnectionKey,
+        wait: bool,
+        kind: AckKind,
+        packet_id: PacketId,
+        turn: &mut Turn<'_>,
+    ) {
+        let packet = PlainAck { kind, packet_id }.encode();
+        let Self { settings, connections, pool, dirty, .. } = self;
+        if !wait
+            && let Some(Some(connection)) = connections.get_mut(key.index as usize)
+            && connection.key == key
+            && connection.held.is_empty()
+            && connection.maximum_packet_size as usize >= PlainAck::LENGTH
+        {
+            connection.outbox.end(pool).extend_from_slice(&packet);
+            connection.answer_bytes += PlainAck::LENGTH as u32;
+            connection.mark_dirty(dirty);
+            if connection.answer_bytes as usize > settings.outbox_bytes_max {
+                self.pause(key, Pauses::UNREAD_ANSWERS, turn);
+            }
+            return;
+        }
+        let held = match kind {
+            AckKind::Puback => HeldPacket::Puback,
+            AckKind::Pubrec | AckKind::Pubrel | AckKind::Pubcomp => HeldPacket::Answer,
+        };
+        self.answer_as(held, key, wait, turn, |out, _| {
+            out.extend_from_slice(&packet);
+            Ok(())
+        });
     }
 
     /// The same, and what to call it while it is held.

@@ -10,7 +10,8 @@ use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
-use super::connection::{Ending, Stage};
+use super::connection::Stage;
+use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::directory::Claim;
 use crate::effect::LogLevel;

@@ -1,24 +1,20 @@
-//! One connection: frames in, and how it ends.
+//! One connection, and whether it is read.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use noctule_protocol::ProtocolVersion;
 use noctule_protocol::connection::{IncomingAliases, OutgoingAliases};
-use noctule_protocol::frame::{Frame, PacketType, next_frame};
-use noctule_protocol::packet::{
-    Auth, Disconnect, Packet, Pingreq, Publish, Subscribe, Unsubscribe, acknowledgement,
-};
-use noctule_protocol::property::{Properties, Property};
-use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode, Role};
 
 use super::answer::HeldPackets;
+use super::ending::Ending;
+use super::frames::Partial;
 use super::memory::Allowance;
 use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
-use crate::memory::Pressure;
 use crate::metric::Metric;
 use crate::moment::{Milliseconds, Moment};
 use crate::parcel::ShardIndex;
@@ -35,7 +31,7 @@ pub(crate) struct Connection {
     /// Mosquitto's bridge bit: no echo, retain as published.
     pub(crate) bridge: bool,
     /// A partial frame: as many bytes as were received of it, never as many as it declares.
-    partial: Option<Box<Partial>>,
+    pub(super) partial: Option<Box<Partial>>,
     pub(crate) outbox: Outbox,
     pub(crate) dirty: bool,
     /// Bytes of answers in the outbox: what the client makes us keep by sending without reading. While it is not read
@@ -55,7 +51,7 @@ pub(crate) struct Connection {
     pub(super) deadline: Moment,
     /// One and a half times the Keep Alive [MQTT-3.1.2-22].
     pub(crate) silence_max: Option<Milliseconds>,
-    last_received: Moment,
+    pub(super) last_received: Moment,
     /// Largest packet the client takes.
     pub(crate) maximum_packet_size: u32,
     /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
@@ -75,15 +71,6 @@ pub(crate) struct Aliases {
     /// In a box, since it is taken out while a PUBLISH with its topic goes round.
     pub(crate) incoming: Option<Box<IncomingAliases>>,
     pub(crate) outgoing: Option<OutgoingAliases>,
-}
-
-/// The bytes of a frame whose rest has not come. Few connections have any, so that they stand in a box.
-struct Partial(Vec<u8>);
-
-impl Partial {
-    fn of(rest: &[u8]) -> Option<Box<Self>> {
-        (!rest.is_empty()).then(|| Box::new(Self(rest.to_vec())))
-    }
 }
 
 /// How far a connection is.
@@ -121,24 +108,6 @@ impl Pauses {
     pub(crate) const fn is_any(self) -> bool {
         self.0 != 0
     }
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ending<'a> {
-    ClosedByPeer,
-    Failed(&'a str),
-    /// DISCONNECT came, with this reason code.
-    ByClient(ReasonCode),
-    /// Another connection took the session over [MQTT-3.1.4-3].
-    TakenOver,
-    /// The client broke a rule; a 5.0 client is told which.
-    Refused(DecodeError),
-    /// CONNECT was answered with a refusal already, or needs no answer.
-    NotAccepted(&'static str),
-    /// Nothing came for too long.
-    TimedOut,
-    ShuttingDown,
 }
 
 impl Connection {
@@ -254,148 +223,6 @@ impl Shard {
         self.connections[index] = Some(Box::new(connection));
     }
 
-    pub(super) fn received(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
-        self.counts.add(Metric::BytesReceived, bytes.len() as u64);
-        self.take_bytes(key, bytes, turn);
-    }
-
-    /// Handles the whole frames among what was kept and `bytes`, and keeps the rest.
-    pub(super) fn take_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
-        let Some(connection) = self.connection_mut(key) else { return };
-        connection.last_received = turn.now.monotonic.into();
-        connection.allowance.next_read();
-        let rest = match connection.partial.take() {
-            None => {
-                let consumed = self.frames(key, bytes, turn);
-                Partial::of(&bytes[consumed..])
-            }
-            Some(mut partial) => {
-                let Partial(buffer) = &mut *partial;
-                buffer.extend_from_slice(bytes);
-                let consumed = self.frames(key, buffer, turn);
-                // A small rest does not keep the buffer of a large packet.
-                if consumed == 0 { Some(partial) } else { Partial::of(&buffer[consumed..]) }
-            }
-        };
-        let (Some(rest), Some(connection)) = (rest, self.connection_mut(key)) else { return };
-        match connection.stage {
-            Stage::Leaving { to } => self.let_go(key, to, rest.0, turn),
-            Stage::AwaitingConnect | Stage::Established { .. } => connection.partial = Some(rest),
-        }
-    }
-
-    /// Bytes kept of a packet of this connection that has not come whole: not more than twice what was received
-    /// of it, whatever length it declares.
-    pub fn partial_bytes(&self, connection: ConnectionKey) -> usize {
-        let connection = self.connection(connection);
-        connection
-            .and_then(|connection| connection.partial.as_ref())
-            .map_or(0, |partial| partial.0.capacity())
-    }
-
-    /// Handles the whole frames in `bytes`; gives how many bytes they were.
-    fn frames(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> usize {
-        let mut consumed = 0;
-        while let Some(connection) = self.connection(key) {
-            if connection.pauses.contains(Pauses::OWN_FAN_OUT) {
-                break;
-            }
-            let (stage, version) = (connection.stage, connection.version);
-            let limit = match stage {
-                Stage::AwaitingConnect => {
-                    self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
-                }
-                Stage::Established { .. } => self.settings.maximum_packet_size,
-                Stage::Leaving { .. } => break,
-            };
-            match next_frame(&bytes[consumed..], limit) {
-                Ok(Some((frame, length))) => {
-                    if self.thrift.pressure >= Pressure::PausePublishers
-                        && self.waits_for_memory(key, stage, version, frame, turn)
-                    {
-                        break;
-                    }
-                    let result = match stage {
-                        Stage::Established { slot } => self.packet(key, slot, version, frame, turn),
-                        Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
-                    };
-                    if stage == Stage::AwaitingConnect
-                        && self.connection(key).is_some_and(Connection::is_leaving)
-                    {
-                        // Its CONNECT goes with it.
-                        break;
-                    }
-                    consumed += length;
-                    self.counts.count(Metric::PacketsReceived);
-                    if let Err(error) = result {
-                        self.close(key, Ending::Refused(error), turn);
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => self.close(key, Ending::Refused(error), turn),
-            }
-        }
-        consumed
-    }
-
-    fn packet(
-        &mut self,
-        key: ConnectionKey,
-        slot: u32,
-        version: ProtocolVersion,
-        frame: Frame<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), DecodeError> {
-        // Each packet is decoded by itself: the way through an enum of all of them costs as much as the packet.
-        match frame.packet_type()? {
-            PacketType::Publish => {
-                let publish = Publish::decode(frame, version)?;
-                publish.check_sender(Role::Client)?;
-                self.on_publish(key, slot, &publish, turn)?;
-            }
-            PacketType::Puback => {
-                let (packet_id, reason) = acknowledgement(frame, version)?;
-                self.on_puback(key, slot, packet_id, reason, turn);
-            }
-            PacketType::Pubrec => {
-                let (packet_id, reason) = acknowledgement(frame, version)?;
-                self.on_pubrec(key, slot, packet_id, reason, turn);
-            }
-            PacketType::Pubrel => {
-                let (packet_id, _) = acknowledgement(frame, version)?;
-                self.on_pubrel(key, slot, packet_id, turn);
-            }
-            PacketType::Pubcomp => {
-                let (packet_id, _) = acknowledgement(frame, version)?;
-                self.on_pubcomp(key, slot, packet_id, turn);
-            }
-            PacketType::Subscribe => {
-                self.on_subscribe(key, slot, &Subscribe::decode(frame, version)?, turn);
-            }
-            PacketType::Unsubscribe => {
-                self.on_unsubscribe(key, slot, &Unsubscribe::decode(frame, version)?, turn);
-            }
-            PacketType::Pingreq => {
-                Pingreq::decode(frame, version)?;
-                self.answer(key, false, turn, |out, version| Packet::Pingresp.encode(version, out));
-            }
-            PacketType::Disconnect => {
-                let disconnect = Disconnect::decode(frame, version)?;
-                disconnect.check_sender(Role::Client)?;
-                self.on_disconnect(key, slot, &disconnect, turn)?;
-            }
-            PacketType::Connect => return Err(DecodeError::protocol("second CONNECT")),
-            PacketType::Auth => {
-                Auth::decode(frame, version)?;
-                return Err(DecodeError::protocol("AUTH without Authentication Method"));
-            }
-            PacketType::Connack | PacketType::Suback | PacketType::Unsuback | PacketType::Pingresp => {
-                return Err(DecodeError::protocol("packet that only a server sends"));
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn connection_timed_out(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
         let now = turn.now.monotonic;
         let Some(connection) = self.connection_mut(key) else { return };
@@ -457,89 +284,5 @@ impl Shard {
             connection.last_received = turn.now.monotonic.into();
             turn.effects.push(Effect::Resume { connection: key });
         }
-    }
-
-    /// Ends a connection: tells a 5.0 client why, hands what is left to the shell, and leaves the session.
-    pub(super) fn close(&mut self, key: ConnectionKey, ending: Ending<'_>, turn: &mut Turn<'_>) {
-        if self.connection(key).is_none() {
-            return;
-        }
-        let Some(mut connection) = self.connections[key.index as usize].take() else { return };
-        self.timers.disarm(connection.deadline, Timer::Connection(key));
-        self.count(Metric::ConnectionsClosed);
-        if let (Some(reason), ProtocolVersion::V5, Stage::Established { .. }, true) =
-            (ending.told(), connection.version, connection.stage, connection.is_ready())
-        {
-            let why = match ending {
-                Ending::Refused(error) if connection.problem_information => Some(error.what),
-                _ => None,
-            };
-            // With its Reason String if it fits [MQTT-3.14.2-3].
-            let properties = [Properties::new(why.map(Property::ReasonString)), Properties::EMPTY];
-            let end = connection.outbox.end(&mut self.pool);
-            let before = end.len();
-            for properties in properties {
-                let told = Disconnect { reason, properties }.encode(connection.version, end);
-                if told.is_ok() && end.len() - before <= connection.maximum_packet_size as usize {
-                    break;
-                }
-                end.truncate(before);
-            }
-        }
-        if !matches!(ending, Ending::ClosedByPeer | Ending::Failed(_)) {
-            let farewell = std::mem::take(&mut connection.outbox).into_bytes();
-            turn.effects.push(Effect::Close { connection: key, farewell });
-        }
-        let slot = connection.slot();
-        self.log_ending(&connection, ending, turn);
-        if let Some(slot) = slot {
-            self.leave(slot, ending, turn);
-        }
-    }
-
-    fn log_ending(&self, connection: &Connection, ending: Ending<'_>, turn: &mut Turn<'_>) {
-        if !self.settings.connection_messages {
-            return;
-        }
-        let id = connection.slot().and_then(|slot| self.session(slot));
-        let id = id.map_or("<unknown>", |session| &session.publisher.client_id);
-        let peer = connection.peer_text();
-        self.log(LogLevel::Notice, turn, || match ending.described() {
-            None => format!("Client {id} [{peer}] disconnected."),
-            Some(why) => format!("Client {id} [{peer}] disconnected: {why}."),
-        });
-    }
-}
-
-impl Ending<'_> {
-    /// The reason code of the DISCONNECT a 5.0 client gets.
-    fn told(self) -> Option<ReasonCode> {
-        match self {
-            Self::ClosedByPeer | Self::Failed(_) | Self::ByClient(_) | Self::NotAccepted(_) => None,
-            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
-            Self::Refused(error) => Some(error.reason),
-            Self::TimedOut => Some(ReasonCode::KeepAliveTimeout),
-            Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
-        }
-    }
-
-    /// The end of the log line, in Mosquitto's words.
-    fn described(self) -> Option<String> {
-        Some(match self {
-            Self::ByClient(ReasonCode::Success) => return None,
-            Self::ByClient(reason) => reason.describe().to_owned(),
-            Self::ClosedByPeer => "connection closed by client".to_owned(),
-            Self::Failed(text) => format!("bad socket read/write: {text}"),
-            Self::TakenOver => "session taken over".to_owned(),
-            Self::Refused(error) => format!("{error}"),
-            Self::NotAccepted(why) => why.to_owned(),
-            Self::TimedOut => "exceeded timeout".to_owned(),
-            Self::ShuttingDown => "server shutting down".to_owned(),
-        })
-    }
-
-    /// Whether the client left as it should, so that its Will is discarded [MQTT-3.14.4-3].
-    pub(super) fn discards_will(self) -> bool {
-        matches!(self, Self::ByClient(ReasonCode::Success))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use noctule_protocol::packet::Disconnect;
 use noctule_protocol::{DecodeError, QoS};
 
-use super::connection::Ending;
+use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::authorize::authorize;
 use crate::input::ConnectionKey;
@@ -145,7 +145,7 @@ impl Shard {
         }
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
         let mut homeless = Vec::new();
-        let mut lost = 0;
+        let mut lost = session.outgoing.bare() as u64;
         let in_flight = session.outgoing.extract_if(|_, _, _| true).into_iter();
         let in_flight =
             in_flight.filter_map(|(_, _, flight)| Some((true, flight?.delivery.map(|delivery| *delivery))));

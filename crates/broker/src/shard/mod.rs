@@ -25,6 +25,9 @@ mod connect;
 mod connection;
 mod deliver;
 mod end;
+mod ending;
+mod envelope;
+mod frames;
 mod group;
 mod hand_over;
 mod mail;
@@ -32,11 +35,13 @@ mod membership;
 mod memory;
 mod peer;
 mod publish;
+mod pump;
 mod restore;
 mod retain;
 mod subscribe;
 
-use connection::{Connection, Ending};
+use connection::Connection;
+use ending::Ending;
 use group::Groups;
 use mail::Mail;
 use memory::Thrift;
@@ -81,6 +86,8 @@ pub struct Shard {
     /// The ticket that this turn's batch will have.
     turn: Ticket,
     durable: Ticket,
+    /// A good Topic Name, of the last PUBLISH or PUBREL if it had one.
+    known_topic: String,
     /// Where the sweep for expired retained messages goes on.
     sweep_from: Option<String>,
     sweep_armed: bool,
@@ -125,6 +132,7 @@ impl Shard {
             urgent_handed_out: 0,
             turn: Ticket(1),
             durable: Ticket(0),
+            known_topic: String::new(),
             sweep_from: None,
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,
@@ -162,6 +170,7 @@ impl Shard {
             Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }
+        // A turn's bytes come in many inputs, and are told of by the last of them.
         self.counts.hand_over(&shared.metrics);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_protocol::packet::{Puback, Pubcomp, Publish, PublishQoS, Pubrec};
+use noctule_protocol::packet::{AckKind, Puback, Publish, PublishQoS, Pubrec};
 use noctule_protocol::property::Properties;
 use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -15,7 +15,7 @@ use crate::authorize::{Authorized, authorize};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
-use crate::message::{MessageView, Publication, Publisher, SessionNumber};
+use crate::message::{Message, MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
 use crate::parcel::{Publishing, Sender, ShardIndex, Way};
 use crate::record::{Operation, Recipient};
@@ -180,6 +180,9 @@ impl Shard {
         reason: ReasonCode,
         turn: &mut Turn<'_>,
     ) {
+        if reason == ReasonCode::Success {
+            return self.acknowledge(key, wait, AckKind::Puback, packet_id, turn);
+        }
         let puback = Puback { packet_id, reason, properties: Properties::EMPTY };
         self.answer_as(HeldPacket::Puback, key, wait, turn, |out, version| puback.encode(version, out));
     }
@@ -212,8 +215,7 @@ impl Shard {
             // Its first PUBREC may still be held; the repetition may not overtake it.
             wait = session.lasts() && self.urgent != self.urgent_handed_out;
         }
-        let pubrec = Pubrec { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
-        self.answer(key, wait, turn, |out, version| pubrec.encode(version, out));
+        self.acknowledge(key, wait, AckKind::Pubrec, packet_id, turn);
         Ok(())
     }
 
@@ -226,12 +228,9 @@ impl Shard {
     ) {
         let Some(session) = self.session_mut(slot) else { return };
         let (number, lasts) = (session.address.number, session.lasts());
+        let message = session.incoming.pubrel(packet_id);
+        session.incoming_bytes -= message.as_ref().map_or(0, Message::payload_bytes);
         let before = self.urgent;
-        let message = self.session_mut(slot).and_then(|session| {
-            let message = session.incoming.pubrel(packet_id)?;
-            session.incoming_bytes -= message.payload_bytes();
-            Some(message)
-        });
         if let Some(message) = message {
             // It takes its place in the order now that it is passed on: who subscribes meanwhile gets it live, or
             // as the retained message, and not both.
@@ -240,7 +239,9 @@ impl Shard {
                 // One batch with the recipients: the exchange cannot be lost between the two.
                 self.persist(Operation::DeleteIncoming { session: number, packet_id });
             }
-            match authorize(&mut Publication::kept(&message)) {
+            let mut known = std::mem::take(&mut self.known_topic);
+            message.learn_topic(&mut known);
+            match authorize(&mut Publication::kept_knowing(&message, &known)) {
                 // [MQTT-3.3.2-5]
                 Ok(_) if message.is_expired(turn.now.wall) => {
                     if message.retain() {
@@ -254,10 +255,10 @@ impl Shard {
                 }
                 Err(_) => self.count(Metric::DroppedDenied),
             }
+            self.known_topic = known;
         }
         // An unknown identifier is answered too: the first PUBCOMP may have been lost [MQTT-4.3.3-11].
-        let pubcomp = Pubcomp { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
-        self.answer(key, self.urgent != before, turn, |out, version| pubcomp.encode(version, out));
+        self.acknowledge(key, self.urgent != before, AckKind::Pubcomp, packet_id, turn);
     }
 
     /// 5.0: a denied publish is acknowledged with 0x87; 3.x knows no refusal and gets the normal
@@ -286,11 +287,14 @@ impl Shard {
         slot: u32,
         version: ProtocolVersion,
     ) -> Result<(), DecodeError> {
+        if version != ProtocolVersion::V5 {
+            return Ok(());
+        }
         let limit = usize::from(self.settings.receive_maximum());
         let (Some(connection), Some(session)) = (self.connection(key), self.session(slot)) else {
             return Ok(());
         };
-        if version == ProtocolVersion::V5 && session.incoming.len() + connection.held.pubacks() >= limit {
+        if session.incoming.len() + connection.held.pubacks() >= limit {
             return Err(DecodeError {
                 reason: ReasonCode::ReceiveMaximumExceeded,
                 what: "more unacknowledged messages than Receive Maximum",

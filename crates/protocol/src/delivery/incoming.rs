@@ -47,7 +47,7 @@ impl<M> Incoming<M> {
         if held.contains(packet_id) {
             return Received::Duplicate;
         }
-        held.insert(packet_id, message);
+        held.put(packet_id, message);
         Received::New
     }
 

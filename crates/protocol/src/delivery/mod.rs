@@ -5,6 +5,7 @@ mod incoming;
 mod outgoing;
 mod packet_id_window;
 mod packet_ids;
+mod taken_ids;
 
 pub use incoming::{Incoming, Received};
 pub use outgoing::{Outgoing, PubrecOutcome, Resend};

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::UnknownPacketId;
 use super::packet_id_window::PacketIdWindow;
 use super::packet_ids::PacketIds;
+use super::taken_ids::TakenIds;
 use crate::{PacketId, QoS};
 
 /// The exchanges that this end began and that are not acknowledged yet.
@@ -23,6 +24,9 @@ use crate::{PacketId, QoS};
 /// At most `window` exchanges are on the wire [MQTT-4.9.0-1] [MQTT-4.9.0-2]. After [`interrupt`](Self::interrupt) none is;
 /// [`next_resend`](Self::next_resend) puts them back in the order in which they were begun [MQTT-4.6.0-1], and new ones
 /// wait until it has. A window that has become smaller delays PUBLISH only, never PUBREL [MQTT-4.9.0-3].
+///
+/// An exchange may be begun without its message, where it ends with its connection anyway: then it cannot be sent again,
+/// and is forgotten when its turn comes.
 #[derive(Clone, Debug)]
 pub struct Outgoing<M> {
     ids: PacketIds,
@@ -34,8 +38,13 @@ pub struct Outgoing<M> {
 /// The exchanges and their order.
 #[derive(Clone, Debug)]
 struct Begun<M> {
-    exchanges: PacketIdWindow<Exchange<M>>,
-    on_wire: usize,
+    exchanges: PacketIdWindow<Exchange>,
+    /// What the exchanges carry until they are released. Apart, since most carry nothing, and a fan-out goes through the
+    /// exchanges of many receivers.
+    messages: PacketIdWindow<M>,
+    /// Which identifiers are in use, once looking for a free one took long.
+    taken: Option<Box<TakenIds>>,
+    on_wire: u32,
     /// How many exchanges were begun.
     count: u32,
     /// `None` when nothing waits to be sent again.
@@ -50,16 +59,21 @@ struct Again {
     pubrel: VecDeque<(u32, PacketId)>,
 }
 
-/// Small, because a fan-out goes through the exchanges of many receivers.
-#[derive(Clone, Debug)]
-struct Exchange<M> {
-    /// Until it is released.
-    message: Option<M>,
+/// Eight of them are a cache line.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
     /// Counts what was begun: the order of sending.
     number: u32,
     awaits: Awaits,
     on_wire: bool,
 }
+
+const _: () = assert!(size_of::<Option<Exchange>>() == 8);
+
+/// So many identifiers in use are passed over, one by one, until it is noted which are.
+const PASSED_OVER_MAX: usize = 64;
+/// With fewer in use the note is thrown away.
+const NOTED_MIN: usize = PASSED_OVER_MAX / 2;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Awaits {
@@ -90,10 +104,11 @@ impl Awaits {
 /// What a PUBREC means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PubrecOutcome<M> {
-    /// The receiver has the message. Send PUBREL [MQTT-4.3.3-4], and never the message again [MQTT-4.3.3-6].
-    Release(M),
+    /// The receiver has the message, which is given if it was kept. Send PUBREL [MQTT-4.3.3-4], and never the message
+    /// again [MQTT-4.3.3-6].
+    Release(Option<M>),
     /// The receiver does not want it; the exchange has ended.
-    Refused(M),
+    Refused(Option<M>),
     /// It was released before: send PUBREL again.
     Repeated,
 }
@@ -158,10 +173,10 @@ impl<M> Outgoing<M> {
 
     /// The message of an exchange, until it is released.
     pub fn message(&self, packet_id: PacketId) -> Option<&M> {
-        self.exchange(packet_id)?.message.as_ref()
+        self.begun.as_ref()?.messages.get(packet_id)
     }
 
-    fn exchange(&self, packet_id: PacketId) -> Option<&Exchange<M>> {
+    fn exchange(&self, packet_id: PacketId) -> Option<&Exchange> {
         self.begun.as_ref()?.exchanges.get(packet_id)
     }
 
@@ -181,39 +196,65 @@ impl<M> Outgoing<M> {
         message: M,
         is_in_use: impl Fn(PacketId) -> bool,
     ) -> Option<PacketId> {
+        let packet_id = self.begin_exchange(qos, is_in_use)?;
+        let begun = self.begun.as_mut()?;
+        begun.messages.insert(packet_id, message);
+        Some(packet_id)
+    }
+
+    /// Begins an exchange without keeping its message: for a receiver whose session ends with its connection, so that
+    /// nothing is ever sent again.
+    #[inline]
+    pub fn begin_bare(&mut self, qos: QoS) -> Option<PacketId> {
+        self.begin_exchange(qos, |_| false)
+    }
+
+    #[inline]
+    fn begin_exchange(&mut self, qos: QoS, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let awaits = Awaits::after(qos)?;
         let begun = self.begun.get_or_insert_default();
         if !begun.has_room(self.window) {
             return None;
         }
-        let packet_id = self.ids.allocate(|id| begun.exchanges.contains(id) || is_in_use(id))?;
-        begun.insert(packet_id, awaits, Some(message), true);
+        let next = self.ids.peek();
+        if !is_in_use(next) && begun.append(next, awaits) {
+            self.ids.skip_to_behind(next);
+            return Some(next);
+        }
+        let packet_id = self.ids.allocate(|from| begun.first_free(from), is_in_use)?;
+        begun.insert(packet_id, awaits, true);
         Some(packet_id)
     }
 
     /// An identifier that no exchange uses, for another packet.
     pub fn allocate(&mut self, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
-        let exchanges = self.begun.as_ref().map(|begun| &begun.exchanges);
-        self.ids.allocate(|id| exchanges.is_some_and(|exchanges| exchanges.contains(id)) || is_in_use(id))
+        match &mut self.begun {
+            Some(begun) => self.ids.allocate(|from| begun.first_free(from), is_in_use),
+            None => self.ids.allocate(Some, is_in_use),
+        }
     }
 
     /// Restores an exchange from disk, as one that was interrupted: [`next_resend`](Self::next_resend) will give it, after
     /// those restored before. One with the same identifier is replaced. QoS 0 has no exchange and is ignored.
     pub fn begin_with(&mut self, packet_id: PacketId, qos: QoS, message: M) {
         if let Some(awaits) = Awaits::after(qos) {
-            self.begun.get_or_insert_default().restore(packet_id, awaits, Some(message));
+            let begun = self.begun.get_or_insert_default();
+            begun.restore(packet_id, awaits);
+            begun.messages.insert(packet_id, message);
         }
     }
 
     /// Restores a QoS 2 exchange from disk whose PUBREC had arrived.
     pub fn begin_released(&mut self, packet_id: PacketId) {
-        self.begun.get_or_insert_default().restore(packet_id, Awaits::Pubcomp, None);
+        self.begun.get_or_insert_default().restore(packet_id, Awaits::Pubcomp);
     }
 
-    /// A PUBACK has arrived, with whatever reason: the exchange has ended [MQTT-4.4.0-2].
+    /// A PUBACK has arrived, with whatever reason: the exchange has ended [MQTT-4.4.0-2]. Gives its message, if it was
+    /// kept.
     #[inline]
-    pub fn puback(&mut self, packet_id: PacketId) -> Result<M, UnknownPacketId> {
-        self.end(packet_id, Awaits::Puback)?.ok_or(UnknownPacketId)
+    pub fn puback(&mut self, packet_id: PacketId) -> Result<Option<M>, UnknownPacketId> {
+        let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
+        begun.end(packet_id, |exchange| exchange.awaits == Awaits::Puback).ok_or(UnknownPacketId)
     }
 
     /// A PUBREC has arrived; `refused` when its reason is an error.
@@ -231,28 +272,23 @@ impl<M> Outgoing<M> {
             Awaits::Pubrec => {}
         }
         if refused {
-            let message = self.forget(packet_id).ok_or(UnknownPacketId)?;
-            return Ok(PubrecOutcome::Refused(message));
+            return Ok(PubrecOutcome::Refused(self.forget(packet_id)));
         }
         // The PUBREL that follows puts an interrupted exchange back on the wire.
-        begun.on_wire += usize::from(!exchange.on_wire);
+        begun.on_wire += u32::from(!exchange.on_wire);
         exchange.on_wire = true;
         exchange.awaits = Awaits::Pubcomp;
-        let message = exchange.message.take();
+        let message = begun.take_message(packet_id);
         begun.skip_settled();
-        message.map(PubrecOutcome::Release).ok_or(UnknownPacketId)
+        Ok(PubrecOutcome::Release(message))
     }
 
     /// A PUBCOMP has arrived: the exchange has ended.
     #[inline]
     pub fn pubcomp(&mut self, packet_id: PacketId) -> Result<(), UnknownPacketId> {
-        self.end(packet_id, Awaits::Pubcomp).map(drop)
-    }
-
-    #[inline]
-    fn end(&mut self, packet_id: PacketId, awaited: Awaits) -> Result<Option<M>, UnknownPacketId> {
         let begun = self.begun.as_mut().ok_or(UnknownPacketId)?;
-        begun.remove_if(packet_id, |exchange| exchange.awaits == awaited).ok_or(UnknownPacketId)
+        let ended = begun.end(packet_id, |exchange| exchange.awaits == Awaits::Pubcomp);
+        ended.map(drop).ok_or(UnknownPacketId)
     }
 
     /// The connection is lost: all that is not acknowledged must be sent again on the next one [MQTT-4.4.0-1].
@@ -268,10 +304,11 @@ impl<M> Outgoing<M> {
     /// room in the window.
     pub fn next_resend(&mut self) -> Option<Resend<'_, M>> {
         let begun = self.begun.as_mut()?;
+        begun.forget_bare_in_front();
         let again = begun.again.as_ref()?;
         let publish = again.publish.front().copied();
         let pubrel = again.pubrel.front().copied();
-        let has_room = begun.on_wire < usize::from(self.window);
+        let has_room = begun.on_wire < u32::from(self.window);
         let pubrel_first = match (publish, pubrel) {
             (Some(publish), Some(pubrel)) => pubrel < publish || !has_room,
             (None, Some(_)) => true,
@@ -283,7 +320,7 @@ impl<M> Outgoing<M> {
         begun.on_wire += 1;
         begun.skip_settled();
         let exchange = begun.exchanges.get(packet_id)?;
-        Some(match &exchange.message {
+        Some(match begun.messages.get(packet_id) {
             Some(message) => Resend::Publish { packet_id, qos: exchange.awaits.qos(), message },
             None => Resend::Pubrel { packet_id },
         })
@@ -297,20 +334,28 @@ impl<M> Outgoing<M> {
 
     /// The messages of all exchanges that still have one, in no particular order.
     pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
-        let exchanges = self.begun.iter_mut().flat_map(|begun| begun.exchanges.iter_mut());
-        exchanges.filter_map(|(_, exchange)| exchange.message.as_mut())
+        let messages = self.begun.iter_mut().flat_map(|begun| begun.messages.iter_mut());
+        messages.map(|(_, message)| message)
+    }
+
+    /// How many exchanges wait for PUBACK or PUBREC whose message was not kept.
+    pub fn bare(&self) -> usize {
+        let exchanges = self.begun.iter().flat_map(|begun| begun.exchanges.iter());
+        let unreleased = exchanges.filter(|(_, exchange)| exchange.awaits != Awaits::Pubcomp).count();
+        unreleased - self.begun.as_ref().map_or(0, |begun| begun.messages.len())
     }
 
     /// Ends an exchange without an acknowledgement and gives its place in the window back.
     pub fn forget(&mut self, packet_id: PacketId) -> Option<M> {
-        self.begun.as_mut()?.remove_if(packet_id, |_| true)?
+        self.begun.as_mut()?.end(packet_id, |_| true)?
     }
 
-    /// All exchanges in the order in which they were begun; one that was released has no message any more.
+    /// All exchanges in the order in which they were begun; one that was released has no message any more, and one whose
+    /// message was not kept has none either.
     pub fn iter(&self) -> impl Iterator<Item = (PacketId, QoS, Option<&M>)> {
         self.in_order().into_iter().filter_map(|packet_id| {
             let exchange = self.exchange(packet_id)?;
-            Some((packet_id, exchange.awaits.qos(), exchange.message.as_ref()))
+            Some((packet_id, exchange.awaits.qos(), self.message(packet_id)))
         })
     }
 
@@ -330,8 +375,8 @@ impl<M> Outgoing<M> {
             let Some(begun) = &mut self.begun else { break };
             let Some(exchange) = begun.exchanges.get(packet_id) else { continue };
             let qos = exchange.awaits.qos();
-            if extract(packet_id, qos, exchange.message.as_ref())
-                && let Some(message) = begun.remove_if(packet_id, |_| true)
+            if extract(packet_id, qos, begun.messages.get(packet_id))
+                && let Some(message) = begun.end(packet_id, |_| true)
             {
                 extracted.push((packet_id, qos, message));
             }
@@ -349,7 +394,14 @@ impl<M> Outgoing<M> {
 
 impl<M> Default for Begun<M> {
     fn default() -> Self {
-        Self { exchanges: PacketIdWindow::default(), on_wire: 0, count: 0, again: None }
+        Self {
+            exchanges: PacketIdWindow::default(),
+            messages: PacketIdWindow::default(),
+            taken: None,
+            on_wire: 0,
+            count: 0,
+            again: None,
+        }
     }
 }
 
@@ -357,30 +409,54 @@ impl<M> Begun<M> {
     #[inline]
     fn has_room(&self, window: u16) -> bool {
         self.again.is_none()
-            && self.on_wire < usize::from(window)
+            && self.on_wire < u32::from(window)
             && self.exchanges.len() < usize::from(u16::MAX)
     }
 
+    /// Begins the next exchange of an ordinary sender; false if it is not that simple.
     #[inline]
-    fn insert(&mut self, packet_id: PacketId, awaits: Awaits, message: Option<M>, on_wire: bool) -> u32 {
+    fn append(&mut self, packet_id: PacketId, awaits: Awaits) -> bool {
+        let exchange = Exchange { number: self.count, awaits, on_wire: true };
+        let appended =
+            self.taken.is_none() && self.count != u32::MAX && self.exchanges.append(packet_id, exchange);
+        self.count += u32::from(appended);
+        self.on_wire += u32::from(appended);
+        appended
+    }
+
+    fn insert(&mut self, packet_id: PacketId, awaits: Awaits, on_wire: bool) -> u32 {
         if self.count == u32::MAX {
             self.count_anew();
         }
         let number = self.count;
         self.count += 1;
-        self.on_wire += usize::from(on_wire);
-        let exchange = || Exchange { message, number, awaits, on_wire };
-        if let Err(exchange) = self.exchanges.append_with(packet_id, exchange) {
-            self.insert_anywhere(packet_id, exchange());
+        self.on_wire += u32::from(on_wire);
+        if let Some(taken) = &mut self.taken {
+            taken.insert(packet_id);
+        }
+        if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, awaits, on_wire }) {
+            self.on_wire -= u32::from(replaced.on_wire);
+            self.messages.remove(packet_id);
+            self.skip_settled();
         }
         number
     }
 
-    fn insert_anywhere(&mut self, packet_id: PacketId, exchange: Exchange<M>) {
-        if let Some(replaced) = self.exchanges.insert(packet_id, exchange) {
-            self.on_wire -= usize::from(replaced.on_wire);
-            self.skip_settled();
+    /// The first identifier from this one on that no exchange uses.
+    fn first_free(&mut self, from: PacketId) -> Option<PacketId> {
+        if self.taken.is_none() {
+            let near = std::iter::successors(Some(from), |id| Some(id.next())).take(PASSED_OVER_MAX);
+            for id in near {
+                if !self.exchanges.contains(id) {
+                    return Some(id);
+                }
+            }
         }
+        let exchanges = &self.exchanges;
+        let taken = self
+            .taken
+            .get_or_insert_with(|| Box::new(exchanges.iter().map(|(packet_id, _)| packet_id).collect()));
+        taken.first_free(from)
     }
 
     /// Counts the exchanges from 0, in the same order: there are fewer than numbers.
@@ -409,8 +485,8 @@ impl<M> Begun<M> {
         }
     }
 
-    fn restore(&mut self, packet_id: PacketId, awaits: Awaits, message: Option<M>) {
-        let number = self.insert(packet_id, awaits, message, false);
+    fn restore(&mut self, packet_id: PacketId, awaits: Awaits) {
+        let number = self.insert(packet_id, awaits, false);
         let again = self.again.get_or_insert_default();
         let queue = if awaits == Awaits::Pubcomp { &mut again.pubrel } else { &mut again.publish };
         queue.push_back((number, packet_id));
@@ -418,17 +494,39 @@ impl<M> Begun<M> {
 
     /// Ends an exchange if `is_right` says so; gives its message, if it still has one.
     #[inline]
-    fn remove_if(
-        &mut self,
-        packet_id: PacketId,
-        is_right: impl Fn(&Exchange<M>) -> bool,
-    ) -> Option<Option<M>> {
-        let (message, on_wire) = self.exchanges.remove_with(packet_id, |exchange| {
-            is_right(exchange).then(|| (exchange.message.take(), exchange.on_wire))
-        })?;
-        self.on_wire -= usize::from(on_wire);
+    fn end(&mut self, packet_id: PacketId, is_right: impl Fn(&Exchange) -> bool) -> Option<Option<M>> {
+        let exchange = self.exchanges.remove_if(packet_id, is_right)?;
+        self.on_wire -= u32::from(exchange.on_wire);
+        if self.taken.is_some() {
+            self.note_free(packet_id);
+        }
+        let message = self.take_message(packet_id);
         self.skip_settled();
         Some(message)
+    }
+
+    #[inline]
+    fn take_message(&mut self, packet_id: PacketId) -> Option<M> {
+        if self.messages.is_empty() { None } else { self.messages.remove(packet_id) }
+    }
+
+    #[cold]
+    fn note_free(&mut self, packet_id: PacketId) {
+        if self.exchanges.len() < NOTED_MIN {
+            self.taken = None;
+        } else if let Some(taken) = &mut self.taken {
+            taken.remove(packet_id);
+        }
+    }
+
+    /// Ends what would be next to be sent again, and cannot be.
+    fn forget_bare_in_front(&mut self) {
+        while let Some(again) = &self.again
+            && let Some(&(_, packet_id)) = again.publish.front()
+            && self.messages.get(packet_id).is_none()
+        {
+            self.end(packet_id, |_| true);
+        }
     }
 
     fn interrupt(&mut self) {

@@ -1,7 +1,6 @@
 //! What is kept for each Packet Identifier in use.
 
 use std::collections::hash_map::Entry;
-use std::mem;
 
 use super::packet_ids::PacketIdMap;
 use crate::PacketId;
@@ -28,8 +27,9 @@ pub(super) struct PacketIdWindow<T> {
 const GAP_MAX: u16 = 16;
 /// Empty places the row may have beyond as many as are taken.
 const EMPTY_MAX: usize = 64;
-/// An empty row keeps memory for so many.
-const KEPT_MAX: usize = 32;
+/// Memory that an empty row keeps, so that one which fills and empties again and again, as a fan-out's does, stays where
+/// it is.
+const KEPT_BYTES_MAX: usize = 1024;
 
 impl<T> Default for PacketIdWindow<T> {
     fn default() -> Self {
@@ -85,24 +85,40 @@ impl<T> PacketIdWindow<T> {
         self.get(id).is_some()
     }
 
-    /// Puts the next one of an ordinary sender behind the others; gives the value back if that is not what it is.
-    /// It is made where it stands: moving it costs as much as all else.
+    /// Puts the next one of an ordinary sender behind the others; false, and nothing done, if that is not what it is.
     #[inline]
-    pub(super) fn append_with<F: FnOnce() -> T>(&mut self, id: PacketId, value: F) -> Result<(), F> {
+    pub(super) fn append(&mut self, id: PacketId, value: T) -> bool {
+        let place = self.place_behind(id);
+        let is_next = place.is_some();
+        if let Some(place) = place {
+            *place = Some(value);
+        }
+        is_next
+    }
+
+    /// Puts something where nothing was.
+    #[inline]
+    pub(super) fn put(&mut self, id: PacketId, value: T) {
+        match self.place_behind(id) {
+            Some(place) => *place = Some(value),
+            None => drop(self.insert(id, value)),
+        }
+    }
+
+    /// The place of the next one of an ordinary sender, to be filled.
+    #[inline]
+    fn place_behind(&mut self, id: PacketId) -> Option<&mut Option<T>> {
+        if self.length == 0 {
+            self.first = id;
+        }
         let place = self.place(id);
         let index = self.index(place);
-        if place == self.length
-            && place != 0
-            && usize::from(place) < self.ring.len()
-            && self.apart.is_none()
-            && let Some(there) = self.ring.get_mut(index)
-        {
-            there.get_or_insert_with(value);
+        if place == self.length && usize::from(place) < self.ring.len() && self.apart.is_none() {
             self.length += 1;
             self.in_row += 1;
-            return Ok(());
+            return self.ring.get_mut(index);
         }
-        Err(value)
+        None
     }
 
     /// Gives what was there before.
@@ -136,7 +152,11 @@ impl<T> PacketIdWindow<T> {
             let row: Vec<usize> = (0..self.length).map(|place| self.index(place)).collect();
             let mut ring: Vec<Option<T>> = row.into_iter().map(|index| self.ring[index].take()).collect();
             // Rows are short, or as long as their window: few steps lead there.
-            ring.resize_with(places.next_power_of_two().max(4 * self.ring.len()).clamp(4, 1 << 16), || None);
+            let step = if self.ring.len() < 32 { 4 } else { 2 };
+            ring.resize_with(
+                places.next_power_of_two().max(step * self.ring.len()).clamp(4, 1 << 16),
+                || None,
+            );
             self.ring = ring.into();
             self.head = 0;
         }
@@ -160,31 +180,24 @@ impl<T> PacketIdWindow<T> {
         Some(value)
     }
 
-    /// Takes it out if `take` takes something from it, which is all that is moved: the rest is forgotten.
+    /// Takes it out if `is_right` says so.
     #[inline]
-    pub(super) fn remove_with<R>(
-        &mut self,
-        id: PacketId,
-        take: impl FnOnce(&mut T) -> Option<R>,
-    ) -> Option<R> {
+    pub(super) fn remove_if(&mut self, id: PacketId, is_right: impl Fn(&T) -> bool) -> Option<T> {
         let place = self.place(id);
         let index = self.index(place);
         match self.ring.get_mut(index) {
-            Some(there @ Some(_)) if place < self.length => {
-                let taken = take(there.as_mut()?)?;
-                mem::forget(there.take());
+            Some(there) if place < self.length && there.is_some() => {
+                let value = there.take_if(|value| is_right(value))?;
                 self.left(place);
-                Some(taken)
+                Some(value)
             }
-            Some(_) | None => self.remove_apart(id, take),
+            Some(_) | None => self.remove_apart(id, is_right),
         }
     }
 
     #[cold]
-    fn remove_apart<R>(&mut self, id: PacketId, take: impl FnOnce(&mut T) -> Option<R>) -> Option<R> {
-        let taken = take(self.apart.as_mut()?.get_mut(&id)?)?;
-        mem::forget(self.remove(id));
-        Some(taken)
+    fn remove_apart(&mut self, id: PacketId, is_right: impl Fn(&T) -> bool) -> Option<T> {
+        is_right(self.apart.as_ref()?.get(&id)?).then(|| self.remove(id))?
     }
 
     /// A place of the row was emptied.
@@ -226,7 +239,7 @@ impl<T> PacketIdWindow<T> {
             }
             self.advance();
         }
-        if self.length == 0 && self.ring.len() > KEPT_MAX {
+        if self.length == 0 && size_of_val(&*self.ring) > KEPT_BYTES_MAX {
             self.ring = Box::default();
             self.head = 0;
         }
@@ -306,12 +319,12 @@ mod tests {
     fn an_idle_window_keeps_little() {
         let mut window = PacketIdWindow::default();
         for number in 1..=1000 {
-            window.insert(id(number), ());
+            window.insert(id(number), number);
         }
         for number in (1..=1000).rev() {
             window.remove(id(number));
         }
-        assert!(window.ring.len() <= KEPT_MAX);
+        assert!(size_of_val(&*window.ring) <= KEPT_BYTES_MAX);
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -354,7 +367,7 @@ mod tests {
                         if number % 2 == 0 {
                             prop_assert_eq!(window.insert(at, number), before);
                         } else {
-                            let before_this = window.append_with(at, || number).err().and_then(|_| window.insert(at, number));
+                            let before_this = if window.append(at, number) { None } else { window.insert(at, number) };
                             prop_assert_eq!(before_this, before);
                         }
                         if before.is_none() {
@@ -370,8 +383,8 @@ mod tests {
                 if let Some(at) = removed {
                     let expected = model.remove(&at);
                     if number % 3 == 0 {
-                        prop_assert_eq!(window.remove_with(at, |_| None::<()>), None);
-                        prop_assert_eq!(window.remove_with(at, |value| Some(*value)), expected);
+                        prop_assert_eq!(window.remove_if(at, |_| false), None);
+                        prop_assert_eq!(window.remove_if(at, |_| true), expected);
                     } else {
                         prop_assert_eq!(window.remove(at), expected);
                     }

@@ -45,20 +45,34 @@ impl Default for PacketIds {
 }
 
 impl PacketIds {
-    /// The next identifier that is not in use [MQTT-2.2.1-3] [MQTT-2.2.1-4]; `None` when all are.
+    /// The identifier that is next, if it is free.
     #[inline]
-    pub fn allocate(&mut self, is_in_use: impl Fn(PacketId) -> bool) -> Option<PacketId> {
-        let first = self.next;
-        loop {
-            let id = self.next;
+    pub(super) const fn peek(&self) -> PacketId {
+        self.next
+    }
+
+    /// That one was taken.
+    #[inline]
+    pub(super) fn skip_to_behind(&mut self, taken: PacketId) {
+        self.next = taken.next();
+    }
+
+    /// The next identifier that is not in use [MQTT-2.2.1-3] [MQTT-2.2.1-4]; `None` when all are. `first_free` gives the
+    /// first one from some identifier on that no exchange uses; `is_in_use` tells of other packets, of which there are
+    /// few.
+    pub fn allocate(
+        &mut self,
+        mut first_free: impl FnMut(PacketId) -> Option<PacketId>,
+        is_in_use: impl Fn(PacketId) -> bool,
+    ) -> Option<PacketId> {
+        for _ in 0..u16::MAX {
+            let id = first_free(self.next)?;
             self.next = id.next();
             if !is_in_use(id) {
                 return Some(id);
             }
-            if self.next == first {
-                return None;
-            }
         }
+        None
     }
 }
 
@@ -73,13 +87,14 @@ mod tests {
         let mut ids = PacketIds::default();
         let mut used = HashSet::new();
         for expected in 1..=u16::MAX {
-            let id = ids.allocate(|id| used.contains(&id)).unwrap();
+            let id = ids.allocate(Some, |id| used.contains(&id)).unwrap();
             assert_eq!(id.get(), expected);
             used.insert(id);
         }
-        assert_eq!(ids.allocate(|id| used.contains(&id)), None);
+        assert_eq!(ids.allocate(Some, |id| used.contains(&id)), None);
+        assert_eq!(ids.allocate(|_| None, |_| false), None);
         let free = PacketId::new(9).unwrap();
         used.remove(&free);
-        assert_eq!(ids.allocate(|id| used.contains(&id)), Some(free));
+        assert_eq!(ids.allocate(Some, |id| used.contains(&id)), Some(free));
     }
 }

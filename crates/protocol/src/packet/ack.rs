@@ -6,6 +6,54 @@ use crate::frame::{self, Frame, PacketType};
 use crate::property::{Properties, PropertyPlace};
 use crate::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
 
+/// An acknowledgement that says nothing but its identifier: four bytes, the same in all versions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PlainAck {
+    /// Which of the four.
+    pub kind: AckKind,
+    /// The exchange.
+    pub packet_id: PacketId,
+}
+
+/// The packets that acknowledge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each variant is the packet of that name")]
+pub enum AckKind {
+    Puback = 0x40,
+    Pubrec = 0x50,
+    Pubrel = 0x62,
+    Pubcomp = 0x70,
+}
+
+impl PlainAck {
+    /// How long it is.
+    pub const LENGTH: usize = 4;
+
+    /// `None` if these bytes are, or begin, anything else.
+    #[inline]
+    pub const fn decode([first_byte, length, high, low]: [u8; 4]) -> Option<Self> {
+        let kind = match first_byte {
+            0x40 => AckKind::Puback,
+            0x50 => AckKind::Pubrec,
+            0x62 => AckKind::Pubrel,
+            0x70 => AckKind::Pubcomp,
+            _ => return None,
+        };
+        match PacketId::new(u16::from_be_bytes([high, low])) {
+            Some(packet_id) if length == 2 => Some(Self { kind, packet_id }),
+            Some(_) | None => None,
+        }
+    }
+
+    /// The whole packet.
+    #[inline]
+    pub const fn encode(self) -> [u8; 4] {
+        let [high, low] = self.packet_id.get().to_be_bytes();
+        [self.kind as u8, 2, high, low]
+    }
+}
+
 /// The identifier and reason of a PUBACK, PUBREC, PUBREL or PUBCOMP: all that a broker looks at. The usual form, of an
 /// identifier alone, is the same in all versions and decoded where this is called.
 #[inline]
@@ -186,7 +234,15 @@ mod tests {
                 let plain = ack(packet_type, ReasonCode::Success, Properties::EMPTY);
                 check(version, &format!("{first} 02 0102"), plain);
             }
+            let bytes = [packet_type.first_byte(), 2, 1, 2];
+            let plain = PlainAck::decode(bytes).unwrap();
+            assert_eq!((plain.packet_id.get(), plain.kind as u8), (0x0102, packet_type.first_byte()));
+            assert_eq!(plain.encode(), bytes);
+            assert_eq!(PlainAck::decode([packet_type.first_byte(), 3, 1, 2]), None);
+            assert_eq!(PlainAck::decode([packet_type.first_byte(), 2, 0, 0]), None);
         }
+        let kinds = (0..=255).filter(|&first| PlainAck::decode([first, 2, 1, 2]).is_some());
+        assert_eq!(kinds.collect::<Vec<_>>(), ACKS.map(|(packet_type, _)| packet_type.first_byte()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod unsubscribe;
 #[cfg(test)]
 pub(crate) mod wire;
 
-pub use ack::acknowledgement;
+pub use ack::{AckKind, PlainAck, acknowledgement};
 pub use auth::Auth;
 pub use connack::{Connack, ConnackCode};
 pub use connect::{Connect, Will};

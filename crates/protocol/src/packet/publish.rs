@@ -81,6 +81,26 @@ impl<'a> Publish<'a> {
     /// Reads a frame. Whether an alias is known is not looked at.
     #[inline]
     pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        Self::decode_as(frame, version, None)
+    }
+
+    /// The same of a frame whose [`topic_bytes`](Self::topic_bytes) are those of `topic`, a good Topic Name: it need not
+    /// be checked once more.
+    #[inline]
+    pub fn decode_about(
+        frame: Frame<'a>,
+        version: ProtocolVersion,
+        topic: &'a str,
+    ) -> Result<Self, DecodeError> {
+        Self::decode_as(frame, version, Some(topic))
+    }
+
+    #[inline]
+    fn decode_as(
+        frame: Frame<'a>,
+        version: ProtocolVersion,
+        known: Option<&'a str>,
+    ) -> Result<Self, DecodeError> {
         if frame.first_byte >> 4 != PacketType::Publish as u8 {
             return Err(DecodeError::protocol("another packet was expected"));
         }
@@ -96,7 +116,7 @@ impl<'a> Publish<'a> {
         }
         let mut fields = Fields::new(frame.body);
         let Some(topic) = fields.try_binary_data() else { return Err(DecodeError::ENDS_INSIDE_A_FIELD) };
-        let Some(topic) = good_topic(topic) else { return Err(topic_mistake(topic)) };
+        let Some(topic) = known.or_else(|| good_topic(topic)) else { return Err(topic_mistake(topic)) };
         let qos = if qos == QoS::AtMostOnce {
             PublishQoS::AtMostOnce
         } else {
@@ -116,6 +136,12 @@ impl<'a> Publish<'a> {
         }
         let retain = flags & RETAIN != 0;
         Ok(Self { dup, qos, retain, topic, properties, payload: fields.rest() })
+    }
+
+    /// The topic of a frame that is a PUBLISH, unchecked; `None` if it ends before.
+    #[inline]
+    pub fn topic_bytes(frame: Frame<'a>) -> Option<&'a [u8]> {
+        Fields::new(frame.body).try_binary_data()
     }
 
     /// Appends the whole packet. 3.x leaves the properties out.

@@ -269,7 +269,7 @@ impl ClientConnection {
 
     /// An acknowledgement that we do not wait for is no reason to part: an earlier connection may have caused it.
     fn puback(&mut self, puback: Puback<'_>) -> Result<(), ClientError> {
-        let Ok(queued) = self.outgoing.puback(puback.packet_id) else { return Ok(()) };
+        let Ok(Some(queued)) = self.outgoing.puback(puback.packet_id) else { return Ok(()) };
         self.done(queued.token, puback.reason, puback.properties.into_owned());
         self.pump()
     }
@@ -278,12 +278,16 @@ impl ClientConnection {
         let packet_id = pubrec.packet_id;
         let reason = match self.outgoing.pubrec(packet_id, pubrec.reason.is_error()) {
             Ok(PubrecOutcome::Release(queued)) => {
-                self.released.insert(packet_id, queued.token);
+                if let Some(queued) = queued {
+                    self.released.insert(packet_id, queued.token);
+                }
                 ReasonCode::Success
             }
             Ok(PubrecOutcome::Repeated) => ReasonCode::Success,
             Ok(PubrecOutcome::Refused(queued)) => {
-                self.done(queued.token, pubrec.reason, pubrec.properties.into_owned());
+                if let Some(queued) = queued {
+                    self.done(queued.token, pubrec.reason, pubrec.properties.into_owned());
+                }
                 return self.pump();
             }
             Err(_) if pubrec.reason.is_error() => return Ok(()),

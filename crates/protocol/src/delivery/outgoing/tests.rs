@@ -24,7 +24,7 @@ fn qos_1_ends_with_puback() {
     assert_eq!(outgoing.pubrec(id(1), false), Err(UnknownPacketId));
     assert_eq!(outgoing.pubcomp(id(1)), Err(UnknownPacketId));
     assert_eq!(outgoing.puback(id(2)), Err(UnknownPacketId));
-    assert_eq!(outgoing.puback(id(1)), Ok("a"));
+    assert_eq!(outgoing.puback(id(1)), Ok(Some("a")));
     assert_eq!(outgoing.puback(id(1)), Err(UnknownPacketId));
     assert!(outgoing.is_empty());
 }
@@ -35,11 +35,11 @@ fn qos_2_ends_with_pubcomp_or_a_refusal() {
     outgoing.begin(QoS::ExactlyOnce, "a");
     assert_eq!(outgoing.puback(id(1)), Err(UnknownPacketId));
     assert_eq!(outgoing.pubcomp(id(1)), Err(UnknownPacketId));
-    assert_eq!(outgoing.pubrec(id(1), false), Ok(PubrecOutcome::Release("a"))); // [MQTT-4.3.3-4]
+    assert_eq!(outgoing.pubrec(id(1), false), Ok(PubrecOutcome::Release(Some("a")))); // [MQTT-4.3.3-4]
     assert_eq!(outgoing.pubrec(id(1), false), Ok(PubrecOutcome::Repeated));
     assert_eq!(outgoing.pubcomp(id(1)), Ok(()));
     outgoing.begin(QoS::ExactlyOnce, "b");
-    assert_eq!(outgoing.pubrec(id(2), true), Ok(PubrecOutcome::Refused("b"))); // [MQTT-4.4.0-2]
+    assert_eq!(outgoing.pubrec(id(2), true), Ok(PubrecOutcome::Refused(Some("b")))); // [MQTT-4.4.0-2]
     assert!(outgoing.is_empty());
 }
 
@@ -99,12 +99,12 @@ fn what_ends_before_it_is_resent_is_not_resent() {
         outgoing.begin(QoS::AtLeastOnce, message);
     }
     outgoing.interrupt();
-    assert_eq!(outgoing.puback(id(2)), Ok("b"));
-    assert_eq!(outgoing.puback(id(3)), Ok("c"));
+    assert_eq!(outgoing.puback(id(2)), Ok(Some("b")));
+    assert_eq!(outgoing.puback(id(3)), Ok(Some("c")));
     assert_eq!(resend(&mut outgoing), ["p1"]);
     assert!(outgoing.has_room());
     outgoing.interrupt();
-    assert_eq!(outgoing.puback(id(1)), Ok("a"));
+    assert_eq!(outgoing.puback(id(1)), Ok(Some("a")));
     assert!(outgoing.has_room());
 }
 
@@ -142,7 +142,7 @@ fn an_early_pubrec_takes_its_place_in_the_window() {
     outgoing.begin(QoS::ExactlyOnce, "b");
     outgoing.interrupt();
     outgoing.set_window(1);
-    assert_eq!(outgoing.pubrec(id(1), false), Ok(PubrecOutcome::Release("a")));
+    assert_eq!(outgoing.pubrec(id(1), false), Ok(PubrecOutcome::Release(Some("a"))));
     assert_eq!(resend(&mut outgoing), [""; 0]);
     outgoing.pubcomp(id(1)).unwrap();
     assert_eq!(resend(&mut outgoing), ["p2"]);
@@ -175,4 +175,42 @@ fn an_idle_end_is_small() {
     outgoing.puback(id(1)).unwrap();
     outgoing.interrupt();
     assert!(outgoing.begun.is_none());
+}
+
+#[test]
+fn a_bare_exchange_is_acknowledged_like_others_and_never_sent_again() {
+    let mut outgoing = Outgoing::new(10);
+    assert_eq!(outgoing.begin_bare(QoS::AtMostOnce), None);
+    assert_eq!(outgoing.begin_bare(QoS::AtLeastOnce), Some(id(1)));
+    assert_eq!(outgoing.begin_bare(QoS::ExactlyOnce), Some(id(2)));
+    assert_eq!(outgoing.begin(QoS::AtLeastOnce, "a"), Some(id(3)));
+    assert_eq!(outgoing.begin_bare(QoS::ExactlyOnce), Some(id(4)));
+    assert_eq!((outgoing.in_flight(), outgoing.bare()), (4, 3));
+    assert_eq!(outgoing.pubrec(id(1), false), Err(UnknownPacketId));
+    assert_eq!(outgoing.puback(id(1)), Ok(None));
+    assert_eq!(outgoing.pubrec(id(2), false), Ok(PubrecOutcome::Release(None)));
+    assert_eq!(outgoing.bare(), 1);
+    outgoing.interrupt();
+    assert_eq!(resend(&mut outgoing), ["r2", "p3"]);
+    assert_eq!((outgoing.in_flight(), outgoing.bare()), (2, 0));
+    assert!(outgoing.has_room());
+}
+
+#[test]
+fn the_one_free_identifier_among_all_is_found_at_once() {
+    let mut outgoing: Outgoing<u8> = Outgoing::new(u16::MAX);
+    for _ in 1..=u16::MAX {
+        outgoing.begin_bare(QoS::AtLeastOnce).unwrap();
+    }
+    assert_eq!(outgoing.allocate(|_| false), None);
+    // By looking at all of them this would be thousands of millions of steps.
+    for round in 1..=60_000_u16 {
+        let free = id(round.wrapping_mul(48_271).max(1));
+        assert_eq!(outgoing.puback(free), Ok(None));
+        assert_eq!(outgoing.begin_bare(QoS::AtLeastOnce), Some(free));
+    }
+    for number in 1..=u16::MAX {
+        assert_eq!(outgoing.puback(id(number)), Ok(None));
+    }
+    assert!(outgoing.is_empty() && outgoing.begun.is_some_and(|begun| begun.taken.is_none()));
 }

@@ -1,0 +1,178 @@
+//! What waits in a session, sent as its window and its outbox have room.
+
+use noctule_protocol::delivery::Resend;
+use noctule_protocol::packet::{PublishQoS, Pubrel};
+use noctule_protocol::property::Properties;
+use noctule_protocol::{PacketId, QoS, ReasonCode};
+
+use super::answer::HeldPacket;
+use super::connection::Connection;
+use super::deliver::{connection_of, may_send};
+use super::envelope::numbered;
+use super::{Shard, Turn};
+use crate::input::ConnectionKey;
+use crate::metric::Metric;
+use crate::record::Operation;
+use crate::session::{Delivery, Flight, Queued};
+
+impl Shard {
+    /// Sends what may be sent: first what the last connection left unacknowledged, in its order
+    /// [MQTT-4.4.0-1], then what waits.
+    pub(super) fn pump(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        while self.pump_one(slot, turn) {}
+    }
+
+    /// Sends one packet, or takes one message off the queue. False if nothing more can be done now.
+    fn pump_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
+        let Self { settings, connections, sessions, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
+        let Some(connection) = connection_of(connections, session) else { return false };
+        if !connection.is_ready() || connection.backlog_bytes() >= settings.outbox_bytes_max {
+            return false;
+        }
+        if session.outgoing.has_resends() {
+            return self.resend_one(slot, turn);
+        }
+        if let Some(replay) = session.queue.pop_replay() {
+            return self.go_on_replaying(slot, replay, turn);
+        }
+        let Some(next) = session.queue.front() else {
+            session.dropping = false;
+            return false;
+        };
+        if next.kind == Queued::Retained && connection.held.subacks() > 0 {
+            // What answers a SUBSCRIBE comes behind its SUBACK, as in Mosquitto.
+            return false;
+        }
+        let payload_bytes = next.message.payload_bytes();
+        if next.message.is_expired(turn.now.wall) {
+            // [MQTT-3.3.2-5]
+            if let Some(delivery) = session.queue.pop() {
+                self.count(Metric::DroppedExpired);
+                self.settle(&delivery);
+            }
+            return true;
+        }
+        if next.qos != QoS::AtMostOnce && !may_send(session, connection, settings, payload_bytes) {
+            return false;
+        }
+        let Some(delivery) = session.queue.pop() else { return false };
+        if delivery.qos == QoS::AtMostOnce {
+            if !self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn) {
+                self.count(Metric::DroppedTooLarge);
+            }
+            // Through a group it may have been recorded all the same: for whichever member takes it.
+            self.settle_copy(&delivery.message, delivery.copy());
+        } else {
+            self.begin(slot, delivery, turn);
+        }
+        true
+    }
+
+    fn resend_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(session) = self.session_mut(slot) else { return false };
+        let Some(key) = session.connection else { return false };
+        let resend = match session.outgoing.next_resend() {
+            // The rest waits for the window.
+            None => return false,
+            Some(Resend::Pubrel { packet_id }) => Err(packet_id),
+            Some(Resend::Publish { packet_id, message, .. }) => {
+                Ok((packet_id, message.delivery.as_deref().cloned()))
+            }
+        };
+        match resend {
+            Err(packet_id) => {
+                let pubrel = Pubrel { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
+                self.answer(key, false, turn, |out, version| pubrel.encode(version, out));
+            }
+            Ok((packet_id, Some(delivery))) => {
+                let qos = numbered(delivery.qos, packet_id);
+                if !self.push_delivery(slot, qos, true, &delivery, turn) {
+                    self.forget_too_large(slot, packet_id);
+                }
+            }
+            // Not kept: its session was to end with its connection, so this cannot be reached by a resume.
+            Ok((packet_id, None)) => self.forget_too_large(slot, packet_id),
+        }
+        true
+    }
+
+    /// Starts a QoS 1 or 2 exchange that is remembered. False if the message is too large for the client.
+    pub(super) fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
+        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
+        let Some(connection) = connection_of(connections, session) else { return false };
+        let (sequence, qos, copy) = (delivery.message.sequence(), delivery.qos, delivery.copy());
+        session.flight_bytes += delivery.message.payload_bytes();
+        let Some(packet_id) = session.outgoing.begin(qos, Flight::kept(delivery)) else { return false };
+        let flight = session.outgoing.message(packet_id);
+        let Some(delivery) = flight.and_then(|flight| flight.delivery.as_deref()) else { return false };
+        if let (Some(copy), QoS::ExactlyOnce) = (copy, qos) {
+            // Its identifier must survive us, or it would be delivered again under another one.
+            let (key, delivery) = (connection.key, delivery.clone());
+            self.persist(Operation::PutSent { sequence, copy, packet_id });
+            self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
+            return true;
+        }
+        if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
+            connection.mark_dirty(dirty);
+            counts.count(Metric::PublishSent);
+            return true;
+        }
+        self.forget_too_large(slot, packet_id);
+        false
+    }
+
+    /// Appends a delivery to its session's outbox. False if it is too large for the client.
+    fn push_delivery(
+        &mut self,
+        slot: u32,
+        qos: PublishQoS,
+        dup: bool,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return true };
+        let Some(connection) = connection_of(connections, session) else { return true };
+        let pushed = connection.push_delivery(delivery, qos, dup, turn.now.wall, pool);
+        if pushed {
+            connection.mark_dirty(dirty);
+            counts.count(Metric::PublishSent);
+        }
+        pushed
+    }
+
+    /// A message no packet the client accepts can hold: it counts as delivered [MQTT-3.1.2-25].
+    fn forget_too_large(&mut self, slot: u32, packet_id: PacketId) {
+        self.count(Metric::DroppedTooLarge);
+        let Some(session) = self.session_mut(slot) else { return };
+        if let Some(flight) = session.outgoing.forget(packet_id) {
+            self.finish_flight(slot, flight);
+        }
+    }
+
+    /// A QoS 2 PUBLISH whose identifier has become durable.
+    pub(super) fn send_held_publish(
+        &mut self,
+        key: ConnectionKey,
+        packet_id: PacketId,
+        delivery: &Delivery,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(slot) = self.connection(key).and_then(Connection::slot) else { return };
+        let qos = numbered(delivery.qos, packet_id);
+        if !self.push_delivery(slot, qos, false, delivery, turn) {
+            self.forget_too_large(slot, packet_id);
+        }
+    }
+
+    /// Takes a finished exchange off the books.
+    pub(super) fn finish_flight(&mut self, slot: u32, flight: Flight) {
+        let Some(session) = self.session_mut(slot) else { return };
+        session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
+        if let Some(delivery) = flight.delivery {
+            self.settle(&delivery);
+        }
+    }
+}
