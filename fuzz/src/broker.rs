@@ -192,7 +192,7 @@ impl Desk {
     fn settle(&mut self) {
         for shard in [0, 1, 0] {
             let mut effects = Vec::new();
-            self.shards[shard].end_turn(&mut effects);
+            self.shards[shard].end_turn(&self.shared, &mut effects);
             effects.into_iter().for_each(|effect| self.carry_out(shard, effect));
             while self.shards[shard].next_dirty().is_some() {}
         }

@@ -63,8 +63,8 @@ struct Header {
     flags: u8,
 }
 
-/// Content up to this length is put together without memory from the allocator.
-const SMALL_BYTES_MAX: usize = 512;
+/// A topic and a payload up to this length are put together without memory from the allocator.
+const SMALL_BYTES_MAX: usize = 192;
 
 /// As published with RETAIN.
 const RETAIN: u8 = 1;
@@ -89,19 +89,15 @@ impl Message {
             flags: if retain { RETAIN } else { 0 } | if end.is_some() { EXPIRES } else { 0 },
         };
         let end = end.as_ref().map_or(&[][..], |end| end);
-        let parts = [topic.as_bytes(), properties, payload, end];
-        let length = parts.iter().map(|part| part.len()).sum();
+        let (head, tail) = (topic.len(), topic.len() + payload.len());
         let mut small = [0; SMALL_BYTES_MAX];
-        let Some(content) = small.get_mut(..length) else {
-            return Self(ThinArc::from_header_and_slice(header, &parts.concat()));
-        };
-        let mut rest = &mut *content;
-        for part in parts {
-            let (here, behind) = rest.split_at_mut(part.len());
-            here.copy_from_slice(part);
-            rest = behind;
+        if tail > small.len() || !properties.is_empty() || !end.is_empty() {
+            let content = [topic.as_bytes(), properties, payload, end].concat();
+            return Self(ThinArc::from_header_and_slice(header, &content));
         }
-        Self(ThinArc::from_header_and_slice(header, content))
+        small[..head].copy_from_slice(topic.as_bytes());
+        small[head..tail].copy_from_slice(payload);
+        Self(ThinArc::from_header_and_slice(header, &small[..tail]))
     }
 
     fn header(&self) -> &Header {

@@ -82,29 +82,38 @@ impl Metrics {
 
 /// What one shard counted and has not handed over: without atomics, since it counts several times per packet.
 #[derive(Debug)]
-pub(crate) struct Counts([u64; Metric::ALL.len()]);
+pub(crate) struct Counts {
+    counts: [u64; Metric::ALL.len()],
+    /// A bit for each that is not 0: most are.
+    touched: u64,
+}
+
+const _: () = assert!(Metric::ALL.len() <= u64::BITS as usize);
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([0; Metric::ALL.len()])
+        Self { counts: [0; Metric::ALL.len()], touched: 0 }
     }
 }
 
 impl Counts {
+    #[inline]
     pub(crate) fn add(&mut self, metric: Metric, n: u64) {
-        self.0[metric as usize] += n;
+        self.counts[metric as usize] += n;
+        self.touched |= 1 << metric as usize;
     }
 
+    #[inline]
     pub(crate) fn count(&mut self, metric: Metric) {
         self.add(metric, 1);
     }
 
     pub(crate) fn hand_over(&mut self, metrics: &Metrics) {
-        for (metric, count) in Metric::ALL.iter().zip(&mut self.0) {
-            let count = std::mem::take(count);
-            if count > 0 {
-                metrics.add(*metric, count);
-            }
+        let mut touched = std::mem::take(&mut self.touched);
+        while touched != 0 {
+            let metric = Metric::ALL[touched.trailing_zeros() as usize];
+            metrics.add(metric, std::mem::take(&mut self.counts[metric as usize]));
+            touched &= touched - 1;
         }
     }
 }
@@ -112,6 +121,22 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_are_handed_over_once() {
+        let (metrics, mut counts) = (Metrics::default(), Counts::default());
+        let last = Metric::ALL[Metric::ALL.len() - 1];
+        counts.count(last);
+        counts.add(Metric::BytesReceived, 7);
+        for _ in 0..2 {
+            counts.hand_over(&metrics);
+            assert_eq!((metrics.get(last), metrics.get(Metric::BytesReceived)), (1, 7));
+        }
+        counts.count(last);
+        counts.hand_over(&metrics);
+        let sum: u64 = Metric::ALL.iter().map(|metric| metrics.get(*metric)).sum();
+        assert_eq!(sum, 9);
+    }
 
     #[test]
     fn names_are_unique_snake_case() {

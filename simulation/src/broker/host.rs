@@ -258,7 +258,7 @@ impl Host {
     pub(super) fn settle(&mut self, around: &mut Around<'_>) -> Step {
         loop {
             let mut effects = Vec::new();
-            self.shard.end_turn(&mut effects);
+            self.shard.end_turn(&around.commons.shared, &mut effects);
             self.effects.extend(effects);
             while let Some(effect) = self.effects.pop_front() {
                 step(around.countdown)?;

@@ -132,6 +132,12 @@ impl Session {
         Arc::clone(retainer.get_or_insert_with(|| Arc::new(publisher.clone())))
     }
 
+    /// Whether anything waits to be sent, or to be sent again.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.outgoing.has_resends()
+    }
+
     /// Whether it outlives its connection, so that its state must survive the broker too.
     pub(crate) fn lasts(&self) -> bool {
         self.expiry > 0

@@ -2,8 +2,10 @@
 
 /// Bytes above which an empty buffer goes back to the allocator instead of to the pool.
 const POOLED_BYTES_MAX: usize = 256 * 1024;
-/// Buffers the pool keeps.
-const POOLED_BUFFERS_MAX: usize = 64;
+/// Buffers the pool keeps: as many receivers may get something in one turn.
+const POOLED_BUFFERS_MAX: usize = 512;
+/// Bytes the pool keeps.
+const POOL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes in sending order, contiguous so that one write takes as much as the transport can. An idle outbox
 /// holds no buffer.
@@ -69,22 +71,31 @@ impl Outbox {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     buffers: Vec<Vec<u8>>,
+    /// What they take.
+    bytes: usize,
     /// Bytes of messages that were put into outboxes since somebody asked.
     pub(crate) appended: usize,
 }
 
 impl Pool {
     fn take(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(1024))
+        let Some(buffer) = self.buffers.pop() else { return Vec::with_capacity(1024) };
+        self.bytes -= buffer.capacity();
+        buffer
     }
 
     /// Gives its buffers back.
     pub(crate) fn clear(&mut self) {
-        self.buffers = Vec::new();
+        (self.buffers, self.bytes) = (Vec::new(), 0);
     }
 
     fn give(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < POOLED_BUFFERS_MAX && buffer.capacity() <= POOLED_BYTES_MAX {
+        let bytes = buffer.capacity();
+        if self.buffers.len() < POOLED_BUFFERS_MAX
+            && bytes <= POOLED_BYTES_MAX
+            && self.bytes + bytes <= POOL_BYTES_MAX
+        {
+            self.bytes += bytes;
             buffer.clear();
             self.buffers.push(buffer);
         }
@@ -108,5 +119,20 @@ mod tests {
         assert_eq!((outbox.buffer.capacity(), pool.buffers.len()), (0, 1));
         outbox.end(&mut pool).push(b'x');
         assert_eq!((outbox.into_bytes(), pool.buffers.len()), (b"x".to_vec(), 0));
+    }
+
+    #[test]
+    fn the_pool_is_bounded() {
+        let mut pool = Pool::default();
+        for capacity in [POOLED_BYTES_MAX, 1024].into_iter().cycle().take(4 * POOLED_BUFFERS_MAX) {
+            pool.give(Vec::with_capacity(capacity));
+        }
+        let bytes: usize = pool.buffers.iter().map(Vec::capacity).sum();
+        assert!(bytes == pool.bytes && bytes <= POOL_BYTES_MAX && pool.buffers.len() <= POOLED_BUFFERS_MAX);
+        pool.give(Vec::with_capacity(POOLED_BYTES_MAX + 1));
+        while !pool.buffers.is_empty() {
+            assert!(pool.take().capacity() <= POOLED_BYTES_MAX);
+        }
+        assert_eq!(pool.bytes, 0);
     }
 }

@@ -26,9 +26,6 @@ impl Shard {
         bytes: &[u8],
         turn: &mut Turn<'_>,
     ) -> usize {
-        if !matches!(bytes.first(), Some(0x40 | 0x50 | 0x70)) {
-            return 0;
-        }
         let Self { settings, connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return 0 };
         let Some(connection) = connection_of(connections, session) else { return 0 };
@@ -80,7 +77,7 @@ impl Shard {
             connection.mark_dirty(dirty);
             is_full = connection.answer_bytes as usize > settings.outbox_bytes_max;
         }
-        let has_more = !session.queue.is_empty() || session.outgoing.has_resends();
+        let has_more = session.has_more();
         session.dropping &= has_more;
         if is_full {
             self.pause(key, Pauses::UNREAD_ANSWERS, turn);

@@ -12,7 +12,7 @@ use super::{Shard, Turn};
 use crate::effect::{LogLevel, Ticket};
 use crate::input::ConnectionKey;
 use crate::metric::Metric;
-use crate::session::Delivery;
+use crate::session::{Delivery, Session};
 
 /// What waits for the disk, in sending order, and what it amounts to. Most connections never have any, and those
 /// that had keep nothing.
@@ -308,10 +308,11 @@ impl Shard {
         } else {
             connection.answer_bytes = connection.answer_bytes.min(u32::try_from(left).unwrap_or(u32::MAX));
         }
-        if let Some(slot) = slot {
-            if has_room {
-                self.tell_room(slot);
-            }
+        let Some(slot) = slot else { return };
+        if has_room {
+            self.tell_room(slot);
+        }
+        if self.session(slot).is_some_and(Session::has_more) {
             self.pump(slot, turn);
         }
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use noctule_protocol::connection::AliasUse;
-use noctule_protocol::packet::{Publish, PublishQoS};
+use noctule_protocol::packet::{Publish, PublishQoS, encode_plain};
 use noctule_protocol::property::{Properties, Property};
-use noctule_protocol::{PacketId, ProtocolVersion, QoS};
+use noctule_protocol::{PacketId, QoS};
 
 use super::connection::Connection;
 use crate::encoded::{Encoded, Form};
@@ -37,6 +37,7 @@ impl Connection {
     }
 
     /// The same of one in passing.
+    #[inline]
     pub(super) fn push(
         &mut self,
         view: &MessageView<'_>,
@@ -58,16 +59,40 @@ impl Connection {
             }
             return fits;
         }
+        if self.version.has_properties() {
+            return self.push_with_properties(view, envelope, form, wall, pool, encoded);
+        }
+        let out = self.outbox.end(pool);
+        let before = out.len();
+        let fits = encode_plain(dup, qos, retain, view.topic, view.payload, out).is_ok()
+            && out.len() - before <= self.maximum_packet_size as usize;
+        if fits {
+            pool.appended += out.len() - before;
+            if let Some(form) = form {
+                encoded.note(form, &out[before..], view.topic);
+            }
+        } else {
+            out.truncate(before);
+        }
+        fits
+    }
+
+    fn push_with_properties(
+        &mut self,
+        view: &MessageView<'_>,
+        envelope: Envelope<'_>,
+        form: Option<Form>,
+        wall: Duration,
+        pool: &mut Pool,
+        encoded: &mut Encoded,
+    ) -> bool {
+        let Envelope { qos, dup, retain, identifiers } = envelope;
         let mut topic = view.topic;
         let mut used_alias = AliasUse::None;
-        let properties = if self.version == ProtocolVersion::V5 {
-            if let Some(aliases) = self.aliases.as_mut().and_then(|aliases| aliases.outgoing.as_mut()) {
-                used_alias = aliases.assign(topic);
-            }
-            publish_properties(view, identifiers, used_alias, wall)
-        } else {
-            Properties::EMPTY
-        };
+        if let Some(aliases) = self.aliases.as_mut().and_then(|aliases| aliases.outgoing.as_mut()) {
+            used_alias = aliases.assign(topic);
+        }
+        let properties = publish_properties(view, identifiers, used_alias, wall);
         if let AliasUse::Known(_) = used_alias {
             topic = "";
         }

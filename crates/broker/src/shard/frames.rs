@@ -2,7 +2,7 @@
 
 use noctule_protocol::frame::{Frame, PacketType, next_frame};
 use noctule_protocol::packet::{
-    Auth, Disconnect, Packet, Pingreq, Publish, Subscribe, Unsubscribe, acknowledgement,
+    AckKind, Auth, Disconnect, Packet, Pingreq, PlainAck, Publish, Subscribe, Unsubscribe, acknowledgement,
 };
 use noctule_protocol::{DecodeError, ProtocolVersion, Role};
 
@@ -78,8 +78,21 @@ impl Shard {
                 Stage::Leaving { .. } => break,
             };
             let rest = &bytes[consumed..];
-            if let Stage::Established { slot } = stage {
-                let taken = self.take_acknowledgements(key, slot, rest, turn);
+            if let Stage::Established { slot } = stage
+                && let Some(&packet) = rest.first_chunk()
+                && let Some(PlainAck { kind, packet_id }) = PlainAck::decode(packet)
+                && limit as usize >= PlainAck::LENGTH
+            {
+                let taken = match kind {
+                    AckKind::Pubrel => {
+                        self.counts.count(Metric::PacketsReceived);
+                        self.on_pubrel(key, slot, packet_id, turn);
+                        PlainAck::LENGTH
+                    }
+                    AckKind::Puback | AckKind::Pubrec | AckKind::Pubcomp => {
+                        self.take_acknowledgements(key, slot, rest, turn)
+                    }
+                };
                 if taken > 0 {
                     consumed += taken;
                     continue;
@@ -93,7 +106,10 @@ impl Shard {
                         break;
                     }
                     let result = match stage {
-                        Stage::Established { slot } => self.packet(key, slot, version, frame, turn),
+                        Stage::Established { slot } => match frame.packet_type() {
+                            Ok(PacketType::Publish) => self.published(key, slot, version, frame, turn),
+                            _ => self.packet(key, slot, version, frame, turn),
+                        },
                         Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
                     };
                     if stage == Stage::AwaitingConnect

@@ -63,7 +63,7 @@ pub struct Shard {
     mail: Mail,
     timers: Timers,
     thrift: Thrift,
-    /// What was counted since the last input.
+    /// What was counted in this turn.
     counts: Counts,
     pool: Pool,
     /// Connections whose outbox got bytes since it was last shown.
@@ -170,13 +170,12 @@ impl Shard {
             Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }
-        // A turn's bytes come in many inputs, and are told of by the last of them.
-        self.counts.hand_over(&shared.metrics);
     }
 
-    /// Ends a turn: hands out its changes as one batch, and behind that what it has for other shards. To be called after
-    /// the turn's inputs and before any outbox is flushed.
-    pub fn end_turn(&mut self, effects: &mut Vec<Effect>) {
+    /// Ends a turn: hands out its changes as one batch, and behind that what it has for other shards, and adds what it
+    /// counted. To be called after the turn's inputs, before any outbox is flushed, and after that for what came of it.
+    pub fn end_turn(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
+        self.counts.hand_over(&shared.metrics);
         self.replay_steps = retain::REPLAY_STEPS;
         self.sweep_acknowledged();
         if !self.operations.is_empty() {

@@ -28,7 +28,7 @@ pub use pingreq::Pingreq;
 pub use pingresp::Pingresp;
 pub use puback::Puback;
 pub use pubcomp::Pubcomp;
-pub use publish::{Publish, PublishQoS};
+pub use publish::{Publish, PublishQoS, encode_plain};
 pub use pubrec::Pubrec;
 pub use pubrel::Pubrel;
 pub use suback::Suback;

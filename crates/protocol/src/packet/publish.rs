@@ -95,7 +95,7 @@ impl<'a> Publish<'a> {
         Self::decode_as(frame, version, Some(topic))
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode_as(
         frame: Frame<'a>,
         version: ProtocolVersion,
@@ -147,9 +147,13 @@ impl<'a> Publish<'a> {
     /// Appends the whole packet. 3.x leaves the properties out.
     #[inline]
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if !version.has_properties() {
+            let Self { dup, qos, retain, topic, payload, .. } = *self;
+            return encode_plain(dup, qos, retain, topic, payload, out);
+        }
         let topic_len = field_len(self.topic.as_bytes())?;
         let remaining_length = self.head_len(version)? + self.payload.len();
-        frame::start(out, self.first_byte(), remaining_length)?;
+        frame::start(out, first_byte(self.dup, self.qos, self.retain), remaining_length)?;
         self.put_head(topic_len, version, out);
         out.extend_from_slice(self.payload);
         Ok(())
@@ -159,7 +163,7 @@ impl<'a> Publish<'a> {
     pub fn encode_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let topic_len = field_len(self.topic.as_bytes())?;
         let remaining_length = self.head_len(version)? + self.payload.len();
-        frame::start_without_room(out, self.first_byte(), remaining_length)?;
+        frame::start_without_room(out, first_byte(self.dup, self.qos, self.retain), remaining_length)?;
         self.put_head(topic_len, version, out);
         Ok(())
     }
@@ -174,14 +178,6 @@ impl<'a> Publish<'a> {
         if version.has_properties() {
             self.properties.put(out);
         }
-    }
-
-    #[inline]
-    fn first_byte(&self) -> u8 {
-        PacketType::Publish.first_byte()
-            | (if self.dup { DUP } else { 0 })
-            | self.qos.qos().level() << 1
-            | (if self.retain { RETAIN } else { 0 })
     }
 
     /// How many bytes [`encode`](Self::encode) appends: what a receiver's Maximum Packet Size counts.
@@ -211,6 +207,47 @@ impl<'a> Publish<'a> {
         }
         Ok(())
     }
+}
+
+#[inline]
+fn first_byte(dup: bool, qos: PublishQoS, retain: bool) -> u8 {
+    PacketType::Publish.first_byte()
+        | (if dup { DUP } else { 0 })
+        | qos.qos().level() << 1
+        | (if retain { RETAIN } else { 0 })
+}
+
+/// Appends a whole PUBLISH as 3.x has it, without properties: [`Publish::encode`] of its parts.
+#[inline]
+pub fn encode_plain(
+    dup: bool,
+    qos: PublishQoS,
+    retain: bool,
+    topic: &str,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let (first_byte, packet_id) = (first_byte(dup, qos, retain), qos.packet_id());
+    let topic_len = field_len(topic.as_bytes())?;
+    let remaining_length = 2 + topic.len() + if packet_id.is_some() { 2 } else { 0 } + payload.len();
+    let [high, low] = topic_len.to_be_bytes();
+    // One byte of Remaining Length is the usual case, and then the head has a length that the compiler knows.
+    match u8::try_from(remaining_length) {
+        Ok(length) if length < 0x80 => {
+            out.reserve(2 + remaining_length);
+            out.extend_from_slice(&[first_byte, length, high, low]);
+        }
+        Ok(_) | Err(_) => {
+            frame::start(out, first_byte, remaining_length)?;
+            out.extend_from_slice(&[high, low]);
+        }
+    }
+    out.extend_from_slice(topic.as_bytes());
+    if let Some(packet_id) = packet_id {
+        out.extend_from_slice(&packet_id.get().to_be_bytes());
+    }
+    out.extend_from_slice(payload);
+    Ok(())
 }
 
 /// Empty or a topic name [MQTT-3.3.2-1] [MQTT-3.3.2-2].

@@ -405,7 +405,7 @@ impl State {
             }
             for shard in 0..self.shards.len() {
                 let mut effects = Vec::new();
-                self.shards[shard].end_turn(&mut effects);
+                self.shards[shard].end_turn(&self.shared, &mut effects);
                 self.carry_out(shard, effects);
             }
             let mut moved = false;

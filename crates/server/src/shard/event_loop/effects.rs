@@ -16,7 +16,7 @@ impl EventLoop {
     /// store before any outbox is flushed.
     pub(super) fn settle(&mut self, now: Now) -> io::Result<()> {
         loop {
-            self.core.end_turn(&mut self.effects);
+            self.core.end_turn(&self.shared, &mut self.effects);
             let mut effects = mem::take(&mut self.effects);
             for effect in effects.drain(..) {
                 self.carry_out(effect, now)?;
