@@ -41,7 +41,7 @@ struct Begun<M> {
     exchanges: PacketIdWindow<Exchange>,
     /// What the exchanges carry until they are released. Apart, since most carry nothing, and a fan-out goes through the
     /// exchanges of many receivers.
-    messages: PacketIdWindow<M>,
+    messages: Option<Box<PacketIdWindow<M>>>,
     /// Which identifiers are in use, once looking for a free one took long.
     taken: Option<Box<TakenIds>>,
     on_wire: u32,
@@ -69,6 +69,8 @@ struct Exchange {
 }
 
 const _: () = assert!(size_of::<Option<Exchange>>() == 8);
+// One cache line itself.
+const _: () = assert!(size_of::<Begun<u64>>() == 64);
 
 /// So many identifiers in use are passed over, one by one, until it is noted which are.
 const PASSED_OVER_MAX: usize = 64;
@@ -173,7 +175,7 @@ impl<M> Outgoing<M> {
 
     /// The message of an exchange, until it is released.
     pub fn message(&self, packet_id: PacketId) -> Option<&M> {
-        self.begun.as_ref()?.messages.get(packet_id)
+        self.begun.as_ref()?.message(packet_id)
     }
 
     fn exchange(&self, packet_id: PacketId) -> Option<&Exchange> {
@@ -198,7 +200,7 @@ impl<M> Outgoing<M> {
     ) -> Option<PacketId> {
         let packet_id = self.begin_exchange(qos, is_in_use)?;
         let begun = self.begun.as_mut()?;
-        begun.messages.insert(packet_id, message);
+        begun.messages.get_or_insert_default().put(packet_id, message);
         Some(packet_id)
     }
 
@@ -240,7 +242,7 @@ impl<M> Outgoing<M> {
         if let Some(awaits) = Awaits::after(qos) {
             let begun = self.begun.get_or_insert_default();
             begun.restore(packet_id, awaits);
-            begun.messages.insert(packet_id, message);
+            begun.messages.get_or_insert_default().insert(packet_id, message);
         }
     }
 
@@ -320,7 +322,7 @@ impl<M> Outgoing<M> {
         begun.on_wire += 1;
         begun.skip_settled();
         let exchange = begun.exchanges.get(packet_id)?;
-        Some(match begun.messages.get(packet_id) {
+        Some(match begun.message(packet_id) {
             Some(message) => Resend::Publish { packet_id, qos: exchange.awaits.qos(), message },
             None => Resend::Pubrel { packet_id },
         })
@@ -334,15 +336,16 @@ impl<M> Outgoing<M> {
 
     /// The messages of all exchanges that still have one, in no particular order.
     pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
-        let messages = self.begun.iter_mut().flat_map(|begun| begun.messages.iter_mut());
-        messages.map(|(_, message)| message)
+        let messages = self.begun.iter_mut().filter_map(|begun| begun.messages.as_mut());
+        messages.flat_map(|messages| messages.iter_mut()).map(|(_, message)| message)
     }
 
     /// How many exchanges wait for PUBACK or PUBREC whose message was not kept.
     pub fn bare(&self) -> usize {
         let exchanges = self.begun.iter().flat_map(|begun| begun.exchanges.iter());
         let unreleased = exchanges.filter(|(_, exchange)| exchange.awaits != Awaits::Pubcomp).count();
-        unreleased - self.begun.as_ref().map_or(0, |begun| begun.messages.len())
+        let messages = self.begun.as_ref().and_then(|begun| begun.messages.as_ref());
+        unreleased - messages.map_or(0, |messages| messages.len())
     }
 
     /// Ends an exchange without an acknowledgement and gives its place in the window back.
@@ -375,7 +378,7 @@ impl<M> Outgoing<M> {
             let Some(begun) = &mut self.begun else { break };
             let Some(exchange) = begun.exchanges.get(packet_id) else { continue };
             let qos = exchange.awaits.qos();
-            if extract(packet_id, qos, begun.messages.get(packet_id))
+            if extract(packet_id, qos, begun.message(packet_id))
                 && let Some(message) = begun.end(packet_id, |_| true)
             {
                 extracted.push((packet_id, qos, message));
@@ -396,7 +399,7 @@ impl<M> Default for Begun<M> {
     fn default() -> Self {
         Self {
             exchanges: PacketIdWindow::default(),
-            messages: PacketIdWindow::default(),
+            messages: None,
             taken: None,
             on_wire: 0,
             count: 0,
@@ -436,7 +439,7 @@ impl<M> Begun<M> {
         }
         if let Some(replaced) = self.exchanges.insert(packet_id, Exchange { number, awaits, on_wire }) {
             self.on_wire -= u32::from(replaced.on_wire);
-            self.messages.remove(packet_id);
+            self.take_message(packet_id);
             self.skip_settled();
         }
         number
@@ -507,7 +510,11 @@ impl<M> Begun<M> {
 
     #[inline]
     fn take_message(&mut self, packet_id: PacketId) -> Option<M> {
-        if self.messages.is_empty() { None } else { self.messages.remove(packet_id) }
+        self.messages.as_mut()?.remove(packet_id)
+    }
+
+    fn message(&self, packet_id: PacketId) -> Option<&M> {
+        self.messages.as_ref()?.get(packet_id)
     }
 
     #[cold]
@@ -523,7 +530,7 @@ impl<M> Begun<M> {
     fn forget_bare_in_front(&mut self) {
         while let Some(again) = &self.again
             && let Some(&(_, packet_id)) = again.publish.front()
-            && self.messages.get(packet_id).is_none()
+            && self.message(packet_id).is_none()
         {
             self.end(packet_id, |_| true);
         }
