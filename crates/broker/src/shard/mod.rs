@@ -27,6 +27,7 @@ mod deliver;
 mod end;
 mod ending;
 mod envelope;
+mod exactly_once;
 mod frames;
 mod group;
 mod hand_over;

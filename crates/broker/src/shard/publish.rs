@@ -15,7 +15,7 @@ use crate::authorize::{Authorized, authorize};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
-use crate::message::{Message, MessageView, Publication, Publisher, SessionNumber};
+use crate::message::{MessageView, Publication, Publisher, SessionNumber};
 use crate::metric::Metric;
 use crate::parcel::{Publishing, Sender, ShardIndex, Way};
 use crate::record::{Operation, Recipient};
@@ -187,80 +187,6 @@ impl Shard {
         self.answer_as(HeldPacket::Puback, key, wait, turn, |out, version| puback.encode(version, out));
     }
 
-    fn publish_exactly_once(
-        &mut self,
-        key: ConnectionKey,
-        slot: u32,
-        version: ProtocolVersion,
-        packet_id: PacketId,
-        publication: Authorized<'_, '_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), DecodeError> {
-        let publication = publication.into_inner();
-        let Some(session) = self.session(slot) else { return Ok(()) };
-        let wait;
-        // A duplicate costs no quota and no memory [MQTT-4.3.3-10].
-        if !session.incoming.contains(packet_id) {
-            self.check_receive_maximum(key, slot, version)?;
-            self.check_held_bytes(slot, publication.view.payload.len())?;
-            let Some(session) = self.session_mut(slot) else { return Ok(()) };
-            session.incoming_bytes += publication.view.payload.len();
-            wait = session.lasts();
-            let stored = wait.then(|| (session.address.number, publication.keep()));
-            session.incoming.publish(packet_id, publication.keep_last());
-            if let Some((session, message)) = stored {
-                self.persist(Operation::PutIncoming { session, packet_id, message });
-            }
-        } else {
-            // Its first PUBREC may still be held; the repetition may not overtake it.
-            wait = session.lasts() && self.urgent != self.urgent_handed_out;
-        }
-        self.acknowledge(key, wait, AckKind::Pubrec, packet_id, turn);
-        Ok(())
-    }
-
-    pub(super) fn on_pubrel(
-        &mut self,
-        key: ConnectionKey,
-        slot: u32,
-        packet_id: PacketId,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(session) = self.session_mut(slot) else { return };
-        let (number, lasts) = (session.address.number, session.lasts());
-        let message = session.incoming.pubrel(packet_id);
-        session.incoming_bytes -= message.as_ref().map_or(0, Message::payload_bytes);
-        let before = self.urgent;
-        if let Some(message) = message {
-            // It takes its place in the order now that it is passed on: who subscribes meanwhile gets it live, or
-            // as the retained message, and not both.
-            let message = message.renumbered(self.next_sequence());
-            if lasts {
-                // One batch with the recipients: the exchange cannot be lost between the two.
-                self.persist(Operation::DeleteIncoming { session: number, packet_id });
-            }
-            let mut known = std::mem::take(&mut self.known_topic);
-            message.learn_topic(&mut known);
-            match authorize(&mut Publication::kept_knowing(&message, &known)) {
-                // [MQTT-3.3.2-5]
-                Ok(_) if message.is_expired(turn.now.wall) => {
-                    if message.retain() {
-                        // It comes too late for anybody, but what it replaces is no longer true [MQTT-3.3.1-5].
-                        self.clear_retained(message.topic(), message.qos(), turn);
-                    }
-                    self.count(Metric::DroppedExpired);
-                }
-                Ok(publication) => {
-                    self.pass_on_from(key, slot, publication, turn);
-                }
-                Err(_) => self.count(Metric::DroppedDenied),
-            }
-            self.known_topic = known;
-        }
-        // An unknown identifier is answered too: the first PUBCOMP may have been lost [MQTT-4.3.3-11].
-        self.acknowledge(key, self.urgent != before, AckKind::Pubcomp, packet_id, turn);
-    }
-
     /// 5.0: a denied publish is acknowledged with 0x87; 3.x knows no refusal and gets the normal
     /// acknowledgement [MQTT311-3.3.5-2].
     pub(super) fn answer_refused(
@@ -281,7 +207,7 @@ impl Shard {
     }
 
     /// The client may not have more unacknowledged messages than it was told [MQTT-3.3.4-7].
-    fn check_receive_maximum(
+    pub(super) fn check_receive_maximum(
         &self,
         key: ConnectionKey,
         slot: u32,
@@ -303,23 +229,8 @@ impl Shard {
         Ok(())
     }
 
-    /// 3.x has no Receive Maximum; what a session may make us hold for PUBREL is bounded in bytes instead, by
-    /// as much as a 5.0 client could.
-    fn check_held_bytes(&self, slot: u32, payload_bytes: usize) -> Result<(), DecodeError> {
-        let messages = usize::from(self.settings.receive_maximum());
-        let limit = messages.saturating_mul(self.settings.maximum_packet_size as usize);
-        let held = self.session(slot).map_or(0, |session| session.incoming_bytes);
-        if held + payload_bytes > limit {
-            return Err(DecodeError {
-                reason: ReasonCode::QuotaExceeded,
-                what: "too many bytes wait for PUBREL",
-            });
-        }
-        Ok(())
-    }
-
     /// Passes on what the session in this slot published over this connection.
-    fn pass_on_from(
+    pub(super) fn pass_on_from(
         &mut self,
         key: ConnectionKey,
         slot: u32,

@@ -1,6 +1,7 @@
 //! The QoS 1 and 2 exchanges (section 4.3). Each direction of a connection numbers its own packets, so the two ends of
 //! a delivery are two machines: [`Outgoing`] for what this end sends, [`Incoming`] for what it receives.
 
+mod begun;
 mod incoming;
 mod outgoing;
 mod packet_id_window;

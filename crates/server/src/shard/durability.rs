@@ -182,7 +182,7 @@ mod tests {
             let publish = [&head[..], topic(round).as_bytes(), payload].concat();
             round_begins.wait();
             shard.handle(shared, Input::Received { connection, bytes: &publish }, now, &mut effects);
-            shard.end_turn(&shared, &mut effects);
+            shard.end_turn(shared, &mut effects);
             std::thread::yield_now();
             for effect in effects.drain(..) {
                 if let Effect::Persist { ticket, operations, urgent } = effect {
