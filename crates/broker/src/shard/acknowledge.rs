@@ -37,7 +37,6 @@ impl Shard {
         }
         let (mut taken, mut answers, mut made_room) = (0, 0, false);
         let mut finished = None;
-        let out = connection.outbox.end(pool);
         for &packet in bytes.as_chunks().0 {
             let Some(PlainAck { kind, packet_id }) = PlainAck::decode(packet) else { break };
             let flight = match kind {
@@ -53,6 +52,7 @@ impl Shard {
                         Err(_) => break,
                     };
                     // [MQTT-4.3.3-4]
+                    let out = connection.outbox.end(pool);
                     out.extend_from_slice(&PlainAck { kind: AckKind::Pubrel, packet_id }.encode());
                     answers += 1;
                     flight
