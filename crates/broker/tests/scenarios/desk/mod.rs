@@ -165,7 +165,8 @@ impl Desk {
         state.input(to.0.into(), Input::Parcel { parcel });
         state.flush();
         let mut effects = Vec::new();
-        state.shards[shard].end_turn(&mut effects);
+        let State { shards, shared, .. } = &mut *state;
+        shards[shard].end_turn(shared, &mut effects);
         state.carry_out(shard, effects);
     }
 
