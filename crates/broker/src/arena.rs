@@ -14,6 +14,9 @@ pub(crate) struct Arena<T, const PIECE_BITS: u32 = 12> {
     len: usize,
 }
 
+/// A page of the system's memory and a little.
+const GROWING_BYTES_MAX: usize = 8 * 1024;
+
 /// Without a byte for itself where `T` has a value to spare.
 enum Place<T> {
     Free { next: Option<u32> },
@@ -41,9 +44,10 @@ impl<T, const PIECE_BITS: u32> Arena<T, PIECE_BITS> {
             return at;
         }
         if self.pieces.last().is_none_or(|piece| piece.len() == Self::PIECE) {
-            // A small arena grows with what is in it.
-            let capacity = if self.pieces.is_empty() { 0 } else { Self::PIECE };
-            self.pieces.push(Vec::with_capacity(capacity));
+            // The first of small pieces grows with what is in it. A large one takes no memory where nothing was put yet,
+            // and what it would have outgrown would stay behind.
+            let grows = self.pieces.is_empty() && Self::PIECE * size_of::<Place<T>>() < GROWING_BYTES_MAX;
+            self.pieces.push(Vec::with_capacity(if grows { 0 } else { Self::PIECE }));
         }
         let number = self.pieces.len() - 1;
         let piece = &mut self.pieces[number];

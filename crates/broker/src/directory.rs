@@ -32,7 +32,7 @@ pub(crate) enum Claim {
 
 struct Stripe {
     by_client_id: HashIndex,
-    entries: Arena<(Arc<str>, SessionAddress)>,
+    entries: Arena<(Arc<str>, SessionAddress), 4>,
 }
 
 impl Directory {

@@ -22,6 +22,10 @@ pub(crate) struct Generations {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Stripes([u16; 4]);
 
+/// The hash of a whole topic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TopicHash(pub(crate) u64);
+
 const EXACT: usize = if cfg!(feature = "shuttle") { 4 } else { 1024 };
 const TWO_LEVELS: usize = if cfg!(feature = "shuttle") { 2 } else { 512 };
 const ONE_LEVEL: usize = if cfg!(feature = "shuttle") { 2 } else { 511 };
@@ -34,12 +38,16 @@ impl Generations {
         Self { hasher, counters: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// What `topic` depends on.
-    pub(crate) fn stripes(&self, topic: &str) -> Stripes {
+    pub(crate) fn hash(&self, topic: &str) -> TopicHash {
+        TopicHash(self.hasher.hash_one(topic))
+    }
+
+    /// What `topic`, which has this hash, depends on.
+    pub(crate) fn stripes(&self, topic: &str, hash: TopicHash) -> Stripes {
         let (first, second) = first_two(topic);
         let one = self.one_level(first);
         let two = second.map_or(one, |second| self.two_levels(first, second));
-        Stripes([self.exact(topic), two, one, ANY].map(|counter| counter as u16))
+        Stripes([Self::exact(hash), two, one, ANY].map(|counter| counter as u16))
     }
 
     /// Changes when a subscription does that may match.
@@ -53,7 +61,7 @@ impl Generations {
     pub(crate) fn count(&self, filter: &str) {
         let is_wild = |level: &str| level == "+" || level == "#";
         let counter = match first_two(filter) {
-            _ if !filter.split('/').any(is_wild) => self.exact(filter),
+            _ if !filter.split('/').any(is_wild) => Self::exact(self.hash(filter)),
             (first, _) if is_wild(first) => ANY,
             (first, Some(second)) if !is_wild(second) => self.two_levels(first, second),
             (first, _) => self.one_level(first),
@@ -61,8 +69,8 @@ impl Generations {
         self.counters[counter].fetch_add(1, Ordering::AcqRel);
     }
 
-    fn exact(&self, topic: &str) -> usize {
-        self.hasher.hash_one(topic) as usize % EXACT
+    fn exact(TopicHash(hash): TopicHash) -> usize {
+        hash as usize % EXACT
     }
 
     fn two_levels(&self, first: &str, second: &str) -> usize {
@@ -87,7 +95,7 @@ mod tests {
     fn a_change_reaches_all_topics_it_may_match_and_few_others() {
         let generations = Generations::new(RandomState::with_seeds(1, 2, 3, 4));
         let changes = |filter: &str, topic: &str| {
-            let stripes = generations.stripes(topic);
+            let stripes = generations.stripes(topic, generations.hash(topic));
             let before = generations.sum(stripes);
             generations.count(filter);
             generations.sum(stripes) != before

@@ -15,9 +15,10 @@ use crate::message::{MessageView, Publisher, RetainedMessage, Sequence, SessionN
 use crate::parcel::ShardIndex;
 use crate::record::RetainedRow;
 use crate::retained::Version;
-use crate::router::{Destination, Router, SessionAddress, Subscriber};
+use crate::router::{Destination, Router, SessionAddress};
 use crate::settings::Settings;
 use crate::shared::{Shared, hasher};
+use crate::subscriber::Subscriber;
 
 /// Random schedules, and as many with few changes of threads at unlikely places.
 fn check(scenario: impl Fn() + Send + Sync + Clone + 'static) {
@@ -32,7 +33,7 @@ fn shared() -> Arc<Shared> {
 }
 
 fn router() -> Router {
-    Router::new(hasher(&Settings::default()), true, HERE)
+    Router::new(true, HERE)
 }
 
 fn address(number: u32) -> SessionAddress {

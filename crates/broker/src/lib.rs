@@ -31,6 +31,7 @@ mod session;
 mod settings;
 mod shard;
 mod shared;
+mod subscriber;
 mod sync;
 mod text_set;
 mod timer;

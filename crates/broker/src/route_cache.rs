@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::generations::Stripes;
+use crate::generations::{Stripes, TopicHash};
 
 /// What was resolved for topics, in at most so many bytes.
 ///
 /// Routes are held in two halves. One that is used moves to the young half; when that is full it becomes the old
 /// half, and what was not used since the last time is forgotten with the half before.
 pub(crate) struct RouteCache<T> {
-    hasher: RandomState,
     young: HashTable<Remembered<T>>,
     old: HashTable<Remembered<T>>,
     young_bytes: usize,
@@ -26,6 +24,7 @@ const SEEN_SLOTS: usize = 4096;
 
 struct Remembered<T> {
     topic: Box<str>,
+    hash: TopicHash,
     route: Arc<T>,
     /// What the route takes.
     route_bytes: usize,
@@ -34,9 +33,8 @@ struct Remembered<T> {
 }
 
 impl<T> RouteCache<T> {
-    pub(crate) fn new(hasher: RandomState, bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
-            hasher,
             young: HashTable::new(),
             old: HashTable::new(),
             young_bytes: 0,
@@ -50,42 +48,48 @@ impl<T> RouteCache<T> {
     pub(crate) fn get(
         &mut self,
         topic: &str,
+        hash: TopicHash,
         generation: impl Fn(Stripes) -> u64,
     ) -> Option<(Arc<T>, Stripes, u64)> {
-        let hash = self.hasher.hash_one(topic);
         let is = |remembered: &Remembered<T>| *remembered.topic == *topic;
-        if let Some(remembered) = self.young.find(hash, is) {
+        if let Some(remembered) = self.young.find(hash.0, is) {
             let is_current = generation(remembered.stripes) == remembered.generation;
             return is_current.then(|| remembered.found());
         }
-        let (remembered, _) = self.old.find_entry(hash, is).ok()?.remove();
+        let (remembered, _) = self.old.find_entry(hash.0, is).ok()?.remove();
         if generation(remembered.stripes) != remembered.generation {
             return None;
         }
         let found = remembered.found();
-        self.insert(hash, remembered);
+        self.insert(remembered);
         Some(found)
     }
 
-    /// Remembers a route, which takes so many bytes, from the topic's second use on. `generation` was read before it was
-    /// resolved.
+    /// Whether a topic was looked for lately: a route is worth remembering from its second use on.
+    pub(crate) fn is_second_use(&mut self, hash: TopicHash) -> bool {
+        let mark = (hash.0 >> 32) as u32 | 1;
+        let slot = &mut self.seen[hash.0 as usize % SEEN_SLOTS];
+        std::mem::replace(slot, mark) == mark
+    }
+
+    /// Remembers a route, which takes so many bytes. `generation` was read before it was resolved.
     pub(crate) fn put(
         &mut self,
         topic: &str,
-        stripes: Stripes,
-        generation: u64,
+        hash: TopicHash,
+        (stripes, generation): (Stripes, u64),
         route: &Arc<T>,
         route_bytes: usize,
     ) {
-        let hash = self.hasher.hash_one(topic);
-        let route = Arc::clone(route);
-        if let Ok(outdated) = self.young.find_entry(hash, |remembered| *remembered.topic == *topic) {
-            let (outdated, _) = outdated.remove();
-            self.young_bytes -= outdated.bytes();
-            self.insert(hash, Remembered { topic: outdated.topic, route, route_bytes, stripes, generation });
-        } else if self.is_second_use(hash) {
-            self.insert(hash, Remembered { topic: topic.into(), route, route_bytes, stripes, generation });
-        }
+        let topic = match self.young.find_entry(hash.0, |remembered| *remembered.topic == *topic) {
+            Ok(outdated) => {
+                let (outdated, _) = outdated.remove();
+                self.young_bytes -= outdated.bytes();
+                outdated.topic
+            }
+            Err(_) => topic.into(),
+        };
+        self.insert(Remembered { topic, hash, route: Arc::clone(route), route_bytes, stripes, generation });
     }
 
     /// Forgets all of them and gives their memory back.
@@ -95,7 +99,7 @@ impl<T> RouteCache<T> {
         self.young_bytes = 0;
     }
 
-    fn insert(&mut self, hash: u64, remembered: Remembered<T>) {
+    fn insert(&mut self, remembered: Remembered<T>) {
         let bytes = remembered.bytes();
         if bytes > self.bytes_max / 2 {
             return;
@@ -105,14 +109,7 @@ impl<T> RouteCache<T> {
             self.young_bytes = 0;
         }
         self.young_bytes += bytes;
-        let Self { hasher, young, .. } = self;
-        young.insert_unique(hash, remembered, |other| hasher.hash_one(&*other.topic));
-    }
-
-    fn is_second_use(&mut self, hash: u64) -> bool {
-        let mark = (hash >> 32) as u32 | 1;
-        let slot = &mut self.seen[hash as usize % SEEN_SLOTS];
-        std::mem::replace(slot, mark) == mark
+        self.young.insert_unique(remembered.hash.0, remembered, |other| other.hash.0);
     }
 }
 
@@ -131,53 +128,61 @@ impl<T> Remembered<T> {
 mod tests {
     use super::*;
     use crate::generations::Generations;
+    use ahash::RandomState;
 
-    fn hasher() -> RandomState {
-        RandomState::with_seeds(1, 2, 3, 4)
+    fn generations() -> Generations {
+        Generations::new(RandomState::with_seeds(1, 2, 3, 4))
     }
 
     #[test]
-    fn a_route_is_remembered_at_its_second_use_until_something_changes() {
-        let generations = Generations::new(hasher());
-        let mut cache = RouteCache::new(hasher(), 10_000);
-        let stripes = generations.stripes("a/b");
+    fn a_route_is_remembered_until_something_changes() {
+        let generations = generations();
+        let mut cache = RouteCache::new(10_000);
+        let hash = generations.hash("a/b");
+        let stripes = generations.stripes("a/b", hash);
         let now = |stripes| generations.sum(stripes);
-        cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
-        assert!(cache.get("a/b", now).is_none());
-        cache.put("a/b", stripes, now(stripes), &vec![1].into(), 8);
-        assert_eq!(cache.get("a/b", now).map(|(route, ..)| route).as_deref(), Some(&vec![1]));
+        assert_eq!([(); 3].map(|()| cache.is_second_use(hash)), [false, true, true]);
+        assert!(cache.get("a/b", hash, now).is_none());
+        cache.put("a/b", hash, (stripes, now(stripes)), &vec![1].into(), 8);
+        assert_eq!(cache.get("a/b", hash, now).map(|(route, ..)| route).as_deref(), Some(&vec![1]));
         generations.count("a/c");
-        assert!(cache.get("a/b", now).is_some());
+        assert!(cache.get("a/b", hash, now).is_some());
         let before = now(stripes);
         generations.count("a/+");
-        assert!(cache.get("a/b", now).is_none());
+        assert!(cache.get("a/b", hash, now).is_none());
         // Resolved before the change, put in after it.
-        cache.put("a/b", stripes, before, &vec![1].into(), 8);
-        assert!(cache.get("a/b", now).is_none());
-        cache.put("a/b", stripes, now(stripes), &vec![1, 2].into(), 16);
-        assert_eq!(cache.get("a/b", now).map(|(route, ..)| route).as_deref(), Some(&vec![1, 2]));
+        cache.put("a/b", hash, (stripes, before), &vec![1].into(), 8);
+        assert!(cache.get("a/b", hash, now).is_none());
+        cache.put("a/b", hash, (stripes, now(stripes)), &vec![1, 2].into(), 16);
+        assert_eq!(cache.get("a/b", hash, now).map(|(route, ..)| route).as_deref(), Some(&vec![1, 2]));
     }
 
     #[test]
     fn what_is_used_stays_and_the_rest_is_bounded() {
-        let generations = Generations::new(hasher());
-        let mut cache = RouteCache::new(hasher(), 100_000);
+        let generations = generations();
+        let mut cache = RouteCache::new(100_000);
         let now = |stripes| generations.sum(stripes);
         let put = |cache: &mut RouteCache<Vec<u64>>, topic: &str, targets: usize| {
-            for _ in 0..2 {
-                cache.put(topic, generations.stripes(topic), 0, &vec![7; targets].into(), targets * 8);
-            }
+            let hash = generations.hash(topic);
+            let stripes = generations.stripes(topic, hash);
+            cache.put(topic, hash, (stripes, 0), &vec![7; targets].into(), targets * 8);
         };
         put(&mut cache, "used", 1);
         for n in 0..10_000 {
             put(&mut cache, &format!("t/{n}"), n % 10);
-            assert!(cache.get("used", now).is_some(), "{n}");
+            assert!(cache.get("used", generations.hash("used"), now).is_some(), "{n}");
             let bytes: usize = cache.young.iter().chain(&cache.old).map(Remembered::bytes).sum();
             assert!(bytes <= 100_000, "{bytes}");
         }
-        assert_eq!((cache.get("t/1", now), cache.get("t/9999", now).is_some()), (None, true));
+        assert_eq!(
+            (
+                cache.get("t/1", generations.hash("t/1"), now),
+                cache.get("t/9999", generations.hash("t/9999"), now).is_some()
+            ),
+            (None, true)
+        );
         put(&mut cache, "wide", 10_000);
-        assert_eq!(cache.get("wide", now), None);
+        assert_eq!(cache.get("wide", generations.hash("wide"), now), None);
         put(&mut cache, "used", 10_000);
         let bytes: usize = cache.young.iter().chain(&cache.old).map(Remembered::bytes).sum();
         assert!(bytes <= 100_000, "{bytes}");

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use ahash::RandomState;
 use noctule_protocol::QoS;
 
 use crate::SessionNumber;
@@ -13,7 +12,8 @@ use crate::retained::Version;
 use crate::route_cache::RouteCache;
 use crate::session::Identifiers;
 use crate::shared::Shared;
-use crate::topic_tree::Subscription;
+use crate::subscriber::Subscriber;
+use crate::topic_tree::Scratch;
 
 /// Topics whose routes a shard remembers, in bytes of topics and targets.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -49,21 +49,6 @@ impl Destination {
             Self::Group(address) => address.shard,
         }
     }
-}
-
-/// An entry of the topic tree.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Subscriber {
-    pub(crate) to: Destination,
-    pub(crate) qos: QoS,
-    pub(crate) no_local: bool,
-    pub(crate) retain_as_published: bool,
-    /// Whether its session, or one of its group, outlives its connection. It may have ceased to.
-    pub(crate) lasts: bool,
-    /// Subscription Identifier, 0 for none.
-    pub(crate) identifier: u32,
-    /// Retained messages up to this version are sent to it as such, and not once more as they come.
-    pub(crate) since: Version,
 }
 
 /// Whose messages a copy is made of.
@@ -110,9 +95,9 @@ pub(crate) struct Recipients {
 
 impl Recipients {
     /// Deals targets to their shards, keeping their order within each.
-    fn new(mut targets: Vec<Target>, here: ShardIndex) -> Self {
+    fn new(targets: &mut Vec<Target>, here: ShardIndex) -> Self {
         if targets.iter().all(|target| target.to.shard() == here) {
-            return Self { here: targets.into(), elsewhere: Box::default() };
+            return Self { here: targets.drain(..).collect(), elsewhere: Box::default() };
         }
         targets.sort_by_key(|target| target.to.shard());
         let mut recipients = Self::default();
@@ -124,6 +109,7 @@ impl Recipients {
             }
         }
         recipients.elsewhere = elsewhere.into();
+        targets.clear();
         recipients
     }
 
@@ -135,14 +121,6 @@ impl Recipients {
 
 pub(crate) type Route = Arc<Recipients>;
 
-impl Subscription for Subscriber {
-    type Who = Destination;
-
-    fn who(&self) -> Destination {
-        self.to
-    }
-}
-
 /// One shard's view of the topic tree. In the steady state it takes no lock.
 pub(crate) struct Router {
     cache: RouteCache<Recipients>,
@@ -150,6 +128,11 @@ pub(crate) struct Router {
     duplicates: bool,
     here: ShardIndex,
     last: Last,
+    /// A route that was not worth remembering: the next one is written into it.
+    spare: Option<Route>,
+    scratch: Scratch,
+    /// What was resolved last; kept for its memory.
+    targets: Vec<Target>,
 }
 
 /// The route that was asked for last: publishers stay with a topic for a while, and read in one piece.
@@ -164,10 +147,15 @@ struct Last {
     number: u64,
 }
 
+/// Targets beyond which the memory of a route is not kept for the next one.
+const SPARE_TARGETS_MAX: usize = 64;
+
 /// A route that its router lent, so that nobody counts who holds it; to be given back by [`Router::take_back`].
 pub(crate) struct Lent {
     route: Route,
     number: u64,
+    /// Whether it is worth remembering.
+    is_kept: bool,
 }
 
 impl Deref for Lent {
@@ -179,14 +167,24 @@ impl Deref for Lent {
 }
 
 impl Router {
-    pub(crate) fn new(hasher: RandomState, duplicates: bool, here: ShardIndex) -> Self {
-        Self { cache: RouteCache::new(hasher, CACHE_BYTES_MAX), duplicates, here, last: Last::default() }
+    pub(crate) fn new(duplicates: bool, here: ShardIndex) -> Self {
+        Self {
+            cache: RouteCache::new(CACHE_BYTES_MAX),
+            duplicates,
+            here,
+            last: Last::default(),
+            spare: None,
+            scratch: Scratch::default(),
+            targets: Vec::new(),
+        }
     }
 
     /// Gives back what it remembers.
     pub(crate) fn forget_routes(&mut self) {
         self.cache.clear();
         self.last = Last { number: self.last.number, ..Last::default() };
+        self.spare = None;
+        self.targets = Vec::new();
     }
 
     /// All who want `topic`, with every subscription that was made or ended before this is called.
@@ -197,38 +195,44 @@ impl Router {
             && let Some(route) = self.last.route.take()
             && shared.generation(self.last.stripes) == self.last.generation
         {
-            return Lent { route, number };
+            return Lent { route, number, is_kept: true };
         }
-        let (route, stripes, generation) = self.look_up(shared, topic);
+        let hash = shared.topic_hash(topic);
+        let (route, stripes, generation) = match self.cache.get(topic, hash, |at| shared.generation(at)) {
+            Some(found) => found,
+            None if !self.cache.is_second_use(hash) => {
+                // Most likely it never comes again: nothing of it is kept.
+                return Lent { route: self.resolve(shared, topic), number, is_kept: false };
+            }
+            None => {
+                let stripes = shared.stripes(topic, hash);
+                // Before the tree is looked at: what changes meanwhile must not be taken for known.
+                let generation = shared.generation(stripes);
+                let route = self.resolve(shared, topic);
+                self.cache.put(topic, hash, (stripes, generation), &route, route.bytes());
+                (route, stripes, generation)
+            }
+        };
         let Last { topic: last, .. } = &mut self.last;
         last.clear();
         last.push_str(topic);
-        self.last = Last { topic: std::mem::take(last), stripes, generation, route: None, number };
-        Lent { route, number }
+        let topic = std::mem::take(last);
+        self.last = Last { topic, stripes, generation, route: None, number };
+        Lent { route, number, is_kept: true }
     }
 
     /// Takes back what was lent last.
-    pub(crate) fn take_back(&mut self, Lent { route, number }: Lent) {
-        if number == self.last.number {
+    pub(crate) fn take_back(&mut self, Lent { route, number, is_kept }: Lent) {
+        if is_kept && number == self.last.number {
             self.last.route = Some(route);
+        } else if !is_kept && route.here.len() <= SPARE_TARGETS_MAX {
+            self.spare = Some(route);
         }
     }
 
-    fn look_up(&mut self, shared: &Shared, topic: &str) -> (Route, Stripes, u64) {
-        if let Some(found) = self.cache.get(topic, |stripes| shared.generation(stripes)) {
-            return found;
-        }
-        let stripes = shared.stripes(topic);
-        // Before the tree is looked at: what changes meanwhile must not be taken for known.
-        let generation = shared.generation(stripes);
-        let route = Arc::new(self.resolve(shared, topic));
-        self.cache.put(topic, stripes, generation, &route, route.bytes());
-        (route, stripes, generation)
-    }
-
-    fn resolve(&self, shared: &Shared, topic: &str) -> Recipients {
-        let mut targets: Vec<Target> = Vec::new();
-        shared.for_each_subscriber(topic, |&subscriber| {
+    fn resolve(&mut self, shared: &Shared, topic: &str) -> Route {
+        let mut targets = std::mem::take(&mut self.targets);
+        shared.for_each_subscriber(topic, &mut self.scratch, |subscriber| {
             let Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since } = subscriber;
             let audience = if no_local { Audience::Others } else { Audience::Everybodys };
             let identifiers = Identifiers::from_wire(identifier);
@@ -237,8 +241,33 @@ impl Router {
         if !self.duplicates {
             targets = merge_overlaps(targets);
         }
-        Recipients::new(targets, self.here)
+        let route =
+            match self.spare.take().filter(|_| targets.iter().all(|target| target.to.shard() == self.here)) {
+                Some(spare) => rewrite(spare, &mut targets),
+                None => Arc::new(Recipients::new(&mut targets, self.here)),
+            };
+        if targets.capacity() <= SPARE_TARGETS_MAX {
+            self.targets = targets;
+        }
+        route
     }
+}
+
+/// A route to targets of this shard alone. If nobody else holds the old one, and it has as many, it is written over:
+/// whoever publishes to a thousand topics once each asks for no memory.
+fn rewrite(mut route: Route, targets: &mut Vec<Target>) -> Route {
+    if let Some(Recipients { here, elsewhere }) = Arc::get_mut(&mut route)
+        && elsewhere.is_empty()
+    {
+        match Arc::get_mut(here) {
+            Some(old) if old.len() == targets.len() => {
+                old.iter_mut().zip(targets.drain(..)).for_each(|(old, new)| *old = new);
+            }
+            Some(_) | None => *here = targets.drain(..).collect(),
+        }
+        return route;
+    }
+    Arc::new(Recipients { here: targets.drain(..).collect(), elsewhere: Box::default() })
 }
 
 /// One copy for each session, with the highest QoS and all identifiers [MQTT-3.3.4-2] [MQTT-3.3.4-4]. Where only
@@ -294,7 +323,7 @@ mod tests {
 
     #[test]
     fn each_shard_gets_its_targets_in_their_order() {
-        let targets = [21, 3, 1, 22, 10].map(|number| target(number, QoS::AtMostOnce, 0)).to_vec();
+        let mut targets = [21, 3, 1, 22, 10].map(|number| target(number, QoS::AtMostOnce, 0)).to_vec();
         let numbers = |targets: &[Target]| -> Vec<u64> {
             let number = |target: &Target| match target.to {
                 Destination::Session(address) => address.number.0,
@@ -302,11 +331,11 @@ mod tests {
             };
             targets.iter().map(number).collect()
         };
-        let recipients = Recipients::new(targets.clone(), ShardIndex(0));
+        let recipients = Recipients::new(&mut targets.clone(), ShardIndex(0));
         assert_eq!(numbers(&recipients.here), [3, 1]);
         let elsewhere: Vec<_> = recipients.elsewhere.iter().map(|(s, t)| (s.0, numbers(t))).collect();
         assert_eq!(elsewhere, [(1, vec![10]), (2, vec![21, 22])]);
-        assert!(Recipients::new(targets, ShardIndex(9)).here.is_empty());
+        assert!(Recipients::new(&mut targets, ShardIndex(9)).here.is_empty());
     }
 
     #[test] // [MQTT-3.3.4-2] [MQTT-3.3.4-4]

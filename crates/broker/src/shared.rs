@@ -9,18 +9,19 @@ use noctule_protocol::{QoS, SubscriptionFilter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::directory::Directory;
-use crate::generations::{Generations, Stripes};
+use crate::generations::{Generations, Stripes, TopicHash};
 use crate::group_directory::{GroupDirectory, Joined};
 use crate::memory::{Memory, Pressure};
 use crate::message::{RetainedMessage, SessionNumber};
 use crate::metric::Metrics;
 use crate::parcel::ShardIndex;
 use crate::retained::{Retained, Version};
-use crate::router::{Destination, GroupAddress, Subscriber};
+use crate::router::{Destination, GroupAddress};
 use crate::settings::Settings;
+use crate::subscriber::{PackedSubscriber, Subscriber};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
-use crate::topic_tree::TopicTree;
+use crate::topic_tree::{Scratch, TopicTree};
 
 /// What all shards of one broker share.
 pub struct Shared {
@@ -29,7 +30,7 @@ pub struct Shared {
     pub(crate) directory: Directory,
     pub(crate) retained: Retained<RetainedMessage>,
     groups: Mutex<GroupDirectory>,
-    subscriptions: RwLock<TopicTree<Subscriber>>,
+    subscriptions: RwLock<TopicTree<PackedSubscriber>>,
     /// Change with `subscriptions`; read without the lock.
     generations: Generations,
     next_session: AtomicU64,
@@ -91,13 +92,22 @@ impl Shared {
     }
 
     /// Calls `f` for every subscription that wants `topic`, under a lock: it should be quick.
-    pub(crate) fn for_each_subscriber(&self, topic: &str, f: impl FnMut(&Subscriber)) {
-        read(&self.subscriptions).for_each_match(topic, f);
+    pub(crate) fn for_each_subscriber(
+        &self,
+        topic: &str,
+        scratch: &mut Scratch,
+        mut f: impl FnMut(Subscriber),
+    ) {
+        read(&self.subscriptions).for_each_match(topic, scratch, |&subscriber| f(subscriber.into()));
     }
 
-    /// Which changes of subscriptions may change who wants `topic`.
-    pub(crate) fn stripes(&self, topic: &str) -> Stripes {
-        self.generations.stripes(topic)
+    pub(crate) fn topic_hash(&self, topic: &str) -> TopicHash {
+        self.generations.hash(topic)
+    }
+
+    /// Which changes of subscriptions may change who wants `topic`, which has this hash.
+    pub(crate) fn stripes(&self, topic: &str, hash: TopicHash) -> Stripes {
+        self.generations.stripes(topic, hash)
     }
 
     /// What is read here before [`for_each_subscriber`](Self::for_each_subscriber) is called changes when that would
@@ -114,7 +124,7 @@ impl Shared {
     pub(crate) fn subscribe(&self, filter: &str, subscriber: impl FnOnce(Version) -> Subscriber) -> bool {
         let mut tree = write(&self.subscriptions);
         self.generations.count(filter);
-        tree.insert(filter, subscriber(self.retained.version())).is_none()
+        tree.insert(filter, subscriber(self.retained.version()).into()).is_none()
     }
 
     /// Ends a subscription, if there is one.

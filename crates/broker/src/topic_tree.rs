@@ -5,9 +5,12 @@ use ahash::RandomState;
 use crate::arena::Arena;
 use crate::hash_index::HashIndex;
 
+mod path;
 mod segment;
 mod subscribers;
 
+pub(crate) use path::Scratch;
+use path::{Level, PathHash, text_hash};
 use segment::{LongTexts, Segment};
 use subscribers::Subscribers;
 pub(crate) use subscribers::Subscription;
@@ -21,7 +24,7 @@ pub(crate) use subscribers::Subscription;
 ///              (root)                  filters: sport/+/score, sport/#, +/status
 ///              /    \
 ///          sport     +                 a node knows its `+` child and its literal child; those of nodes that have
-///         [below]     \                several are in one index of (parent, segment)
+///         [below]     \                several are in one index, by the hash of their levels
 ///            |       status            `#` is no node: who subscribed with it stands in its parent as `below`
 ///            +       [here]
 ///            |
@@ -39,20 +42,20 @@ pub(crate) struct TopicTree<T> {
     hasher: RandomState,
     /// Filters without wildcards, by their hash.
     exact: HashIndex,
-    exact_filters: Arena<ExactFilter>,
+    exact_filters: Arena<ExactFilter<T>>,
     /// Levels of filters with wildcards. The root is always there.
     nodes: Arena<Node>,
-    /// Literal children of [`Literals::many`] nodes, by parent and segment.
+    /// Literal children of [`Literals::many`] nodes, by [`PathHash`].
     literal_children: HashIndex,
     long_texts: LongTexts,
-    /// What [`Link`]s point to.
+    /// What [`Link`]s of nodes point to.
     lists: Arena<Subscribers<T>>,
     len: usize,
 }
 
 const ROOT: u32 = 0;
 /// Tables of a large index.
-const TABLES: usize = 256;
+const TABLES: usize = 1024;
 
 impl<T: Subscription> TopicTree<T> {
     /// An empty tree. A seed that clients cannot guess keeps them from choosing segments that collide.
@@ -79,37 +82,76 @@ impl<T: Subscription> TopicTree<T> {
     /// Subscribes `value` to `filter`. Takes the place of the subscription to this filter by the same one, and returns
     /// that.
     pub(crate) fn insert(&mut self, filter: &str, value: T) -> Option<T> {
-        let home = self.home_or_insert(filter);
-        let replaced = match self.link(home).get() {
-            Some(at) => self.lists[at].insert(&self.hasher, value),
-            None => {
-                *self.link(home) = Link::to(self.lists.insert(Subscribers::One(value)));
-                None
-            }
+        let place = Place::of(filter);
+        let replaced = match place {
+            Place::Exact => self.insert_exact(filter, value),
+            Place::Here(_) | Place::Below(_) => self.insert_wild(place, value),
         };
         self.len += usize::from(replaced.is_none());
         replaced
     }
 
+    fn insert_exact(&mut self, filter: &str, value: T) -> Option<T> {
+        let hash = self.hasher.hash_one(filter);
+        if let Some(at) = self.exact_filter(hash, filter) {
+            return self.exact_filters[at].subscribers.insert(&self.hasher, value);
+        }
+        let filter = ExactFilter { text: filter.into(), subscribers: Subscribers::One(value) };
+        self.exact.insert(hash, self.exact_filters.insert(filter));
+        None
+    }
+
+    fn insert_wild(&mut self, place: Place<'_>, value: T) -> Option<T> {
+        let mut at = (ROOT, PathHash::ROOT);
+        for level in place.levels() {
+            at = self.child_or_insert(at, level);
+        }
+        match self.link(place, at.0).get() {
+            Some(list) => self.lists[list].insert(&self.hasher, value),
+            None => {
+                *self.link(place, at.0) = Link::to(self.lists.insert(Subscribers::One(value)));
+                None
+            }
+        }
+    }
+
     /// Ends the subscription of `who` to `filter`, and returns it.
     pub(crate) fn remove(&mut self, filter: &str, who: T::Who) -> Option<T> {
-        let home = self.home(filter)?;
-        let at = self.link(home).get()?;
-        let (removed, is_empty) = self.lists[at].remove(&self.hasher, who)?;
+        let place = Place::of(filter);
+        let removed = match place {
+            Place::Exact => self.remove_exact(filter, who)?,
+            Place::Here(_) | Place::Below(_) => self.remove_wild(place, who)?,
+        };
         self.len -= 1;
         if self.len == 0 {
             // Gives the memory of a past crowd back.
             *self = Self::new(self.hasher.clone());
-        } else if is_empty {
-            self.lists.remove(at);
-            *self.link(home) = Link::NONE;
-            match home {
-                Home::Exact(at) => {
-                    self.exact.remove(self.hasher.hash_one(filter), at);
-                    self.exact_filters.remove(at);
-                }
-                Home::Here(node) | Home::Below(node) => self.prune(node),
-            }
+        }
+        Some(removed)
+    }
+
+    fn remove_exact(&mut self, filter: &str, who: T::Who) -> Option<T> {
+        let hash = self.hasher.hash_one(filter);
+        let at = self.exact_filter(hash, filter)?;
+        let (removed, is_empty) = self.exact_filters[at].subscribers.remove(&self.hasher, who)?;
+        if is_empty {
+            self.exact.remove(hash, at);
+            self.exact_filters.remove(at);
+        }
+        Some(removed)
+    }
+
+    fn remove_wild(&mut self, place: Place<'_>, who: T::Who) -> Option<T> {
+        let mut at = (ROOT, PathHash::ROOT);
+        for level in place.levels() {
+            at = self.child(at, level)?;
+        }
+        let list = self.link(place, at.0).get()?;
+        let (removed, is_empty) = self.lists[list].remove(&self.hasher, who)?;
+        if is_empty {
+            self.lists.remove(list);
+            *self.link(place, at.0) = Link::NONE;
+            self.prune(at);
         }
         Some(removed)
     }
@@ -119,39 +161,41 @@ impl<T: Subscription> TopicTree<T> {
     ///
     /// A filter that begins with a wildcard does not match a topic that begins with `$` [MQTT-4.7.2-1],
     /// [MQTT311-4.7.2-1]; texts are compared byte by byte [MQTT-4.7.3-4], [MQTT311-4.7.3-4].
-    pub(crate) fn for_each_match(&self, topic: &str, mut f: impl FnMut(&T)) {
-        if let Some(at) = self.exact_filter(topic) {
-            self.tell(self.exact_filters[at].list, &mut f);
+    pub(crate) fn for_each_match(&self, topic: &str, scratch: &mut Scratch, mut f: impl FnMut(&T)) {
+        if self.exact_filters.len() > 0
+            && let Some(at) = self.exact_filter(self.hasher.hash_one(topic), topic)
+        {
+            self.exact_filters[at].subscribers.as_slice().iter().for_each(&mut f);
         }
         if self.nodes.len() == 1 && self.nodes[ROOT].below == Link::NONE {
             return;
         }
         let hidden = topic.starts_with('$');
-        // Branches to be walked later. The walk leaves at most one behind at each level, and allocates only then.
-        let mut branches: Vec<(u32, Option<&str>)> = Vec::new();
-        let mut next = Some((ROOT, Some(topic)));
-        while let Some((id, rest)) = next {
+        // The walk leaves at most one branch behind at each level.
+        let Scratch { levels, branches } = scratch;
+        Level::split(topic, &self.hasher, levels);
+        branches.clear();
+        let mut next = Some((ROOT, PathHash::ROOT, 0));
+        while let Some((id, path, depth)) = next {
             let node = &self.nodes[id];
             let hidden = hidden && id == ROOT;
             if !hidden {
                 // `sport/#` matches `sport` too, so this comes before asking whether there is a level.
                 self.tell(node.below, &mut f);
             }
-            next = match rest {
+            next = match levels.get(depth) {
                 None => {
                     self.tell(node.here, &mut f);
                     None
                 }
-                Some(levels) => {
-                    let (level, rest) = match levels.split_once('/') {
-                        Some((level, rest)) => (level, Some(rest)),
-                        None => (levels, None),
-                    };
-                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, rest));
-                    match self.literal_child(id, level) {
+                Some(level) => {
+                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, path.plus(), depth + 1));
+                    let path = path.child(level.hash());
+                    let is = |segment: &Segment| level.is(topic, segment, &self.long_texts);
+                    match self.literal_child(id, node.literals, path, is) {
                         Some(literal) => {
                             branches.extend(plus);
-                            Some((literal, rest))
+                            Some((literal, path, depth + 1))
                         }
                         None => plus,
                     }
@@ -161,6 +205,7 @@ impl<T: Subscription> TopicTree<T> {
                 next = branches.pop();
             }
         }
+        scratch.tidy();
     }
 
     fn tell(&self, list: Link, f: &mut impl FnMut(&T)) {
@@ -169,113 +214,94 @@ impl<T: Subscription> TopicTree<T> {
         }
     }
 
-    /// Where the subscribers of `filter` stand, if there are any or if it is on the way to others.
-    fn home(&self, filter: &str) -> Option<Home> {
-        let place = Place::of(filter);
-        if let Place::Exact = place {
-            return self.exact_filter(filter).map(Home::Exact);
-        }
-        place.levels().try_fold(ROOT, |node, level| self.child(node, level)).map(|node| place.at(node))
-    }
-
-    fn home_or_insert(&mut self, filter: &str) -> Home {
-        let place = Place::of(filter);
-        if let Place::Exact = place {
-            let at = self.exact_filter(filter).unwrap_or_else(|| {
-                let at = self.exact_filters.insert(ExactFilter { text: filter.into(), list: Link::NONE });
-                self.exact.insert(self.hasher.hash_one(filter), at);
-                at
-            });
-            return Home::Exact(at);
-        }
-        let node = place.levels().fold(ROOT, |node, level| self.child_or_insert(node, level));
-        place.at(node)
-    }
-
-    fn link(&mut self, home: Home) -> &mut Link {
-        match home {
-            Home::Exact(at) => &mut self.exact_filters[at].list,
-            Home::Here(node) => &mut self.nodes[node].here,
-            Home::Below(node) => &mut self.nodes[node].below,
+    /// Where the subscribers of a filter with wildcards hang, given the node of its levels.
+    fn link(&mut self, place: Place<'_>, node: u32) -> &mut Link {
+        let node = &mut self.nodes[node];
+        match place {
+            Place::Exact | Place::Here(_) => &mut node.here,
+            Place::Below(_) => &mut node.below,
         }
     }
 
-    fn exact_filter(&self, topic: &str) -> Option<u32> {
-        if self.exact_filters.len() == 0 {
-            return None;
-        }
-        self.exact.find(self.hasher.hash_one(topic), |at| *self.exact_filters[at].text == *topic)
+    fn exact_filter(&self, hash: u64, topic: &str) -> Option<u32> {
+        self.exact.find(hash, |at| *self.exact_filters[at].text == *topic)
     }
 
-    fn child(&self, parent: u32, level: &str) -> Option<u32> {
-        match level {
-            "+" => self.nodes[parent].plus.get(),
-            _ => self.literal_child(parent, level),
+    /// A child of a filter's level, with its hash.
+    fn child(&self, (parent, path): (u32, PathHash), level: &str) -> Option<(u32, PathHash)> {
+        let Node { literals, plus, .. } = self.nodes[parent];
+        if level == "+" {
+            return plus.get().map(|plus| (plus, path.plus()));
         }
+        let path = path.child(text_hash(&self.hasher, level.as_bytes()));
+        let is = |segment: &Segment| self.long_texts.text(segment) == level.as_bytes();
+        self.literal_child(parent, literals, path, is).map(|child| (child, path))
     }
 
-    fn literal_child(&self, parent: u32, level: &str) -> Option<u32> {
-        let is = |id: u32| self.long_texts.text(&self.nodes[id].segment) == level.as_bytes();
-        match self.nodes[parent].literals.get() {
+    /// The child of `parent` with this hash whose segment is the one.
+    #[inline]
+    fn literal_child(
+        &self,
+        parent: u32,
+        literals: Literals,
+        path: PathHash,
+        is: impl Fn(&Segment) -> bool,
+    ) -> Option<u32> {
+        match literals.get() {
             Literal::None => None,
-            Literal::One(id) => is(id).then_some(id),
-            Literal::Many(_) => {
-                let hash = self.child_hash(parent, level.as_bytes());
-                self.literal_children.find(hash, |id| self.nodes[id].parent == parent && is(id))
-            }
+            Literal::One(id) => is(&self.nodes[id].segment).then_some(id),
+            Literal::Many(_) => self.literal_children.find(path.get(), |id| {
+                let node = &self.nodes[id];
+                node.parent == parent && is(&node.segment)
+            }),
         }
     }
 
-    fn child_hash(&self, parent: u32, level: &[u8]) -> u64 {
-        self.hasher.hash_one((parent, level))
-    }
-
-    fn child_or_insert(&mut self, parent: u32, level: &str) -> u32 {
-        if let Some(child) = self.child(parent, level) {
+    fn child_or_insert(&mut self, at: (u32, PathHash), level: &str) -> (u32, PathHash) {
+        if let Some(child) = self.child(at, level) {
             return child;
         }
+        let (parent, path) = at;
         if level == "+" {
             let id = self.nodes.insert(Node::new(parent, Segment::PLUS));
             self.nodes[parent].plus = Link::to(id);
-            return id;
+            return (id, path.plus());
         }
         let id = self.nodes.insert(Node::new(parent, self.long_texts.add(level)));
+        let child = path.child(text_hash(&self.hasher, level.as_bytes()));
         self.nodes[parent].literals = match self.nodes[parent].literals.get() {
             Literal::None => Literals::one(id),
             Literal::One(sibling) => {
-                self.add_to_index(sibling);
-                self.add_to_index(id);
+                let text = self.long_texts.text(&self.nodes[sibling].segment);
+                let hash = path.child(text_hash(&self.hasher, text)).get();
+                self.literal_children.insert(hash, sibling);
+                self.literal_children.insert(child.get(), id);
                 Literals::many(2)
             }
             Literal::Many(count) => {
-                self.add_to_index(id);
+                self.literal_children.insert(child.get(), id);
                 Literals::many(count + 1)
             }
         };
-        id
+        (id, child)
     }
 
-    fn add_to_index(&mut self, id: u32) {
-        let node = &self.nodes[id];
-        let hash = self.child_hash(node.parent, self.long_texts.text(&node.segment));
-        self.literal_children.insert(hash, id);
-    }
-
-    /// Removes `id` and every ancestor that led nowhere else.
-    fn prune(&mut self, mut id: u32) {
+    /// Removes a node and every ancestor that led nowhere else.
+    fn prune(&mut self, (mut id, mut path): (u32, PathHash)) {
         while id != ROOT && self.nodes[id].is_bare() {
             let Node { parent, segment, .. } = self.nodes[id];
             if segment.is_plus() {
                 self.nodes[parent].plus = Link::NONE;
+                path = path.without_plus();
             } else {
                 self.nodes[parent].literals = match self.nodes[parent].literals.get() {
                     Literal::None | Literal::One(_) => Literals::NONE,
                     Literal::Many(count) => {
-                        let hash = self.child_hash(parent, self.long_texts.text(&segment));
-                        self.literal_children.remove(hash, id);
+                        self.literal_children.remove(path.get(), id);
                         if count > 1 { Literals::many(count - 1) } else { Literals::NONE }
                     }
                 };
+                path = path.without(text_hash(&self.hasher, self.long_texts.text(&segment)));
                 self.long_texts.remove(&segment);
             }
             self.nodes.remove(id);
@@ -284,15 +310,8 @@ impl<T: Subscription> TopicTree<T> {
     }
 }
 
-/// Where the list of a filter's subscribers hangs.
-#[derive(Clone, Copy)]
-enum Home {
-    Exact(u32),
-    Here(u32),
-    Below(u32),
-}
-
 /// Where the subscribers of a filter belong.
+#[derive(Clone, Copy)]
 enum Place<'a> {
     /// No wildcards.
     Exact,
@@ -322,20 +341,12 @@ impl<'a> Place<'a> {
         };
         levels.into_iter().flat_map(|levels| levels.split('/'))
     }
-
-    /// With the node of its levels.
-    fn at(&self, node: u32) -> Home {
-        match self {
-            Self::Exact | Self::Here(_) => Home::Here(node),
-            Self::Below(_) => Home::Below(node),
-        }
-    }
 }
 
 /// A filter without wildcards.
-struct ExactFilter {
+struct ExactFilter<T> {
     text: Box<str>,
-    list: Link,
+    subscribers: Subscribers<T>,
 }
 
 /// One level of filters that are equal so far. 32 bytes, whatever hangs on it.

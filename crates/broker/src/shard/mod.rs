@@ -111,7 +111,7 @@ impl Shard {
         let hasher = shared::hasher(&settings);
         Self {
             index,
-            router: Router::new(hasher.clone(), settings.allow_duplicate_messages, index),
+            router: Router::new(settings.allow_duplicate_messages, index),
             connections: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),

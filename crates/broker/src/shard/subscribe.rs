@@ -15,8 +15,9 @@ use crate::input::ConnectionKey;
 use crate::parcel::Way;
 use crate::record::Operation;
 use crate::retained::Version;
-use crate::router::{Destination, SessionAddress, Subscriber};
+use crate::router::{Destination, SessionAddress};
 use crate::session::Replay;
+use crate::subscriber::Subscriber;
 
 impl Shard {
     pub(super) fn on_subscribe(

@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 
 /// The text of a level, or where it is, or `+`. 12 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Segment {
     kind: Kind,
     bytes: [u8; SHORT],
@@ -52,6 +52,17 @@ impl Segment {
     /// The wildcard.
     pub(super) const PLUS: Self = Self { kind: Kind::Plus, bytes: [0; SHORT] };
 
+    /// The segment of a text that needs no memory of its own. Equal texts give equal segments.
+    pub(super) fn short(text: &[u8]) -> Option<Self> {
+        let kind = *TEXTS.get(text.len())?;
+        let mut bytes = [0; SHORT];
+        // A copy of which the compiler does not know the length would be a call.
+        for (byte, from) in bytes.iter_mut().zip(text) {
+            *byte = *from;
+        }
+        Some(Self { kind, bytes })
+    }
+
     pub(super) fn is_plus(&self) -> bool {
         self.kind == Kind::Plus
     }
@@ -73,24 +84,22 @@ impl LongTexts {
     /// A segment with this text, to be given back by [`remove`](Self::remove).
     pub(super) fn add(&mut self, text: &str) -> Segment {
         let text = text.as_bytes();
-        let mut bytes = [0; SHORT];
-        let kind = match TEXTS.get(text.len()) {
-            Some(kind) => {
-                bytes[..text.len()].copy_from_slice(text);
-                *kind
-            }
-            None => {
-                bytes[..4].copy_from_slice(&self.0.insert(text.into()).to_le_bytes());
-                Kind::Long
-            }
-        };
-        Segment { kind, bytes }
+        Segment::short(text).unwrap_or_else(|| {
+            let mut bytes = [0; SHORT];
+            bytes[..4].copy_from_slice(&self.0.insert(text.into()).to_le_bytes());
+            Segment { kind: Kind::Long, bytes }
+        })
     }
 
     pub(super) fn remove(&mut self, segment: &Segment) {
         if segment.kind == Kind::Long {
             self.0.remove(at(segment));
         }
+    }
+
+    /// The text of a segment that is too long to stand in it.
+    pub(super) fn long(&self, segment: &Segment) -> Option<&[u8]> {
+        (segment.kind == Kind::Long).then(|| &*self.0[at(segment)])
     }
 
     /// Empty for the wildcard.
