@@ -54,10 +54,16 @@ impl HashIndex {
 
     /// The number with this hash for which `is` holds.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        self.find_value(hash, |number| is(number).then_some(number))
+    }
+
+    /// What `get` gives for the first number with this hash for which it gives anything.
+    #[inline]
+    pub(crate) fn find_value<T>(&self, hash: u64, get: impl Fn(u32) -> Option<T>) -> Option<T> {
         let hash = half(hash);
         let table = self.tables.get(self.table(hash))?;
-        table.find(hash, &mut is).map(|(line, place)| table.lines[line].numbers[place])
+        table.find(hash, |_, _, number| get(number))
     }
 
     /// Adds a number that is not there.
@@ -75,7 +81,8 @@ impl HashIndex {
         let hash = half(hash);
         let table = self.table(hash);
         let Some(table) = self.tables.get_mut(table) else { return false };
-        let Some((line, place)) = table.find(hash, &mut |other| other == at) else { return false };
+        let place_of = |line, place, number| (number == at).then_some((line, place));
+        let Some((line, place)) = table.find(hash, place_of) else { return false };
         table.clear(line, place);
         true
     }
@@ -98,9 +105,9 @@ fn half(hash: u64) -> u32 {
 }
 
 impl Table {
-    /// The line and the place of a number.
+    /// What `get` gives for the first line, place and number with this hash for which it gives anything.
     #[inline]
-    fn find(&self, hash: u32, is: &mut impl FnMut(u32) -> bool) -> Option<(usize, usize)> {
+    fn find<T>(&self, hash: u32, get: impl Fn(usize, usize, u32) -> Option<T>) -> Option<T> {
         let mask = self.lines.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         for _ in 0..self.lines.len() {
@@ -108,8 +115,8 @@ impl Table {
             let mut places = line.places_of(hash);
             while places != 0 {
                 let place = places.trailing_zeros() as usize % PLACES;
-                if is(line.numbers[place]) {
-                    return Some((at, place));
+                if let Some(found) = get(at, place, line.numbers[place]) {
+                    return Some(found);
                 }
                 places &= places - 1;
             }

@@ -10,7 +10,7 @@ mod segment;
 mod subscribers;
 
 pub(crate) use path::Scratch;
-use path::{Level, PathHash, text_hash};
+use path::{PathHash, text_hash};
 use segment::{LongTexts, Segment};
 use subscribers::Subscribers;
 pub(crate) use subscribers::Subscription;
@@ -171,13 +171,11 @@ impl<T: Subscription> TopicTree<T> {
             return;
         }
         let hidden = topic.starts_with('$');
+        scratch.split(topic, &self.hasher);
         // The walk leaves at most one branch behind at each level.
-        let Scratch { levels, branches } = scratch;
-        Level::split(topic, &self.hasher, levels);
-        branches.clear();
-        let mut next = Some((ROOT, PathHash::ROOT, 0));
-        while let Some((id, path, depth)) = next {
-            let node = &self.nodes[id];
+        let Scratch { levels, branches, .. } = scratch;
+        let mut next = Some((ROOT, &self.nodes[ROOT], PathHash::ROOT, 0));
+        while let Some((id, node, path, depth)) = next {
             let hidden = hidden && id == ROOT;
             if !hidden {
                 // `sport/#` matches `sport` too, so this comes before asking whether there is a level.
@@ -189,20 +187,18 @@ impl<T: Subscription> TopicTree<T> {
                     None
                 }
                 Some(level) => {
-                    let plus = node.plus.get().filter(|_| !hidden).map(|plus| (plus, path.plus(), depth + 1));
+                    let plus = node.plus.get().filter(|_| !hidden);
+                    if let Some(plus) = plus {
+                        branches.push((plus, path.plus(), depth + 1));
+                    }
                     let path = path.child(level.hash());
                     let is = |segment: &Segment| level.is(topic, segment, &self.long_texts);
-                    match self.literal_child(id, node.literals, path, is) {
-                        Some(literal) => {
-                            branches.extend(plus);
-                            Some((literal, path, depth + 1))
-                        }
-                        None => plus,
-                    }
+                    let literal = self.literal_child(id, node.literals, path, is);
+                    literal.map(|(id, node)| (id, node, path, depth + 1))
                 }
             };
             if next.is_none() {
-                next = branches.pop();
+                next = branches.pop().map(|(id, path, depth)| (id, &self.nodes[id], path, depth));
             }
         }
         scratch.tidy();
@@ -235,7 +231,7 @@ impl<T: Subscription> TopicTree<T> {
         }
         let path = path.child(text_hash(&self.hasher, level.as_bytes()));
         let is = |segment: &Segment| self.long_texts.text(segment) == level.as_bytes();
-        self.literal_child(parent, literals, path, is).map(|child| (child, path))
+        self.literal_child(parent, literals, path, is).map(|(child, _)| (child, path))
     }
 
     /// The child of `parent` with this hash whose segment is the one.
@@ -246,13 +242,13 @@ impl<T: Subscription> TopicTree<T> {
         literals: Literals,
         path: PathHash,
         is: impl Fn(&Segment) -> bool,
-    ) -> Option<u32> {
+    ) -> Option<(u32, &Node)> {
         match literals.get() {
             Literal::None => None,
-            Literal::One(id) => is(&self.nodes[id].segment).then_some(id),
-            Literal::Many(_) => self.literal_children.find(path.get(), |id| {
+            Literal::One(id) => Some((id, &self.nodes[id])).filter(|(_, node)| is(&node.segment)),
+            Literal::Many(_) => self.literal_children.find_value(path.get(), |id| {
                 let node = &self.nodes[id];
-                node.parent == parent && is(&node.segment)
+                (node.parent == parent && is(&node.segment)).then_some((id, node))
             }),
         }
     }

@@ -2,11 +2,13 @@
 
 use ahash::RandomState;
 
-use super::segment::{LongTexts, Segment};
+use super::segment::{LongTexts, Segment, Word};
 
 /// What a walk needs beside the tree; kept for its memory.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    /// The topic, and behind it as many bytes as may be read beyond its end.
+    text: Vec<u8>,
     pub(super) levels: Vec<Level>,
     /// Branches to be walked later: the child `+` of a node, with its hash and its level.
     pub(super) branches: Vec<(u32, PathHash, usize)>,
@@ -14,8 +16,45 @@ pub(crate) struct Scratch {
 
 /// Levels beyond which a topic is unusual, and its memory is given back.
 const KEPT_MAX: usize = 64;
+/// Bytes that are looked at in one step.
+const STEP: usize = 16;
+
+/// One level of a topic.
+pub(super) struct Level {
+    /// Of the segment that a node has for it, if its text is short.
+    word: Word,
+    hash: u64,
+    /// Where its text is in the topic.
+    from: u32,
+    to: u32,
+}
 
 impl Scratch {
+    /// Takes `topic` apart.
+    pub(super) fn split(&mut self, topic: &str, hasher: &RandomState) {
+        let Self { text, levels, branches } = self;
+        branches.clear();
+        levels.clear();
+        text.clear();
+        text.extend_from_slice(topic.as_bytes());
+        text.resize(topic.len() + 2 * STEP, 0);
+        let mut from = 0;
+        for (number, step) in text[..topic.len() + STEP].chunks_exact(STEP).enumerate() {
+            let mut slashes = 0_u32;
+            for (at, &byte) in step.iter().enumerate() {
+                slashes |= u32::from(byte == b'/') << at;
+            }
+            while slashes != 0 {
+                let at = number * STEP + slashes.trailing_zeros() as usize;
+                levels.push(Level::new(text, from, at, hasher));
+                from = at + 1;
+                slashes &= slashes - 1;
+            }
+        }
+        levels.push(Level::new(text, from, topic.len(), hasher));
+    }
+
+    /// Gives back what an unusual topic took.
     pub(super) fn tidy(&mut self) {
         if self.levels.capacity() > KEPT_MAX {
             *self = Self::default();
@@ -23,41 +62,15 @@ impl Scratch {
     }
 }
 
-/// One level of a topic.
-pub(super) struct Level {
-    /// The text as a node has it; none if it is too long to compare without looking it up.
-    segment: Option<Segment>,
-    hash: u64,
-    /// Where its text is in the topic.
-    from: u32,
-    to: u32,
-}
-
 impl Level {
-    /// Takes `topic` apart.
-    pub(super) fn split(topic: &str, hasher: &RandomState, levels: &mut Vec<Self>) {
-        levels.clear();
-        let topic = topic.as_bytes();
-        let mut from = 0;
-        // Levels are short: a search that looks at many bytes at a time takes longer to begin.
-        for (at, &byte) in topic.iter().enumerate() {
-            if byte == b'/' {
-                levels.push(Self::new(topic, from, at, hasher));
-                from = at + 1;
-            }
-        }
-        levels.push(Self::new(topic, from, topic.len(), hasher));
-    }
-
     #[inline]
-    fn new(topic: &[u8], from: usize, to: usize, hasher: &RandomState) -> Self {
-        let text = &topic[from..to];
-        Self {
-            segment: Segment::short(text),
-            hash: text_hash(hasher, text),
-            from: from as u32,
-            to: to as u32,
-        }
+    fn new(padded: &[u8], from: usize, to: usize, hasher: &RandomState) -> Self {
+        let begin = padded[from..].first_chunk().copied().unwrap_or_default();
+        let (word, hash) = match Word::new(begin, to - from) {
+            Some(word) => (word, hasher.hash_one(word)),
+            None => (Word::NONE, hasher.hash_one(&padded[from..to])),
+        };
+        Self { word, hash, from: from as u32, to: to as u32 }
     }
 
     pub(super) fn hash(&self) -> u64 {
@@ -67,16 +80,18 @@ impl Level {
     /// Whether a node with this segment is of this level of `topic`.
     #[inline]
     pub(super) fn is(&self, topic: &str, segment: &Segment, long_texts: &LongTexts) -> bool {
-        match &self.segment {
-            Some(short) => short == segment,
-            None => long_texts.long(segment) == Some(&topic.as_bytes()[self.from as usize..self.to as usize]),
-        }
+        segment.word() == self.word
+            || self.word == Word::NONE
+                && long_texts.long(segment) == Some(&topic.as_bytes()[self.from as usize..self.to as usize])
     }
 }
 
 /// What the text of a level adds to the hash of a path.
 pub(super) fn text_hash(hasher: &RandomState, text: &[u8]) -> u64 {
-    hasher.hash_one(text)
+    match Segment::short(text) {
+        Some(short) => hasher.hash_one(short.word()),
+        None => hasher.hash_one(text),
+    }
 }
 
 /// The hash of all levels from the root to a node, `+` among them. It follows from the hashes of the levels alone, so that
@@ -144,13 +159,29 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_is_taken_apart_wherever_its_levels_end() {
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
+        let mut scratch = Scratch::default();
+        for topic in (0..60).flat_map(|length| [1, 2, 7, 16].map(|every| (length, every))).map(
+            |(length, every)| -> String {
+                (0..length).map(|at| if at % every == every - 1 { '/' } else { 'a' }).collect()
+            },
+        ) {
+            scratch.split(&topic, &hasher);
+            let found: Vec<_> =
+                scratch.levels.iter().map(|level| &topic[level.from as usize..level.to as usize]).collect();
+            assert_eq!(found, topic.split('/').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn texts_of_levels_are_compared_whole() {
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
         let mut long_texts = LongTexts::new();
-        let (mut levels, topic) = (Vec::new(), format!("a//{}/b", "x".repeat(30)));
-        Level::split(&topic, &hasher, &mut levels);
-        assert_eq!(levels.len(), 4);
-        for (level, text) in levels.iter().zip(topic.split('/')) {
+        let (mut scratch, topic) = (Scratch::default(), format!("a//{}/+/eleven text/b", "x".repeat(30)));
+        scratch.split(&topic, &hasher);
+        assert_eq!(scratch.levels.len(), 6);
+        for (level, text) in scratch.levels.iter().zip(topic.split('/')) {
             assert_eq!(level.hash(), text_hash(&hasher, text.as_bytes()));
             let (same, other) = (long_texts.add(text), long_texts.add(&format!("{text}x")));
             assert!(level.is(&topic, &same, &long_texts) && !level.is(&topic, &other, &long_texts));

@@ -3,10 +3,11 @@
 use crate::arena::Arena;
 
 /// The text of a level, or where it is, or `+`. 12 bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Segment {
-    kind: Kind,
     bytes: [u8; SHORT],
+    kind: Kind,
 }
 
 /// Longest text that needs no memory of its own.
@@ -52,19 +53,40 @@ impl Segment {
     /// The wildcard.
     pub(super) const PLUS: Self = Self { kind: Kind::Plus, bytes: [0; SHORT] };
 
-    /// The segment of a text that needs no memory of its own. Equal texts give equal segments.
+    /// The segment of a text that needs no memory of its own.
     pub(super) fn short(text: &[u8]) -> Option<Self> {
         let kind = *TEXTS.get(text.len())?;
         let mut bytes = [0; SHORT];
-        // A copy of which the compiler does not know the length would be a call.
-        for (byte, from) in bytes.iter_mut().zip(text) {
-            *byte = *from;
-        }
+        bytes[..text.len()].copy_from_slice(text);
         Some(Self { kind, bytes })
+    }
+
+    /// All of it in two numbers: equal texts give equal ones, where they need no memory of their own.
+    #[inline]
+    pub(super) fn word(&self) -> Word {
+        let [a, b, c, d, e, f, g, h, i, j, k] = self.bytes;
+        Word(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, self.kind as u8]))
     }
 
     pub(super) fn is_plus(&self) -> bool {
         self.kind == Kind::Plus
+    }
+}
+
+/// What a [`Segment`] is compared by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Word(u64, u32);
+
+impl Word {
+    /// Of no segment.
+    pub(super) const NONE: Self = Self(0, u32::MAX);
+
+    /// The word of a text so long that begins with these bytes; `None` if it is too long.
+    #[inline]
+    pub(super) fn new(begin: [u8; 16], length: usize) -> Option<Self> {
+        let text = u128::from_le_bytes(begin) & ((1 << (8 * length as u32 % 128)) - 1);
+        let kind = (length as u32) << 24;
+        (length <= SHORT).then_some(Self(text as u64, (text >> 64) as u32 | kind))
     }
 }
 
@@ -130,6 +152,9 @@ mod tests {
             assert_eq!(long.text(&segment), text.as_bytes());
             assert!(!segment.is_plus());
             assert_eq!(long.len(), usize::from(length > SHORT));
+            let begin: Vec<u8> = text.bytes().chain("/next level and so on".bytes()).take(16).collect();
+            let word = Word::new(begin.try_into().unwrap(), length);
+            assert_eq!(word, (length <= SHORT).then(|| segment.word()));
             long.remove(&segment);
             assert_eq!(long.len(), 0);
         }
