@@ -3,26 +3,29 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::router::{Destination, GroupAddress};
+use crate::router::GroupAddress;
 use crate::text_set::TextSet;
 
 /// Filters that stand in a list; with more they move to sets, and stay there.
 const LISTED_MAX: usize = 8;
 
-/// Topic Filters as sent, `$share/` and all, and where the topic tree leads for each. Most sessions
-/// have a few: those take no more room than they are long. Some have hundreds of thousands.
+/// Topic Filters as sent, `$share/` and all, and the groups that shared ones lead to; the others lead to the session
+/// itself. Most sessions have one or a few: those take no more room than they are long. Some have hundreds of thousands.
 #[derive(Debug)]
 pub(crate) enum Subscriptions {
+    /// One that is not shared.
+    One(Box<str>),
     /// Sorted by filter.
-    Few(Vec<(Box<str>, Destination)>),
+    Few(Vec<Listed>),
     Many(Box<Many>),
 }
 
-/// Most filters lead to the session itself, all to the same place.
+type Listed = (Box<str>, Option<GroupAddress>);
+
 #[derive(Debug, Default)]
 pub(crate) struct Many {
-    own: Option<(Destination, TextSet)>,
-    groups: BTreeMap<Box<str>, Destination>,
+    own: TextSet,
+    groups: BTreeMap<Box<str>, GroupAddress>,
 }
 
 impl Default for Subscriptions {
@@ -32,36 +35,47 @@ impl Default for Subscriptions {
 }
 
 impl Subscriptions {
-    /// Makes or replaces a subscription; gives what was replaced.
-    pub(crate) fn insert(&mut self, filter: &str, to: Destination) -> Option<Destination> {
-        let listed = match self {
-            Self::Many(many) => return many.insert(filter, to),
-            Self::Few(listed) => listed,
-        };
-        match listed.binary_search_by(|(other, _)| (**other).cmp(filter)) {
-            Ok(at) => Some(std::mem::replace(&mut listed[at].1, to)),
-            Err(at) if listed.len() < LISTED_MAX => {
-                listed.reserve_exact(1);
-                listed.insert(at, (filter.into(), to));
-                None
+    /// Makes or replaces a subscription, to a group if it is shared; true if it is new.
+    pub(crate) fn insert(&mut self, filter: &str, group: Option<GroupAddress>) -> bool {
+        match self {
+            Self::One(only) if group.is_none() && **only == *filter => false,
+            Self::One(only) => {
+                let mut listed = vec![(std::mem::take(only), None)];
+                let is_new = enter(&mut listed, filter, group);
+                *self = Self::Few(listed);
+                is_new
             }
-            Err(_) => {
+            Self::Few(listed) if listed.is_empty() && group.is_none() => {
+                *self = Self::One(filter.into());
+                true
+            }
+            Self::Few(listed) if listed.len() < LISTED_MAX || find(listed, filter).is_ok() => {
+                enter(listed, filter, group)
+            }
+            Self::Few(listed) => {
                 let mut many = Box::<Many>::default();
-                for (filter, to) in listed.drain(..) {
-                    many.insert(&filter, to);
+                for (filter, group) in listed.drain(..) {
+                    many.insert(&filter, group);
                 }
-                many.insert(filter, to);
+                many.insert(filter, group);
                 *self = Self::Many(many);
-                None
+                true
             }
+            Self::Many(many) => many.insert(filter, group),
         }
     }
 
-    /// Takes out the subscription with exactly this filter.
-    pub(crate) fn remove(&mut self, filter: &str) -> Option<Destination> {
+    /// Takes out the subscription with exactly this filter, if there is one, and gives the group it led to, if it was
+    /// shared.
+    pub(crate) fn remove(&mut self, filter: &str) -> Option<Option<GroupAddress>> {
         match self {
+            Self::One(only) if **only == *filter => {
+                *self = Self::default();
+                Some(None)
+            }
+            Self::One(_) => None,
             Self::Few(listed) => {
-                let at = listed.binary_search_by(|(other, _)| (**other).cmp(filter)).ok()?;
+                let at = find(listed, filter).ok()?;
                 Some(listed.remove(at).1)
             }
             Self::Many(many) => many.remove(filter),
@@ -70,72 +84,86 @@ impl Subscriptions {
 
     /// The group of a shared subscription with exactly this filter.
     pub(crate) fn group(&self, filter: &str) -> Option<GroupAddress> {
-        let to = match self {
-            Self::Few(listed) => {
-                let at = listed.binary_search_by(|(other, _)| (**other).cmp(filter)).ok()?;
-                listed[at].1
-            }
-            Self::Many(many) => *many.groups.get(filter)?,
-        };
-        match to {
-            Destination::Group(group) => Some(group),
-            Destination::Session(_) => None,
+        match self {
+            Self::One(_) => None,
+            Self::Few(listed) => listed[find(listed, filter).ok()?].1,
+            Self::Many(many) => many.groups.get(filter).copied(),
         }
     }
 
-    /// In an order that follows from the filters alone.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Destination)> {
-        let (listed, many) = match self {
-            Self::Few(listed) => (&**listed, None),
-            Self::Many(many) => (&[][..], Some(many)),
-        };
-        let own = many.and_then(|many| many.own.as_ref());
-        let own =
-            own.into_iter().flat_map(|(to, filters)| filters.texts().map(|filter| (Cow::Owned(filter), *to)));
+    /// Those that are not shared, in order.
+    pub(crate) fn own(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let (one, listed, many) = self.parts();
+        let listed = listed.iter().filter(|(_, group)| group.is_none()).map(|(filter, _)| &**filter);
+        let texts = many.into_iter().flat_map(|many| many.own.texts());
+        one.into_iter().chain(listed).map(Cow::Borrowed).chain(texts.map(Cow::Owned))
+    }
+
+    /// The shared ones with their groups, in the order of their filters.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, GroupAddress)> {
+        let (_, listed, many) = self.parts();
+        let listed = listed.iter().filter_map(|(filter, group)| Some((&**filter, (*group)?)));
         let groups = many.into_iter().flat_map(|many| &many.groups);
-        let listed = listed.iter().map(|(filter, to)| (Cow::Borrowed(&**filter), *to));
-        listed.chain(own).chain(groups.map(|(filter, to)| (Cow::Borrowed(&**filter), *to)))
+        listed.chain(groups.map(|(filter, group)| (&**filter, *group)))
+    }
+
+    fn parts(&self) -> (Option<&str>, &[Listed], Option<&Many>) {
+        match self {
+            Self::One(only) => (Some(only), &[], None),
+            Self::Few(listed) => (None, listed, None),
+            Self::Many(many) => (None, &[], Some(many)),
+        }
+    }
+}
+
+fn find(listed: &[Listed], filter: &str) -> Result<usize, usize> {
+    listed.binary_search_by(|(other, _)| (**other).cmp(filter))
+}
+
+/// Into a list, in order; true if it is new.
+fn enter(listed: &mut Vec<Listed>, filter: &str, group: Option<GroupAddress>) -> bool {
+    match find(listed, filter) {
+        Ok(at) => {
+            listed[at].1 = group;
+            false
+        }
+        Err(at) => {
+            listed.reserve_exact(1);
+            listed.insert(at, (filter.into(), group));
+            true
+        }
     }
 }
 
 impl Many {
-    fn insert(&mut self, filter: &str, to: Destination) -> Option<Destination> {
-        match to {
-            Destination::Session(_) => {
-                let (own, filters) = self.own.get_or_insert_with(|| (to, TextSet::new()));
-                (!filters.insert(filter)).then(|| std::mem::replace(own, to))
-            }
-            Destination::Group(_) => self.groups.insert(filter.into(), to),
+    fn insert(&mut self, filter: &str, group: Option<GroupAddress>) -> bool {
+        match group {
+            None => self.own.insert(filter),
+            Some(group) => self.groups.insert(filter.into(), group).is_none(),
         }
     }
 
-    fn remove(&mut self, filter: &str) -> Option<Destination> {
-        if let Some((own, filters)) = &mut self.own
-            && filters.remove(filter)
-        {
-            return Some(*own);
+    fn remove(&mut self, filter: &str) -> Option<Option<GroupAddress>> {
+        if self.own.remove(filter) {
+            return Some(None);
         }
-        self.groups.remove(filter)
+        self.groups.remove(filter).map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SessionNumber;
     use crate::parcel::ShardIndex;
-    use crate::router::SessionAddress;
 
-    fn group(number: u64) -> Destination {
-        Destination::Group(GroupAddress { shard: ShardIndex(0), number })
+    fn group(number: u64) -> GroupAddress {
+        GroupAddress { shard: ShardIndex(0), number }
     }
 
     #[test]
     fn few_and_many_behave_alike() {
         let mut subscriptions = Subscriptions::default();
         let mut model = BTreeMap::new();
-        let me =
-            Destination::Session(SessionAddress { shard: ShardIndex(0), slot: 1, number: SessionNumber(2) });
         // Up beyond the list, down to nothing, and up again.
         let steps =
             (0..20).map(|n| (n, true)).chain((0..20).map(|n| (n, false))).chain([(3, true), (1, true)]);
@@ -144,27 +172,31 @@ mod tests {
             let is_mine = n % 3 > 0;
             let filter = format!("{}/{}", if is_mine { "$SYS" } else { "$share/g" }, n * 7 % 20);
             if insert {
-                let to = if is_mine { me } else { group(round as u64) };
-                assert_eq!(subscriptions.insert(&filter, to), model.insert(filter.clone(), to));
-                let again = if is_mine { me } else { group(1000) };
-                assert_eq!(subscriptions.insert(&filter, again), model.insert(filter.clone(), again));
+                for number in [round as u64, 1000] {
+                    let to = (!is_mine).then(|| group(number));
+                    let is_new = model.insert(filter.clone(), to).is_none();
+                    assert_eq!(subscriptions.insert(&filter, to), is_new);
+                }
             } else {
                 assert_eq!(subscriptions.remove(&filter), model.remove(&filter));
                 assert_eq!(subscriptions.remove(&filter), None);
             }
-            let of_group = model.get(&filter).and_then(|to| match to {
-                Destination::Group(group) => Some(*group),
-                Destination::Session(_) => None,
-            });
-            assert_eq!(subscriptions.group(&filter), of_group);
-            assert!(subscriptions.iter().eq(model.iter().map(|(filter, to)| (filter.as_str().into(), *to))));
+            assert_eq!(subscriptions.group(&filter), model.get(&filter).copied().flatten());
+            let own = model.iter().filter(|(_, to)| to.is_none()).map(|(filter, _)| Cow::from(filter));
+            assert!(subscriptions.own().eq(own));
+            let groups = model.iter().filter_map(|(filter, to)| Some((filter.as_str(), (*to)?)));
+            assert!(subscriptions.groups().eq(groups));
         }
     }
 
     #[test]
     fn one_subscription_takes_the_room_of_one() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.insert("a", group(1));
-        assert!(matches!(subscriptions, Subscriptions::Few(listed) if listed.capacity() == 1));
+        assert!(subscriptions.insert("a", None) && !subscriptions.insert("a", None));
+        assert!(matches!(subscriptions, Subscriptions::One(_)));
+        assert_eq!((subscriptions.remove("b"), subscriptions.remove("a")), (None, Some(None)));
+        assert!(subscriptions.insert("a", Some(group(1))) && subscriptions.insert("b", None));
+        assert!(matches!(subscriptions, Subscriptions::Few(listed) if listed.capacity() == 2));
+        assert_eq!(size_of::<Subscriptions>(), 24);
     }
 }

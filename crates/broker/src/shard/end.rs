@@ -133,14 +133,11 @@ impl Shard {
         if session.stored {
             self.delete_record(&session);
         }
-        for (filter, to) in std::mem::take(&mut session.subscriptions).iter() {
-            match to {
-                Destination::Session(_) => turn.shared.unsubscribe(&filter, to),
-                Destination::Group(group) => {
-                    if let Some(membership) = session.memberships.remove(group) {
-                        self.leave_group(membership, turn);
-                    }
-                }
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        turn.shared.unsubscribe_all(subscriptions.own(), Destination::Session(session.address));
+        for (_, group) in subscriptions.groups() {
+            if let Some(membership) = session.memberships.remove(group) {
+                self.leave_group(membership, turn);
             }
         }
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
@@ -175,7 +172,8 @@ impl Shard {
     pub(super) fn delete_record(&mut self, session: &Session) {
         let number = session.address.number;
         self.persist_lazily(Operation::DeleteSession(number));
-        for (filter, _) in session.subscriptions.iter() {
+        let shared = session.subscriptions.groups().map(|(filter, _)| filter.into());
+        for filter in session.subscriptions.own().chain(shared) {
             self.persist_lazily(Operation::DeleteSubscription { session: number, filter: filter.into() });
         }
         for (packet_id, _) in session.incoming.iter() {

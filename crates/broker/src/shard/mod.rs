@@ -49,6 +49,10 @@ use memory::Thrift;
 pub use restore::RestoreError;
 use retain::WaitingReplays;
 
+/// Places for which tables have room from the beginning. Room takes no memory before it is used, and a table that was
+/// outgrown stays with the allocator for a while.
+const TABLE_ROOM: usize = 64 * 1024;
+
 /// How often expired retained messages are looked for.
 const RETAINED_SWEEP: Duration = Duration::from_secs(60);
 
@@ -112,8 +116,8 @@ impl Shard {
         Self {
             index,
             router: Router::new(settings.allow_duplicate_messages, index),
-            connections: Vec::new(),
-            sessions: Vec::new(),
+            connections: Vec::with_capacity(TABLE_ROOM),
+            sessions: Vec::with_capacity(TABLE_ROOM),
             free_sessions: Vec::new(),
             groups: Groups::new(hasher.clone()),
             mail: Mail::new(index, shards, &settings, hasher),

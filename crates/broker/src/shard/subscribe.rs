@@ -102,13 +102,17 @@ impl Shard {
     ) -> Option<Version> {
         if filter.share.is_some() {
             let to = self.join_group(filter, address, options, identifier, turn)?;
-            self.session_mut(address.slot)?.subscriptions.insert(filter.as_str(), to);
+            let group = match to {
+                Destination::Group(group) => Some(group),
+                Destination::Session(_) => None,
+            };
+            self.session_mut(address.slot)?.subscriptions.insert(filter.as_str(), group);
             return None;
         }
         let to = Destination::Session(address);
         let session = self.session_mut(address.slot)?;
         let lasts = session.lasts();
-        let is_new = session.subscriptions.insert(filter.as_str(), to).is_none();
+        let is_new = session.subscriptions.insert(filter.as_str(), None);
         let replays = match retain_handling {
             RetainHandling::SendAtSubscribe => true,
             RetainHandling::SendAtNewSubscribe => is_new, // [MQTT-3.3.1-10]
@@ -158,14 +162,14 @@ impl Shard {
     /// [MQTT-3.10.4-3].
     fn unsubscribe(&mut self, slot: u32, filter: SubscriptionFilter<'_>, turn: &mut Turn<'_>) -> bool {
         let Some(session) = self.session_mut(slot) else { return false };
-        let (number, lasts) = (session.address.number, session.lasts());
-        let Some(to) = session.subscriptions.remove(filter.as_str()) else { return false };
+        let (address, lasts) = (session.address, session.lasts());
+        let Some(group) = session.subscriptions.remove(filter.as_str()) else { return false };
         if filter.share.is_none() {
             session.queue.drop_replay(filter.as_str());
         }
-        match to {
-            Destination::Session(_) => turn.shared.unsubscribe(filter.filter.as_str(), to),
-            Destination::Group(group) => {
+        match group {
+            None => turn.shared.unsubscribe(filter.filter.as_str(), Destination::Session(address)),
+            Some(group) => {
                 let membership = session.memberships.remove(group);
                 if let Some(membership) = membership {
                     self.leave_group(membership, turn);
@@ -174,7 +178,10 @@ impl Shard {
         }
         self.replay_ended(slot);
         if lasts {
-            self.persist(Operation::DeleteSubscription { session: number, filter: filter.as_str().into() });
+            self.persist(Operation::DeleteSubscription {
+                session: address.number,
+                filter: filter.as_str().into(),
+            });
         }
         if self.settings.log_levels.contains(LogLevel::Unsubscribe)
             && let Some(session) = self.session(slot)
