@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::moment::Moment;
 use crate::{ConnectionKey, SessionNumber};
 
+mod schedule;
+
+use schedule::Schedule;
+
 /// What a deadline is about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Timer {
@@ -28,7 +32,7 @@ pub(crate) enum Timer {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     /// Every connection has one, so they stand apart, in two words each.
-    connections: BTreeSet<(Moment, ConnectionKey)>,
+    connections: Schedule<(Moment, ConnectionKey)>,
     others: BTreeSet<(Moment, Timer)>,
 }
 
@@ -36,15 +40,19 @@ impl Timers {
     pub(crate) fn arm(&mut self, at: impl Into<Moment>, timer: Timer) {
         match timer {
             Timer::Connection(key) => self.connections.insert((at.into(), key)),
-            other => self.others.insert((at.into(), other)),
-        };
+            other => {
+                self.others.insert((at.into(), other));
+            }
+        }
     }
 
     pub(crate) fn disarm(&mut self, at: impl Into<Moment>, timer: Timer) {
         match timer {
             Timer::Connection(key) => self.connections.remove(&(at.into(), key)),
-            other => self.others.remove(&(at.into(), other)),
-        };
+            other => {
+                self.others.remove(&(at.into(), other));
+            }
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Duration> {
