@@ -95,7 +95,7 @@ impl HashIndex {
     #[inline]
     fn table(&self, hash: u32) -> usize {
         // The highest bits; the lowest ones find the line.
-        (u64::from(hash) * u64::from(self.count) >> 32) as usize
+        ((u64::from(hash) * u64::from(self.count)) >> 32) as usize
     }
 }
 

@@ -23,24 +23,43 @@ pub(crate) struct Subscriber {
     pub(crate) since: Version,
 }
 
-/// The same in half a cache line: there may be a million.
+/// The same in 28 bytes: there may be a million.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PackedSubscriber {
     /// Of a session or of a group.
-    number: u64,
-    since: Version,
+    number: Halves,
+    since: Halves,
     /// Of a session.
     slot: u32,
     identifier: u32,
     shard: ShardIndex,
-    is_group: bool,
     qos: QoS,
-    no_local: bool,
-    retain_as_published: bool,
-    lasts: bool,
+    flags: u8,
 }
 
-const _: () = assert!(size_of::<PackedSubscriber>() == 32);
+const _: () = assert!(size_of::<PackedSubscriber>() == 28);
+
+const IS_GROUP: u8 = 1;
+const NO_LOCAL: u8 = 2;
+const RETAIN_AS_PUBLISHED: u8 = 4;
+const LASTS: u8 = 8;
+
+/// A number of 64 bits that stands where one of 32 may stand.
+#[derive(Clone, Copy, Debug)]
+struct Halves([u32; 2]);
+
+impl From<u64> for Halves {
+    fn from(number: u64) -> Self {
+        Self([number as u32, (number >> 32) as u32])
+    }
+}
+
+impl From<Halves> for u64 {
+    #[inline]
+    fn from(Halves([low, high]): Halves) -> Self {
+        Self::from(high) << 32 | Self::from(low)
+    }
+}
 
 impl From<Subscriber> for PackedSubscriber {
     fn from(subscriber: Subscriber) -> Self {
@@ -49,15 +68,28 @@ impl From<Subscriber> for PackedSubscriber {
             Destination::Session(SessionAddress { shard, slot, number }) => (number.0, slot, shard, false),
             Destination::Group(GroupAddress { shard, number }) => (number, 0, shard, true),
         };
-        Self { number, since, slot, identifier, shard, is_group, qos, no_local, retain_as_published, lasts }
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+        let flags = flag(is_group, IS_GROUP)
+            | flag(no_local, NO_LOCAL)
+            | flag(retain_as_published, RETAIN_AS_PUBLISHED)
+            | flag(lasts, LASTS);
+        Self { number: number.into(), since: since.0.into(), slot, identifier, shard, qos, flags }
     }
 }
 
 impl From<PackedSubscriber> for Subscriber {
     #[inline]
     fn from(packed: PackedSubscriber) -> Self {
-        let PackedSubscriber { qos, no_local, retain_as_published, lasts, identifier, since, .. } = packed;
-        Self { to: packed.who(), qos, no_local, retain_as_published, lasts, identifier, since }
+        let PackedSubscriber { qos, flags, identifier, since, .. } = packed;
+        Self {
+            to: packed.who(),
+            qos,
+            no_local: flags & NO_LOCAL != 0,
+            retain_as_published: flags & RETAIN_AS_PUBLISHED != 0,
+            lasts: flags & LASTS != 0,
+            identifier,
+            since: Version(since.into()),
+        }
     }
 }
 
@@ -67,10 +99,10 @@ impl Subscription for PackedSubscriber {
     #[inline]
     fn who(&self) -> Destination {
         let Self { number, slot, shard, .. } = *self;
-        if self.is_group {
-            Destination::Group(GroupAddress { shard, number })
+        if self.flags & IS_GROUP != 0 {
+            Destination::Group(GroupAddress { shard, number: number.into() })
         } else {
-            Destination::Session(SessionAddress { shard, slot, number: SessionNumber(number) })
+            Destination::Session(SessionAddress { shard, slot, number: SessionNumber(number.into()) })
         }
     }
 }

@@ -5,10 +5,12 @@ use ahash::RandomState;
 use crate::arena::Arena;
 use crate::hash_index::HashIndex;
 
+mod cell;
 mod path;
 mod segment;
 mod subscribers;
 
+use cell::{Cell, Link, Literal, Literals, Node};
 pub(crate) use path::Scratch;
 use path::{PathHash, text_hash};
 use segment::{LongTexts, Segment};
@@ -43,13 +45,11 @@ pub(crate) struct TopicTree<T> {
     /// Filters without wildcards, by their hash.
     exact: HashIndex,
     exact_filters: Arena<ExactFilter<T>>,
-    /// Levels of filters with wildcards. The root is always there.
-    nodes: Arena<Node>,
+    /// Levels of filters with wildcards, and who subscribed. The root is always there.
+    cells: Arena<Cell<T>>,
     /// Literal children of [`Literals::many`] nodes, by [`PathHash`].
     literal_children: HashIndex,
     long_texts: LongTexts,
-    /// What [`Link`]s of nodes point to.
-    lists: Arena<Subscribers<T>>,
     len: usize,
 }
 
@@ -60,16 +60,15 @@ const TABLES: usize = 1024;
 impl<T: Subscription> TopicTree<T> {
     /// An empty tree. A seed that clients cannot guess keeps them from choosing segments that collide.
     pub(crate) fn new(hasher: RandomState) -> Self {
-        let mut nodes = Arena::new();
-        nodes.insert(Node::new(ROOT, Segment::PLUS));
+        let mut cells = Arena::new();
+        cells.insert(Cell::Node(Node::new(ROOT, Segment::PLUS)));
         Self {
             hasher,
             exact: HashIndex::new(TABLES),
             exact_filters: Arena::new(),
-            nodes,
+            cells,
             literal_children: HashIndex::new(TABLES),
             long_texts: LongTexts::new(),
-            lists: Arena::new(),
             len: 0,
         }
     }
@@ -107,9 +106,9 @@ impl<T: Subscription> TopicTree<T> {
             at = self.child_or_insert(at, level);
         }
         match self.link(place, at.0).get() {
-            Some(list) => self.lists[list].insert(&self.hasher, value),
+            Some(list) => Cell::change(&mut self.cells[list], |list| list.insert(&self.hasher, value)),
             None => {
-                *self.link(place, at.0) = Link::to(self.lists.insert(Subscribers::One(value)));
+                *self.link(place, at.0) = Link::to(self.cells.insert(Cell::One(value)));
                 None
             }
         }
@@ -147,9 +146,9 @@ impl<T: Subscription> TopicTree<T> {
             at = self.child(at, level)?;
         }
         let list = self.link(place, at.0).get()?;
-        let (removed, is_empty) = self.lists[list].remove(&self.hasher, who)?;
+        let (removed, is_empty) = Cell::change(&mut self.cells[list], |list| list.remove(&self.hasher, who))?;
         if is_empty {
-            self.lists.remove(list);
+            self.cells.remove(list);
             *self.link(place, at.0) = Link::NONE;
             self.prune(at);
         }
@@ -167,14 +166,14 @@ impl<T: Subscription> TopicTree<T> {
         {
             self.exact_filters[at].subscribers.as_slice().iter().for_each(&mut f);
         }
-        if self.nodes.len() == 1 && self.nodes[ROOT].below == Link::NONE {
+        if self.cells.len() == 1 {
             return;
         }
         let hidden = topic.starts_with('$');
         scratch.split(topic, &self.hasher);
         // The walk leaves at most one branch behind at each level.
         let Scratch { levels, branches, .. } = scratch;
-        let mut next = Some((ROOT, &self.nodes[ROOT], PathHash::ROOT, 0));
+        let mut next = Some((ROOT, self.node(ROOT), PathHash::ROOT, 0));
         while let Some((id, node, path, depth)) = next {
             let hidden = hidden && id == ROOT;
             if !hidden {
@@ -198,21 +197,38 @@ impl<T: Subscription> TopicTree<T> {
                 }
             };
             if next.is_none() {
-                next = branches.pop().map(|(id, path, depth)| (id, &self.nodes[id], path, depth));
+                next = branches.pop().map(|(id, path, depth)| (id, self.node(id), path, depth));
             }
         }
         scratch.tidy();
     }
 
     fn tell(&self, list: Link, f: &mut impl FnMut(&T)) {
-        if let Some(at) = list.get() {
-            self.lists[at].as_slice().iter().for_each(f);
+        match list.get().map(|at| &self.cells[at]) {
+            Some(Cell::One(one)) => f(one),
+            Some(Cell::Many(crowd)) => crowd.members.iter().for_each(f),
+            Some(Cell::Node(_)) | None => {}
+        }
+    }
+
+    #[inline]
+    fn node(&self, id: u32) -> &Node {
+        match &self.cells[id] {
+            Cell::Node(node) => node,
+            Cell::One(_) | Cell::Many(_) => unreachable!("only `here` and `below` of a node lead to lists"),
+        }
+    }
+
+    fn node_mut(&mut self, id: u32) -> &mut Node {
+        match &mut self.cells[id] {
+            Cell::Node(node) => node,
+            Cell::One(_) | Cell::Many(_) => unreachable!("only `here` and `below` of a node lead to lists"),
         }
     }
 
     /// Where the subscribers of a filter with wildcards hang, given the node of its levels.
     fn link(&mut self, place: Place<'_>, node: u32) -> &mut Link {
-        let node = &mut self.nodes[node];
+        let node = self.node_mut(node);
         match place {
             Place::Exact | Place::Here(_) => &mut node.here,
             Place::Below(_) => &mut node.below,
@@ -225,7 +241,7 @@ impl<T: Subscription> TopicTree<T> {
 
     /// A child of a filter's level, with its hash.
     fn child(&self, (parent, path): (u32, PathHash), level: &str) -> Option<(u32, PathHash)> {
-        let Node { literals, plus, .. } = self.nodes[parent];
+        let Node { literals, plus, .. } = *self.node(parent);
         if level == "+" {
             return plus.get().map(|plus| (plus, path.plus()));
         }
@@ -245,9 +261,9 @@ impl<T: Subscription> TopicTree<T> {
     ) -> Option<(u32, &Node)> {
         match literals.get() {
             Literal::None => None,
-            Literal::One(id) => Some((id, &self.nodes[id])).filter(|(_, node)| is(&node.segment)),
+            Literal::One(id) => Some((id, self.node(id))).filter(|(_, node)| is(&node.segment)),
             Literal::Many(_) => self.literal_children.find_value(path.get(), |id| {
-                let node = &self.nodes[id];
+                let node = self.node(id);
                 (node.parent == parent && is(&node.segment)).then_some((id, node))
             }),
         }
@@ -259,16 +275,17 @@ impl<T: Subscription> TopicTree<T> {
         }
         let (parent, path) = at;
         if level == "+" {
-            let id = self.nodes.insert(Node::new(parent, Segment::PLUS));
-            self.nodes[parent].plus = Link::to(id);
+            let id = self.cells.insert(Cell::Node(Node::new(parent, Segment::PLUS)));
+            self.node_mut(parent).plus = Link::to(id);
             return (id, path.plus());
         }
-        let id = self.nodes.insert(Node::new(parent, self.long_texts.add(level)));
+        let segment = self.long_texts.add(level);
+        let id = self.cells.insert(Cell::Node(Node::new(parent, segment)));
         let child = path.child(text_hash(&self.hasher, level.as_bytes()));
-        self.nodes[parent].literals = match self.nodes[parent].literals.get() {
+        let literals = match self.node(parent).literals.get() {
             Literal::None => Literals::one(id),
             Literal::One(sibling) => {
-                let text = self.long_texts.text(&self.nodes[sibling].segment);
+                let text = self.long_texts.text(&self.node(sibling).segment);
                 let hash = path.child(text_hash(&self.hasher, text)).get();
                 self.literal_children.insert(hash, sibling);
                 self.literal_children.insert(child.get(), id);
@@ -279,28 +296,30 @@ impl<T: Subscription> TopicTree<T> {
                 Literals::many(count + 1)
             }
         };
+        self.node_mut(parent).literals = literals;
         (id, child)
     }
 
     /// Removes a node and every ancestor that led nowhere else.
     fn prune(&mut self, (mut id, mut path): (u32, PathHash)) {
-        while id != ROOT && self.nodes[id].is_bare() {
-            let Node { parent, segment, .. } = self.nodes[id];
+        while id != ROOT && self.node(id).is_bare() {
+            let Node { parent, segment, .. } = *self.node(id);
             if segment.is_plus() {
-                self.nodes[parent].plus = Link::NONE;
+                self.node_mut(parent).plus = Link::NONE;
                 path = path.without_plus();
             } else {
-                self.nodes[parent].literals = match self.nodes[parent].literals.get() {
+                let literals = match self.node(parent).literals.get() {
                     Literal::None | Literal::One(_) => Literals::NONE,
                     Literal::Many(count) => {
                         self.literal_children.remove(path.get(), id);
                         if count > 1 { Literals::many(count - 1) } else { Literals::NONE }
                     }
                 };
+                self.node_mut(parent).literals = literals;
                 path = path.without(text_hash(&self.hasher, self.long_texts.text(&segment)));
                 self.long_texts.remove(&segment);
             }
-            self.nodes.remove(id);
+            self.cells.remove(id);
             id = parent;
         }
     }
@@ -343,88 +362,6 @@ impl<'a> Place<'a> {
 struct ExactFilter<T> {
     text: Box<str>,
     subscribers: Subscribers<T>,
-}
-
-/// One level of filters that are equal so far. 32 bytes, whatever hangs on it.
-struct Node {
-    segment: Segment,
-    parent: u32,
-    literals: Literals,
-    /// The child `+`.
-    plus: Link,
-    /// Who subscribed with a filter that ends here.
-    here: Link,
-    /// Who subscribed with `#` below here.
-    below: Link,
-}
-
-impl Node {
-    fn new(parent: u32, segment: Segment) -> Self {
-        Self {
-            segment,
-            parent,
-            literals: Literals::NONE,
-            plus: Link::NONE,
-            here: Link::NONE,
-            below: Link::NONE,
-        }
-    }
-
-    fn is_bare(&self) -> bool {
-        self.literals == Literals::NONE
-            && [self.plus, self.here, self.below].iter().all(|link| *link == Link::NONE)
-    }
-}
-
-/// A number of an arena, or none, in four bytes.
-#[derive(Clone, Copy, Eq, PartialEq)]
-struct Link(u32);
-
-impl Link {
-    const NONE: Self = Self(u32::MAX);
-
-    fn to(at: u32) -> Self {
-        Self(at)
-    }
-
-    fn get(self) -> Option<u32> {
-        (self != Self::NONE).then_some(self.0)
-    }
-}
-
-/// The literal children of a node, in four bytes.
-#[derive(Clone, Copy, Eq, PartialEq)]
-struct Literals(u32);
-
-enum Literal {
-    None,
-    /// This one. It is not in the index.
-    One(u32),
-    /// So many in the index: one too, where there were more.
-    Many(u32),
-}
-
-impl Literals {
-    /// The root is nobody's child.
-    const NONE: Self = Self(ROOT);
-    const MANY: u32 = 1 << 31;
-
-    fn one(id: u32) -> Self {
-        assert!(id < Self::MANY, "2^31 nodes would fill 64 GiB before");
-        Self(id)
-    }
-
-    fn many(count: u32) -> Self {
-        Self(Self::MANY | count)
-    }
-
-    fn get(self) -> Literal {
-        match self {
-            Self::NONE => Literal::None,
-            Self(many) if many & Self::MANY != 0 => Literal::Many(many & !Self::MANY),
-            Self(id) => Literal::One(id),
-        }
-    }
 }
 
 #[cfg(test)]

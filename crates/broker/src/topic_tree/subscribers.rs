@@ -22,7 +22,7 @@ pub(super) enum Subscribers<T> {
 
 /// Several, in the order they came, but that the last one takes the place of one who goes.
 pub(super) struct Crowd<T> {
-    members: Vec<T>,
+    pub(super) members: Vec<T>,
     /// Where each one stands, once there are many.
     places: Option<HashIndex>,
 }
