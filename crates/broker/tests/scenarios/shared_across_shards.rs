@@ -337,3 +337,32 @@ fn a_crash_while_messages_of_an_ended_session_are_under_way_leaves_them_to_the_g
     assert_eq!(b.acknowledge_all().iter().map(Wire::text).collect::<Vec<_>>(), ["1", "2", "3"]);
     assert!(scene.desk.disk(Stored::is_settled));
 }
+
+#[test]
+fn who_got_back_what_it_gave_up_when_it_was_there_again_is_asked_the_next_time() {
+    let scene = Scene::new(|settings| {
+        settings.max_queued_messages = 1;
+        settings.fan_out_bytes_max = 1;
+    });
+    let hello = scene.desk.hello("a").lasting();
+    let a = Scene::member(&hello, 1);
+    let mut b = scene.desk.hello("b").receive_maximum(1).connect();
+    scene.begin();
+    let publisher = scene.publish(3);
+    a.expect_payloads(["1", "2", "3"]);
+    b.subscribe(FILTER, 1);
+    scene.desk.hold_mail();
+    a.lose();
+    scene.desk.read_parcel(0);
+    // What the other had room for is gone.
+    publisher.send_all((4..=5).map(|n| publish("t", n.to_string()).qos1(n)));
+    scene.desk.read_parcel(1);
+    let a = hello.connect();
+    // Its owner learns that it is back before it reads all that was given up.
+    scene.desk.deliver_mail();
+    assert_eq!(a.take().len(), 3);
+    assert_eq!(b.acknowledge_all().iter().map(Wire::text).collect::<Vec<_>>(), ["4", "5"]);
+    a.lose();
+    assert_eq!(b.acknowledge_all().len(), 2);
+    assert_eq!(scene.desk.drops(), []);
+}

@@ -30,7 +30,8 @@ impl Shard {
             }
             Some(seat) => {
                 seat.outstanding += u32::from(delivery.qos != QoS::AtMostOnce);
-                seat.keeps = true;
+                // If it is there again, it can be asked when it goes.
+                seat.keeps = seat.member.window.is_none();
                 let to = membership.member.shard;
                 self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
             }
