@@ -366,3 +366,25 @@ fn who_got_back_what_it_gave_up_when_it_was_there_again_is_asked_the_next_time()
     assert_eq!(b.acknowledge_all().len(), 2);
     assert_eq!(scene.desk.drops(), []);
 }
+
+#[test]
+fn sessions_that_end_do_not_fill_the_queue_of_an_absent_member_beyond_its_bound() {
+    for shards in [1, 3] {
+        let desk = Desk::sharded(shards, |settings| settings.max_queued_messages = 3);
+        let mut keeper = desk.client("keeper of the group");
+        keeper.subscribe(FILTER, 0);
+        let hello = desk.hello("absent").lasting();
+        Scene::member(&hello, 1).lose();
+        keeper.send(unsubscribe(1, [FILTER]));
+        let publisher = desk.client("publisher");
+        for _ in 0..5 {
+            let passing = Scene::member(&desk.hello("passing"), 1);
+            publisher.send_all((1..=4).map(|n| publish("t", n.to_string()).qos1(n)));
+            assert_eq!(passing.take().len(), 4);
+            passing.lose();
+        }
+        assert_eq!(hello.connect().acknowledge_all().len(), 3, "{shards}");
+        assert_eq!(desk.drops(), [(Metric::DroppedQueueFull, 17)]);
+        assert!(desk.disk(Stored::is_settled));
+    }
+}

@@ -61,7 +61,7 @@ impl Shard {
     }
 
     /// Gives a message to a member, wherever it is. What was recorded for the group as a whole, or for another member,
-    /// is recorded for this one instead. `let_in` says that another member had it.
+    /// is recorded for this one instead. `let_in` says that another member had it, and that this one has room.
     pub(super) fn give(
         &mut self,
         member: &Member,

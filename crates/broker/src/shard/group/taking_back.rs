@@ -55,7 +55,8 @@ impl Shard {
         }
     }
 
-    /// Gives a message to whichever other member there is; its session ended.
+    /// Gives a message to whichever other member there is; its session ended. Where it is not known that there is room
+    /// the bounds of a queue count, or sessions that come and go would fill it without end.
     pub(in crate::shard) fn rehome_one(
         &mut self,
         delivery: &Delivery,
@@ -66,7 +67,10 @@ impl Shard {
             return;
         }
         match self.choose_other(delivery, from) {
-            Some((_, member)) => self.regive(delivery, &member, turn),
+            Some((readiness, member)) => {
+                let let_in = self.has_room(readiness, &member, delivery);
+                self.regive(delivery, &member, let_in, turn);
+            }
             None => {
                 self.count(Metric::DroppedNoMember);
                 self.settle_copy(&delivery.message, delivery.copy());
@@ -83,7 +87,7 @@ impl Shard {
     ) -> bool {
         match self.choose_other(delivery, from) {
             Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
-                self.regive(delivery, &member, turn);
+                self.regive(delivery, &member, true, turn);
                 true
             }
             Some(_) | None => false,
@@ -102,15 +106,15 @@ impl Shard {
 
     /// Gives a message that somebody had to a member. One that was not recorded so far, and must be now, begins
     /// anew: the end of its first record may be on its way.
-    fn regive(&mut self, delivery: &Delivery, member: &Member, turn: &mut Turn<'_>) {
+    fn regive(&mut self, delivery: &Delivery, member: &Member, let_in: bool, turn: &mut Turn<'_>) {
         if delivery.copy().is_some() {
             let mut publication = Publication::kept(&delivery.message);
-            return self.give(member, &mut publication, Recording::Made(delivery.copy()), true, turn);
+            return self.give(member, &mut publication, Recording::Made(delivery.copy()), let_in, turn);
         }
         let message = delivery.message.view().to_message(self.next_sequence());
         let mut publication = Publication::kept(&message);
         let mut recipients = Vec::new();
-        self.give(member, &mut publication, Recording::Make(&mut recipients), true, turn);
+        self.give(member, &mut publication, Recording::Make(&mut recipients), let_in, turn);
         if !recipients.is_empty() {
             message.list_copies();
             self.persist_lazily(Operation::PutMessage { message, recipients });
