@@ -57,6 +57,8 @@ pub(crate) enum Letter {
     Finished { membership: Arc<Membership>, messages: u32 },
     /// A message that a member got from the addressee's group, and that another member may take.
     Returned(Box<Delivery>),
+    /// A message that a member of the addressee's group has no room for, and that another one may have.
+    Refused(Box<Delivery>),
     /// A message for a member, let in already when another member, or itself, had it: the bounds of its queue do not
     /// count for it.
     Placed(Box<Delivery>),
@@ -255,6 +257,7 @@ impl Letter {
             Self::Grouped { .. }
             | Self::Finished { .. }
             | Self::Returned(_)
+            | Self::Refused(_)
             | Self::Placed(_)
             | Self::Joined(_)
             | Self::Present { .. }
@@ -278,7 +281,9 @@ impl Letter {
         let message = match self {
             Self::Publication(_) | Self::IsThereRoom(_) | Self::ThereIsRoom(_) => return 0,
             Self::Grouped { message, .. } => message.content_bytes(),
-            Self::Returned(delivery) | Self::Placed(delivery) => delivery.message.content_bytes(),
+            Self::Returned(delivery) | Self::Refused(delivery) | Self::Placed(delivery) => {
+                delivery.message.content_bytes()
+            }
             Self::Finished { .. }
             | Self::Joined(_)
             | Self::Present { .. }
@@ -297,6 +302,7 @@ impl Letter {
             | Self::Grouped { .. }
             | Self::Finished { .. }
             | Self::Returned(_)
+            | Self::Refused(_)
             | Self::Placed(_)
             | Self::Recalled { .. }
             | Self::IsThereRoom(_)
@@ -309,7 +315,9 @@ impl Letter {
         match self {
             Self::Publication(Publishing { message: Carried::Kept { message, .. }, .. })
             | Self::Grouped { message: Carried::Kept { message, .. }, .. } => message.bytes(),
-            Self::Returned(delivery) | Self::Placed(delivery) => delivery.message.bytes(),
+            Self::Returned(delivery) | Self::Refused(delivery) | Self::Placed(delivery) => {
+                delivery.message.bytes()
+            }
             Self::Publication(_)
             | Self::Grouped { .. }
             | Self::Finished { .. }

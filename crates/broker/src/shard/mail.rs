@@ -281,6 +281,7 @@ impl Shard {
             | Letter::Grouped { .. }
             | Letter::Finished { .. }
             | Letter::Returned(_)
+            | Letter::Refused(_)
             | Letter::Placed(_)
             | Letter::Recalled { .. }
             | Letter::IsThereRoom(_)
@@ -316,6 +317,7 @@ impl Shard {
                 Letter::Grouped { .. } => self.read_grouped(&unread.parcel, unread.letter, turn),
                 Letter::Finished { membership, messages } => self.member_finished(membership, *messages),
                 Letter::Returned(delivery) => self.take_back(delivery, turn),
+                Letter::Refused(delivery) => self.find_room(delivery, turn),
                 Letter::Placed(delivery) => self.place(delivery, turn),
                 Letter::Recalled { membership, room } => self.give_up(membership, *room),
                 Letter::Joined(_) | Letter::Present { .. } | Letter::Left { .. } | Letter::Full { .. } => {

@@ -388,3 +388,24 @@ fn sessions_that_end_do_not_fill_the_queue_of_an_absent_member_beyond_its_bound(
         assert!(desk.disk(Stored::is_settled));
     }
 }
+
+#[test] // [MQTT-3.3.4-3]
+fn what_a_full_member_refused_and_takes_after_all_has_its_subscription_identifier() {
+    let scene = Scene::new(|settings| {
+        settings.outbox_bytes_max = 500;
+        settings.fan_out_bytes_max = 1;
+    });
+    let slow = scene.desk.client("slow");
+    slow.send(subscribe(1, FILTER, 0).with(Property::SubscriptionIdentifier(7)));
+    slow.take();
+    scene.begin();
+    slow.stop_reading();
+    scene.desk.hold_mail_to(0);
+    scene.keeper.send_all((0..8).map(|_| publish("t", [b'x'; 100])));
+    slow.read_on();
+    // Its owner learns that it has room before it reads what was refused.
+    scene.desk.deliver_mail();
+    let got = slow.take();
+    assert!(got.iter().all(|packet| packet.properties.subscription_identifier() == Some(7)), "{got:?}");
+    assert_eq!((got.len(), scene.desk.drops()), (8, vec![]));
+}

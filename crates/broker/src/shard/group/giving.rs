@@ -153,7 +153,8 @@ impl Shard {
         if qos == QoS::AtMostOnce && self.is_full(address) {
             // Another member may have room.
             self.mail.post(membership.group.shard, full(membership, true));
-            self.give_back(Delivery::returned(publication.keep(), membership, qos, *copy));
+            let delivery = Delivery::returned(publication.keep(), membership, qos, *copy);
+            self.mail.post(membership.group.shard, Letter::Refused(Box::new(delivery)));
         } else if is_here || qos == QoS::AtMostOnce {
             let recording = Recording::Made(*copy);
             self.deliver(address, &target, Some(membership), &mut publication, recording, turn);

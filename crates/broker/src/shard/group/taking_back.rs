@@ -24,10 +24,6 @@ impl Shard {
         }
         match self.groups.seat_mut(membership) {
             // Nobody else has room for it.
-            Some(seat) if delivery.qos == QoS::AtMostOnce && seat.is_full => {
-                self.count(Metric::DroppedOutboxFull);
-                self.settle_copy(&delivery.message, delivery.copy());
-            }
             Some(seat) => {
                 seat.outstanding += u32::from(delivery.qos != QoS::AtMostOnce);
                 // If it is there again, it can be asked when it goes.
@@ -36,6 +32,24 @@ impl Shard {
                 self.mail.post(to, Letter::Placed(Box::new(delivery.clone())));
             }
             None => self.rehome_one(delivery, membership, turn),
+        }
+    }
+
+    /// A member on another shard has no room for a message: it goes to one that has, which may be the same one by now.
+    pub(in crate::shard) fn find_room(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let Some(membership) = delivery.group() else { return };
+        if self.let_go_if_expired(delivery, turn) {
+            return;
+        }
+        let message = &delivery.message;
+        match self.choose(membership.group, message.qos(), message.payload_bytes(), None) {
+            Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
+                self.regive(delivery, &member, true, turn);
+            }
+            Some(_) | None => {
+                self.count(Metric::DroppedOutboxFull);
+                self.settle_copy(&delivery.message, delivery.copy());
+            }
         }
     }
 
