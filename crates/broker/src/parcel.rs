@@ -52,6 +52,8 @@ pub(crate) enum Letter {
         message: Carried,
         /// The copy that was recorded for it.
         copy: Option<u32>,
+        /// Whether another member has a connection, so that it may be refused.
+        has_others: bool,
     },
     /// Messages that a member got from the addressee's group are done with.
     Finished { membership: Arc<Membership>, messages: u32 },

@@ -273,6 +273,16 @@ impl Shard {
         }
     }
 
+    /// Whether a session can be sent a QoS 1 or 2 message, or can queue it.
+    pub(super) fn has_place(&self, slot: u32, payload_bytes: usize) -> bool {
+        let Some(session) = self.session(slot) else { return false };
+        let connection = session.connection.and_then(|key| self.connection(key));
+        let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
+        let may_be_sent = |connection| may_send(session, connection, &self.settings, payload_bytes);
+        session.queue.is_empty() && connection.is_some_and(may_be_sent)
+            || session.queue.admits(&self.settings, connection.is_some(), in_flight)
+    }
+
     fn dropped_queue_full(&mut self, slot: u32, turn: &mut Turn<'_>) {
         self.count(Metric::DroppedQueueFull);
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };

@@ -409,3 +409,29 @@ fn what_a_full_member_refused_and_takes_after_all_has_its_subscription_identifie
     assert!(got.iter().all(|packet| packet.properties.subscription_identifier() == Some(7)), "{got:?}");
     assert_eq!((got.len(), scene.desk.drops()), (8, vec![]));
 }
+
+#[test]
+fn who_has_no_room_leaves_a_message_to_one_that_has() {
+    // Whether the owner hears in time that the full one lost its connection.
+    for absent in [false, true] {
+        let scene = Scene::new(|settings| settings.max_queued_messages = 2);
+        let mut full = Scene::member(&scene.desk.hello("full").lasting().receive_maximum(2), 1);
+        full.subscribe("own", 1);
+        let idle = Scene::member(&scene.desk.hello("idle"), 1);
+        scene.begin();
+        let publisher = scene.desk.client("publisher");
+        publisher.send_all((1..=4).map(|n| publish("own", n.to_string()).qos1(n)));
+        full.expect_payloads(["1", "2"]);
+        assert_eq!(publisher.take().len(), 4);
+        scene.desk.hold_mail_to(0);
+        if absent {
+            full.lose();
+        }
+        publisher.send_all((1..=6).map(|n| publish("t", n.to_string()).qos1(n)));
+        scene.desk.deliver_mail();
+        let mut got: Vec<String> = idle.acknowledge_all().iter().map(Wire::text).collect();
+        got.sort();
+        assert_eq!(got, ["1", "2", "3", "4", "5", "6"], "{absent}");
+        assert_eq!(scene.desk.drops(), []);
+    }
+}

@@ -102,6 +102,7 @@ impl Shard {
         let Member { membership, .. } = member;
         let group = self.groups.groups.get(&membership.group.number);
         let lasts = group.is_some_and(|group| group.lasts);
+        let has_others = group.is_some_and(|group| group.connected > usize::from(member.window.is_some()));
         let target = member.target(lasts);
         if membership.member.shard == self.index {
             let address = membership.member;
@@ -137,22 +138,33 @@ impl Shard {
             Letter::Placed(Box::new(delivery))
         } else {
             let message = self.mail.carry(shard, publication, false);
-            Letter::Grouped { member: Box::new(member.clone()), message, copy }
+            Letter::Grouped { member: Box::new(member.clone()), message, copy, has_others }
         };
         self.mail.post(shard, letter);
     }
 
     /// A message for a session here, by way of a group of another shard.
     pub(in crate::shard) fn read_grouped(&mut self, parcel: &Parcel, letter: usize, turn: &mut Turn<'_>) {
-        let Some(Letter::Grouped { member, message, copy }) = parcel.letters.get(letter) else { return };
+        let Some(Letter::Grouped { member, message, copy, has_others }) = parcel.letters.get(letter) else {
+            return;
+        };
         let mut publication = parcel.publication(message);
         let membership = &member.membership;
         let (address, target) = (membership.member, member.target(true));
         let qos = granted(&self.settings, publication.view.qos, target.qos);
         let is_here = self.session(address.slot).is_some_and(|session| session.address == address);
-        if qos == QoS::AtMostOnce && self.is_full(address) {
+        let is_refused = match qos {
+            QoS::AtMostOnce => self.is_full(address),
+            // What it has by other ways its owner cannot know.
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                *has_others && is_here && !self.has_place(address.slot, publication.view.payload.len())
+            }
+        };
+        if is_refused {
             // Another member may have room.
-            self.mail.post(membership.group.shard, full(membership, true));
+            if qos == QoS::AtMostOnce {
+                self.mail.post(membership.group.shard, full(membership, true));
+            }
             let delivery = Delivery::returned(publication.keep(), membership, qos, *copy);
             self.mail.post(membership.group.shard, Letter::Refused(Box::new(delivery)));
         } else if is_here || qos == QoS::AtMostOnce {

@@ -35,19 +35,27 @@ impl Shard {
         }
     }
 
-    /// A member on another shard has no room for a message: it goes to one that has, which may be the same one by now.
+    /// A member on another shard has no room for a message: it goes to one that has. With QoS 0 that may be the same one
+    /// by now; of a queue that is full nobody hears when it has room again.
     pub(in crate::shard) fn find_room(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let Some(membership) = delivery.group() else { return };
+        let (except, metric) = match delivery.qos {
+            QoS::AtMostOnce => (None, Metric::DroppedOutboxFull),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                self.member_finished(membership, 1);
+                (Some(membership.member.number), Metric::DroppedQueueFull)
+            }
+        };
         if self.let_go_if_expired(delivery, turn) {
             return;
         }
         let message = &delivery.message;
-        match self.choose(membership.group, message.qos(), message.payload_bytes(), None) {
+        match self.choose(membership.group, message.qos(), message.payload_bytes(), except) {
             Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
                 self.regive(delivery, &member, true, turn);
             }
             Some(_) | None => {
-                self.count(Metric::DroppedOutboxFull);
+                self.count(metric);
                 self.settle_copy(&delivery.message, delivery.copy());
             }
         }
