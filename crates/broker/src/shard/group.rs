@@ -55,6 +55,11 @@ impl Groups {
         self.groups.len()
     }
 
+    fn seat(&self, membership: &Membership) -> Option<&Seat> {
+        let group = self.groups.get(&membership.group.number)?;
+        group.seats.get(*group.places.get(&membership.member.number)?)
+    }
+
     fn seat_mut(&mut self, membership: &Membership) -> Option<&mut Seat> {
         let group = self.groups.get_mut(&membership.group.number)?;
         let place = *group.places.get(&membership.member.number)?;

@@ -435,3 +435,28 @@ fn who_has_no_room_leaves_a_message_to_one_that_has() {
         assert_eq!(scene.desk.drops(), []);
     }
 }
+
+#[test]
+fn a_member_that_has_nothing_is_not_asked_for_it() {
+    let scene = Scene::new(|_| {});
+    let hello = scene.desk.hello("a").lasting();
+    let mut a = hello.connect();
+    let mut b = scene.desk.hello("b").receive_maximum(1).connect();
+    let filters: Vec<String> = (0..20).map(|n| format!("$share/g/{n}")).collect();
+    let mut keeper = scene.keeper;
+    for filter in &filters {
+        keeper.subscribe(filter, 0);
+        a.subscribe(filter, 1);
+        keeper.send(unsubscribe(1, [filter]));
+        keeper.take();
+    }
+    keeper.send(publish("7", "x").qos1(1));
+    a.expect_payloads(["x"]);
+    filters.iter().for_each(|filter| b.subscribe(filter, 1));
+    scene.desk.hold_mail();
+    a.lose();
+    scene.desk.read_parcel(0);
+    assert!((1..500).contains(&scene.desk.mail_bytes()), "{}", scene.desk.mail_bytes());
+    scene.desk.deliver_mail();
+    b.expect_payloads(["x"]);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use noctule_protocol::QoS;
 
+use super::Seat;
 use crate::message::Publication;
 use crate::metric::Metric;
 use crate::parcel::{Letter, Member};
@@ -65,7 +66,9 @@ impl Shard {
     /// up. If it is back when it hears of this, or nobody else is there, it keeps everything, with Packet Identifiers
     /// [MQTT-4.4.0-1].
     pub(in crate::shard) fn recall(&mut self, membership: &Arc<Membership>) {
-        if self.groups.seat_mut(membership).is_none_or(|seat| seat.keeps) {
+        // Looking for it takes as long as the member's queue, and it may be in very many groups. QoS 0 is not counted.
+        let may_have = |seat: &Seat| seat.outstanding > 0 || self.settings.queue_qos0_messages;
+        if self.groups.seat(membership).is_none_or(|seat| seat.keeps || !may_have(seat)) {
             return;
         }
         let mut room = self.room_beside(membership);
