@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use noctule_protocol::packet::{AckKind, PlainAck};
 use noctule_protocol::{DecodeError, EncodeError, PacketId, ProtocolVersion, ReasonCode};
 
-use super::connection::{Connection, Pauses};
+use super::connection::Pauses;
 use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::effect::{LogLevel, Ticket};
@@ -296,8 +296,7 @@ impl Shard {
             connection.mark_dirty(&mut self.dirty);
         }
         let slot = connection.slot();
-        let has_room = connection.told_full && connection.backlog_bytes() <= limit / 2;
-        connection.told_full &= !has_room;
+        let has_room = connection.has_room_again(limit);
         if connection.pauses.contains(Pauses::UNREAD_ANSWERS) {
             // However much stands behind them.
             let written = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -353,7 +352,14 @@ impl Shard {
         }
         if released {
             self.pause_if_full(key, turn);
-            if let Some(slot) = self.connection(key).and_then(Connection::slot) {
+            let limit = self.settings.outbox_bytes_max;
+            if let Some(connection) = self.connection_mut(key)
+                && let Some(slot) = connection.slot()
+            {
+                // Of what was too large for the client nothing will be written.
+                if connection.has_room_again(limit) {
+                    self.tell_room(slot);
+                }
                 self.pump(slot, turn);
             }
         }

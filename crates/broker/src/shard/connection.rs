@@ -157,6 +157,13 @@ impl Connection {
         self.outbox.len() + self.held.bytes()
     }
 
+    /// Whether its outbox has room, and owners of groups think that it is full: then they are to be told.
+    pub(super) fn has_room_again(&mut self, outbox_bytes_max: usize) -> bool {
+        let has_room = self.told_full && self.backlog_bytes() <= outbox_bytes_max / 2;
+        self.told_full &= !has_room;
+        has_room
+    }
+
     pub(crate) fn slot(&self) -> Option<u32> {
         match self.stage {
             Stage::AwaitingConnect | Stage::Leaving { .. } => None,

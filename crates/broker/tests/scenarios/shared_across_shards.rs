@@ -460,3 +460,22 @@ fn a_member_that_has_nothing_is_not_asked_for_it() {
     scene.desk.deliver_mail();
     b.expect_payloads(["x"]);
 }
+
+#[test]
+fn a_member_is_full_no_more_when_what_filled_it_turns_out_too_large() {
+    let scene = Scene::new(|settings| settings.outbox_bytes_max = 300);
+    let hello = scene.desk.hello("m").lasting().maximum_packet_size(60);
+    let mut member = Scene::member(&hello, 0);
+    member.subscribe("own", 2);
+    scene.begin();
+    let publisher = scene.desk.client("publisher");
+    scene.desk.hold_batches();
+    (1..=5).for_each(|n| publisher.send_all([publish("own", [b'x'; 100]).qos2(n), pubrel(n)]));
+    // They wait for the disk.
+    scene.keeper.send(publish("t", "finds no room"));
+    scene.desk.write_at_once();
+    scene.desk.durable();
+    assert_eq!(scene.desk.drops(), [(Metric::DroppedOutboxFull, 1), (Metric::DroppedTooLarge, 5)]);
+    scene.keeper.send(publish("t", "finds room"));
+    member.expect_payloads(["finds room"]);
+}
