@@ -479,3 +479,35 @@ fn a_member_is_full_no_more_when_what_filled_it_turns_out_too_large() {
     scene.keeper.send(publish("t", "finds room"));
     member.expect_payloads(["finds room"]);
 }
+
+#[test] // [MQTT-3.10.4-2]
+fn what_is_under_way_to_a_member_that_leaves_goes_to_the_others() {
+    for level in 0..=2 {
+        for how in ["unsubscribes", "is lost", "ends"] {
+            let scene = Scene::new(|_| {});
+            let leaver = Scene::member(&scene.desk.hello("leaver").lasting(), level);
+            let other = Scene::member(&scene.desk.hello("other"), level);
+            scene.begin();
+            scene.desk.hold_mail_to(1);
+            scene.keeper.send_all((1..=4).map(|n| {
+                let message = publish("t", n.to_string());
+                if level == 0 { message } else { message.qos1(n) }
+            }));
+            match how {
+                "unsubscribes" => {
+                    leaver.send(unsubscribe(9, [FILTER]));
+                    leaver.expect([unsuback(9, [0])]);
+                }
+                "is lost" => leaver.lose(),
+                _ => leaver.send(disconnect().with(SESSION_ENDS)),
+            }
+            scene.desk.deliver_mail();
+            leaver.expect_nothing();
+            let mut got: Vec<String> = other.acknowledge_all().iter().map(Wire::text).collect();
+            got.sort();
+            assert_eq!(got, ["1", "2", "3", "4"], "{level} {how}");
+            assert_eq!(scene.desk.drops(), []);
+            assert!(scene.desk.disk(Stored::is_settled));
+        }
+    }
+}

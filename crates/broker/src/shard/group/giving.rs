@@ -152,17 +152,22 @@ impl Shard {
         let membership = &member.membership;
         let (address, target) = (membership.member, member.target(true));
         let qos = granted(&self.settings, publication.view.qos, target.qos);
-        let is_here = self.session(address.slot).is_some_and(|session| session.address == address);
-        let is_refused = match qos {
-            QoS::AtMostOnce => self.is_full(address),
-            // What it has by other ways its owner cannot know.
+        let session = self.session(address.slot).filter(|session| session.address == address);
+        let is_here = session.is_some();
+        let is_member = session.is_some_and(|session| session.memberships.get(membership.group).is_some());
+        let is_connected = session.is_some_and(|session| session.connection.is_some());
+        // What it has by other ways its owner cannot know; that it left, or lost its connection, it hears before this.
+        let others_should = match qos {
+            QoS::AtMostOnce => !is_member || !is_connected,
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                *has_others && is_here && !self.has_place(address.slot, publication.view.payload.len())
+                is_here && (!is_member || !self.has_place(address.slot, publication.view.payload.len()))
             }
         };
+        let is_full = qos == QoS::AtMostOnce && self.is_full(address);
+        let is_refused = is_full || *has_others && others_should;
         if is_refused {
             // Another member may have room.
-            if qos == QoS::AtMostOnce {
+            if is_full {
                 self.mail.post(membership.group.shard, full(membership, true));
             }
             let delivery = Delivery::returned(publication.keep(), membership, qos, *copy);
