@@ -511,3 +511,104 @@ fn what_is_under_way_to_a_member_that_leaves_goes_to_the_others() {
         }
     }
 }
+
+#[test]
+fn what_an_owner_counts_is_right_again_whatever_became_of_a_message() {
+    for became in ["dropped", "refused", "given up"] {
+        let scene = Scene::new(|settings| settings.max_queued_messages = 1);
+        let [hello, other] = ["a", "b"].map(|id| scene.desk.hello(id).lasting().receive_maximum(1));
+        let mut a = Scene::member(&hello, 1);
+        let mut b = other.connect();
+        scene.begin();
+        let publish_all = |topic| {
+            scene.keeper.send_all((1..=2).map(|n| publish(topic, "x").qos1(n)));
+            scene.keeper.take();
+        };
+        if became != "given up" {
+            a.subscribe("own", 1);
+            publish_all("own");
+        }
+        if became == "refused" {
+            b.subscribe(FILTER, 1);
+        }
+        publish_all("t");
+        if became != "refused" {
+            b.subscribe(FILTER, 1);
+        }
+        if became == "given up" {
+            a.lose();
+            a = hello.connect();
+        }
+        let got = [&a, &b].map(|member| member.acknowledge_all().len());
+        assert_eq!(
+            got,
+            if became == "dropped" {
+                [2, 0]
+            } else if became == "refused" {
+                [2, 2]
+            } else {
+                [0, 2]
+            }
+        );
+        // Both can take one, and do so in turn.
+        let mut got = [0, 0];
+        for n in 1..=4 {
+            scene.keeper.send(publish("t", "even").qos1(n));
+            got[0] += a.acknowledge_all().len();
+            got[1] += b.acknowledge_all().len();
+        }
+        assert_eq!(got, [2, 2], "{became}");
+    }
+}
+
+#[test]
+fn what_a_member_elsewhere_has_is_known_after_a_restart() {
+    let desk = Desk::sharded(3, |_| {});
+    Scene::member(&desk.hello("on the owner's shard").lasting(), 1).lose();
+    let hello = desk.hello("busy").lasting().receive_maximum(1);
+    let busy = Scene::member(&hello, 1);
+    desk.client("publisher").send(publish("t", "1").qos1(1));
+    busy.expect_payloads(["1"]);
+    desk.restart();
+    let busy = hello.connect();
+    busy.expect_payloads(["1"]);
+    let free = Scene::member(&desk.hello("free"), 1);
+    desk.client("publisher").send_all((2..=3).map(|n| publish("t", n.to_string()).qos1(n)));
+    free.expect_payloads(["2", "3"]);
+}
+
+#[test]
+fn who_was_full_has_room_by_a_new_connection() {
+    let scene = Scene::new(|settings| settings.outbox_bytes_max = 500);
+    let hello = scene.desk.hello("m").lasting();
+    let member = Scene::member(&hello, 0);
+    scene.begin();
+    member.stop_reading();
+    (0..8).for_each(|_| scene.keeper.send(publish("t", "x".repeat(100))));
+    assert_eq!(scene.desk.drops(), [(Metric::DroppedOutboxFull, 3)]);
+    member.lose();
+    let member = hello.connect();
+    scene.keeper.send(publish("t", "new"));
+    member.expect_payloads(["new"]);
+}
+
+#[test]
+fn who_comes_with_many_groups_is_not_read_while_their_owner_is_behind() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 2000);
+    let mut keeper = desk.client("keeper of the groups");
+    let hello = desk.hello("m").lasting();
+    let mut member = hello.connect();
+    for n in 0..50 {
+        let filter = format!("$share/g/{n}");
+        keeper.subscribe(&filter, 0);
+        member.subscribe(&filter, 0);
+    }
+    desk.hold_mail_to(0);
+    member.lose();
+    assert_eq!(desk.next_shard(), 0);
+    desk.client("so that it comes to its own shard");
+    let member = hello.connect();
+    assert!(member.is_paused());
+    desk.deliver_mail();
+    assert!(!member.is_paused());
+}
