@@ -45,6 +45,7 @@ impl Shard {
         session.connection = None;
         session.disconnected_at = Some(turn.now.wall.into());
         session.outgoing.interrupt();
+        session.incoming.rest();
         if ending.discards_will() {
             session.will = None;
         }

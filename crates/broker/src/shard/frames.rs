@@ -193,6 +193,11 @@ impl Shard {
             }
             PacketType::Pingreq => {
                 Pingreq::decode(frame, version)?;
+                // Who pings has had nothing to say for a while.
+                if let Some(session) = self.session_mut(slot) {
+                    session.outgoing.rest();
+                    session.incoming.rest();
+                }
                 self.answer(key, false, turn, |out, version| Packet::Pingresp.encode(version, out));
             }
             PacketType::Disconnect => {

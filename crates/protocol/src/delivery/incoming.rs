@@ -77,6 +77,14 @@ impl<M> Incoming<M> {
         self.held.iter().flat_map(|held| held.iter())
     }
 
+    /// Gives back the memory that is kept for exchanges to come, if none is under way. To be called when there may be none
+    /// for a while.
+    pub fn rest(&mut self) {
+        if self.is_empty() {
+            self.held = None;
+        }
+    }
+
     /// Forgets all: the session has ended.
     pub fn clear(&mut self) {
         self.held = None;
@@ -101,5 +109,18 @@ mod tests {
         assert_eq!(incoming.pubrel(id), Some("new"));
         incoming.clear();
         assert!(incoming.is_empty());
+    }
+
+    #[test]
+    fn at_rest_nothing_is_kept_but_what_is_under_way() {
+        let id = PacketId::FIRST;
+        let mut incoming = Incoming::new();
+        incoming.publish(id, "held");
+        incoming.rest();
+        assert_eq!(incoming.pubrel(id), Some("held"));
+        assert!(incoming.held.is_some());
+        incoming.rest();
+        assert!(incoming.held.is_none());
+        assert_eq!(incoming.publish(id, "new"), Received::New);
     }
 }

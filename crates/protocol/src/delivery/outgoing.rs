@@ -224,10 +224,18 @@ impl<M> Outgoing<M> {
 
     /// The connection is lost: all that is not acknowledged must be sent again on the next one [MQTT-4.4.0-1].
     pub fn interrupt(&mut self) {
-        // A session may wait long for its next connection; with nothing in flight it keeps nothing.
-        self.begun = self.begun.take().filter(|begun| !begun.exchanges.is_empty());
+        // A session may wait long for its next connection.
+        self.rest();
         if let Some(begun) = &mut self.begun {
             begun.interrupt();
+        }
+    }
+
+    /// Gives back the memory that is kept for exchanges to come, if none is under way. To be called when there may be none
+    /// for a while.
+    pub fn rest(&mut self) {
+        if self.is_empty() {
+            self.begun = None;
         }
     }
 

@@ -214,3 +214,20 @@ fn the_one_free_identifier_among_all_is_found_at_once() {
     }
     assert!(outgoing.is_empty() && outgoing.begun.is_some_and(|begun| begun.taken.is_none()));
 }
+
+#[test]
+fn at_rest_nothing_is_kept_but_what_is_under_way() {
+    let mut outgoing = Outgoing::new(10);
+    outgoing.begin(QoS::AtLeastOnce, "a");
+    outgoing.begin(QoS::ExactlyOnce, "b");
+    outgoing.puback(id(1)).unwrap();
+    outgoing.rest();
+    assert_eq!(outgoing.message(id(2)), Some(&"b"));
+    outgoing.pubrec(id(2), false).unwrap();
+    outgoing.pubcomp(id(2)).unwrap();
+    assert!(outgoing.begun.is_some());
+    outgoing.rest();
+    assert!(outgoing.begun.is_none());
+    // Identifiers go on where they were.
+    assert_eq!(outgoing.begin(QoS::AtLeastOnce, "c"), Some(id(3)));
+}
