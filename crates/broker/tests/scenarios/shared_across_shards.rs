@@ -389,6 +389,30 @@ fn sessions_that_end_do_not_fill_the_queue_of_an_absent_member_beyond_its_bound(
     }
 }
 
+#[test]
+fn sessions_that_end_do_not_fill_the_queue_of_a_stuck_member_beyond_its_bound_in_bytes() {
+    for shards in [1, 3] {
+        let desk = Desk::sharded(shards, |settings| {
+            settings.max_queued_messages = 0;
+            settings.max_queued_bytes = 30;
+        });
+        let mut keeper = desk.client("keeper of the group");
+        keeper.subscribe(FILTER, 0);
+        let hello = desk.hello("stuck").lasting().receive_maximum(1);
+        let stuck = Scene::member(&hello, 1);
+        keeper.send(unsubscribe(1, [FILTER]));
+        let publisher = desk.client("publisher");
+        for _ in 0..5 {
+            let passing = Scene::member(&desk.hello("passing"), 1);
+            publisher.send_all((1..=4).map(|n| publish("t", [b'x'; 10]).qos1(n)));
+            passing.lose();
+        }
+        // One is under way, and three wait.
+        assert_eq!(stuck.acknowledge_all().len(), 4, "{shards}");
+        assert_eq!(desk.drops(), [(Metric::DroppedQueueFull, 16)]);
+    }
+}
+
 #[test] // [MQTT-3.3.4-3]
 fn what_a_full_member_refused_and_takes_after_all_has_its_subscription_identifier() {
     let scene = Scene::new(|settings| {

@@ -119,10 +119,12 @@ impl Shard {
         let address = member.membership.member;
         let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
         if address.shard != self.index {
-            // What it has by other ways only its own shard knows.
+            // What it has by other ways only its own shard knows, and how many bytes wait.
             let queue = self.settings.max_queued_messages;
             let window = member.window.map_or(0, usize::from);
-            return qos != QoS::AtMostOnce && (queue == 0 || waiting < window + queue);
+            return qos != QoS::AtMostOnce
+                && self.settings.max_queued_bytes == 0
+                && (queue == 0 || waiting < window + queue);
         }
         let Some(session) = self.session(address.slot) else { return false };
         let in_flight = (session.outgoing.in_flight(), session.flight_bytes);
@@ -156,8 +158,9 @@ impl Shard {
             |limit: usize, value: usize| if limit == 0 { usize::MAX } else { limit.saturating_sub(value) };
         let address = seat.member.membership.member;
         if address.shard != self.index {
-            // What it has by other ways only its own shard knows.
-            let queued = below(messages_max, 0).saturating_add(seat.member.window.map_or(0, usize::from));
+            // What it has by other ways only its own shard knows, and how many bytes wait.
+            let queued = if bytes_max == 0 { below(messages_max, 0) } else { 0 };
+            let queued = queued.saturating_add(seat.member.window.map_or(0, usize::from));
             return Room { messages: queued.saturating_sub(seat.outstanding as usize), bytes: usize::MAX };
         }
         let Some(session) = self.session(address.slot) else { return Room::default() };

@@ -80,8 +80,8 @@ impl Shard {
         }
     }
 
-    /// Gives a message to whichever other member there is; its session ended. Where it is not known that there is room
-    /// the bounds of a queue count, or sessions that come and go would fill it without end.
+    /// Gives a message to whichever other member there is; its session ended. The bounds of that one's queue count, or
+    /// sessions that come and go would fill it without end.
     pub(in crate::shard) fn rehome_one(
         &mut self,
         delivery: &Delivery,
@@ -92,10 +92,7 @@ impl Shard {
             return;
         }
         match self.choose_other(delivery, from) {
-            Some((readiness, member)) => {
-                let let_in = self.has_room(readiness, &member, delivery);
-                self.regive(delivery, &member, let_in, turn);
-            }
+            Some((_, member)) => self.regive(delivery, &member, false, turn),
             None => {
                 self.count(Metric::DroppedNoMember);
                 self.settle_copy(&delivery.message, delivery.copy());
