@@ -3,6 +3,7 @@
 mod desk;
 
 mod accounting;
+mod acknowledgements;
 mod bridge;
 mod chaos;
 mod connect;
