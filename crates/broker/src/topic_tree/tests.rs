@@ -239,3 +239,67 @@ proptest! {
         prop_assert_eq!((tree.exact.len(), tree.exact_filters.len(), tree.long_texts.len()), (0, 0, 0));
     }
 }
+
+#[test]
+fn many_nodes_come_and_go() {
+    use std::collections::BTreeMap;
+    let mut tree = tree();
+    let mut model: BTreeMap<(String, u32), u8> = BTreeMap::new();
+    let mut random = 1_u32;
+    let mut next = |below: u32| {
+        random = random.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        (random >> 12) % below
+    };
+    for step in 0..60_000_u32 {
+        let name = |number: u32| match number % 4 {
+            0 => format!("{number}"),
+            1 => format!("a name that is long {number}"),
+            2 => format!("elevenb{number:04}"),
+            _ => format!("twelve b{number:04}"),
+        };
+        let (a, b, c) = (name(next(40)), name(next(400)), name(next(3)));
+        let filter = match next(6) {
+            0 => format!("{a}/+/{c}"),
+            1 => format!("{a}/{b}/#"),
+            2 => format!("+/{b}"),
+            3 => format!("{a}/{b}/{c}"),
+            4 => format!("{a}/{b}/+"),
+            _ => format!("{b}/+/{a}/{c}"),
+        };
+        let who = next(3);
+        // Grows and shrinks in turns.
+        if next(10) < if step / 15_000 % 2 == 0 { 7 } else { 2 } {
+            let qos = next(3) as u8;
+            let before = model.insert((filter.clone(), who), qos);
+            assert_eq!(tree.subscribe(&filter, who, qos).map(|old| old.1), before);
+        } else {
+            let key = match model.range((filter.clone(), who)..).next() {
+                Some((key, _)) if next(3) > 0 => key.clone(),
+                _ => (filter, who),
+            };
+            let before = model.remove(&key);
+            assert_eq!(tree.unsubscribe(&key.0, key.1).map(|old| old.1), before);
+        }
+        if step % 1000 == 0 {
+            for topic in [format!("{a}/{b}/{c}"), format!("{a}/{b}"), format!("{b}/{a}/{a}/{c}"), b.clone()] {
+                let mut found = tree.matches(&topic);
+                let mut expected: Vec<_> = model
+                    .iter()
+                    .filter(|((filter, _), _)| matches_naively(filter, &topic))
+                    .map(|((_, who), qos)| (*who, *qos))
+                    .collect();
+                found.sort();
+                expected.sort();
+                assert_eq!(found, expected, "{topic}");
+            }
+            assert_eq!(tree.len(), model.len());
+        }
+    }
+    for (filter, who) in model.into_keys() {
+        assert!(tree.unsubscribe(&filter, who).is_some());
+    }
+    assert_eq!(
+        (tree.cells.len(), tree.literal_children.len(), tree.exact.len(), tree.long_texts.len()),
+        (1, 0, 0, 0)
+    );
+}
