@@ -184,7 +184,7 @@ impl Shard {
             && connection.maximum_packet_size as usize >= PlainAck::LENGTH
         {
             connection.outbox.end(pool).extend_from_slice(&packet);
-            connection.answer_bytes += PlainAck::LENGTH as u32;
+            connection.answered(PlainAck::LENGTH as u32);
             connection.mark_dirty(dirty);
             if connection.answer_bytes as usize > settings.outbox_bytes_max {
                 self.pause(key, Pauses::UNREAD_ANSWERS, turn);
@@ -260,11 +260,7 @@ impl Shard {
             out.truncate(before);
             return false;
         }
-        connection.answer_bytes += length as u32;
-        if connection.pauses.contains(Pauses::UNREAD_ANSWERS) {
-            // It was held until now.
-            connection.measure_answers();
-        }
+        connection.answered(length as u32);
         connection.mark_dirty(&mut self.dirty);
         true
     }

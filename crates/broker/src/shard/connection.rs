@@ -66,7 +66,7 @@ pub(crate) struct Connection {
 // There is one for each client, and the allocator deals in sizes of 128 and 160.
 const _: () = assert!(size_of::<Connection>() <= 128);
 // Where the first cache line ends.
-const _: () = assert!(std::mem::offset_of!(Connection, stage) == 64);
+const _: () = assert!(std::mem::offset_of!(Connection, stage) <= 64);
 
 /// The Topic Aliases of both directions.
 #[derive(Default)]
@@ -168,6 +168,16 @@ impl Connection {
         match self.stage {
             Stage::AwaitingConnect | Stage::Leaving { .. } => None,
             Stage::Established { slot } => Some(slot),
+        }
+    }
+
+    /// So many bytes of answers were put into the outbox.
+    #[inline]
+    pub(super) fn answered(&mut self, bytes: u32) {
+        self.answer_bytes += bytes;
+        if self.pauses.contains(Pauses::UNREAD_ANSWERS) {
+            // They were held until now, or it is read for another reason.
+            self.measure_answers();
         }
     }
 
