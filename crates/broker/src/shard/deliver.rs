@@ -64,19 +64,10 @@ impl Shard {
         turn: &Turn<'_>,
     ) -> bool {
         let Self { settings, connections, sessions, pool, dirty, counts, thrift, .. } = self;
-        let Some(Some(session)) = sessions.get_mut(address.slot as usize) else { return false };
-        let Some(connection) = connection_of(connections, session) else { return false };
+        let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
+        let Some((session, connection)) = ready else { return false };
         let view = &publication.view;
         let qos = granted(settings, view.qos, target.qos);
-        if session.address.number != address.number
-            || !connection.held.is_empty()
-            || !session.queue.is_empty()
-            || connection.outbox.len() >= settings.outbox_bytes_max
-            || settings.max_inflight_bytes > 0
-            || thrift.pressure >= Pressure::DropQos0
-        {
-            return false;
-        }
         let (sent, packet_id) = match qos {
             QoS::AtMostOnce => (PublishQoS::AtMostOnce, None),
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
@@ -328,6 +319,26 @@ pub(super) fn add_copy(session: SessionNumber, delivery: &mut Delivery) -> Recip
         identifiers: delivery.identifiers().clone(),
         group: delivery.group().map(|membership| Arc::clone(&membership.filter)),
     }
+}
+
+/// The session at `address` with its connection, if there is nothing that keeps a copy from being sent to it now.
+#[inline]
+pub(super) fn ready_at_once<'a>(
+    settings: &Settings,
+    pressure: Pressure,
+    sessions: &'a mut [Option<Box<Session>>],
+    connections: &'a mut [Option<Box<Connection>>],
+    address: SessionAddress,
+) -> Option<(&'a mut Session, &'a mut Connection)> {
+    let session = sessions.get_mut(address.slot as usize)?.as_deref_mut()?;
+    let connection = connection_of(connections, session)?;
+    let is_ready = session.address.number == address.number
+        && connection.held.is_empty()
+        && session.queue.is_empty()
+        && connection.outbox.len() < settings.outbox_bytes_max
+        && settings.max_inflight_bytes == 0
+        && pressure < Pressure::DropQos0;
+    is_ready.then_some((session, connection))
 }
 
 pub(super) fn connection_of<'a>(

@@ -98,6 +98,13 @@ impl Shard {
                     continue;
                 }
             }
+            if let Stage::Established { slot } = stage {
+                let taken = self.take_run(key, slot, version, rest, limit, turn);
+                if taken > 0 {
+                    consumed += taken;
+                    continue;
+                }
+            }
             match next_frame(rest, limit) {
                 Ok(Some((frame, length))) => {
                     if self.thrift.pressure >= Pressure::PausePublishers

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
+use noctule_protocol::packet::Place;
 
 use crate::effect::{Effect, LogLevel, Ticket};
 use crate::input::{ConnectionKey, Input, TransportEnd};
@@ -36,6 +37,7 @@ mod membership;
 mod memory;
 mod peer;
 mod publish;
+mod publish_run;
 mod pump;
 mod restore;
 mod retain;
@@ -93,6 +95,8 @@ pub struct Shard {
     durable: Ticket,
     /// A good Topic Name, of the last PUBLISH or PUBREL if it had one.
     known_topic: String,
+    /// Room for the places of a burst's packets.
+    run_places: Vec<Place>,
     /// Where the sweep for expired retained messages goes on.
     sweep_from: Option<String>,
     sweep_armed: bool,
@@ -138,6 +142,7 @@ impl Shard {
             turn: Ticket(1),
             durable: Ticket(0),
             known_topic: String::new(),
+            run_places: Vec::new(),
             sweep_from: None,
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,

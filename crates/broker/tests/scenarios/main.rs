@@ -5,6 +5,7 @@ mod desk;
 mod accounting;
 mod acknowledgements;
 mod bridge;
+mod bursts;
 mod chaos;
 mod connect;
 mod expiry;

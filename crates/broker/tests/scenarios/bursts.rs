@@ -1,0 +1,227 @@
+//! A burst that is read in one piece does what its packets do one by one.
+
+use noctule_broker::metric::Metric;
+use noctule_broker::{LogLevels, Settings};
+use noctule_protocol::frame::PacketType;
+use noctule_protocol::property::Property;
+use noctule_protocol::{ProtocolVersion, QoS};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::desk::*;
+
+const PUBLISHER: &str = "publisher";
+
+#[derive(Clone, Debug)]
+struct Subscriber {
+    version: ProtocolVersion,
+    filter: &'static str,
+    qos: u8,
+    no_local: bool,
+    identifier: Option<u32>,
+    expiry: u32,
+    receive_maximum: u16,
+    packet_max: Option<u32>,
+    aliases: u16,
+    is_reading: bool,
+    is_gone: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    No,
+    Outbox,
+    FanOut,
+    InflightBytes,
+    Queue,
+    Memory,
+    MaximumQoS,
+    Upgrade,
+    DebugLog,
+}
+
+#[derive(Clone, Debug)]
+struct Scene {
+    limit: Limit,
+    subscribers: Vec<Subscriber>,
+    publisher: ProtocolVersion,
+    publisher_subscribes: Option<(u8, bool)>,
+    /// Whether the disk is slow.
+    holds: bool,
+    packets: Vec<Wire>,
+}
+
+fn a_subscriber() -> impl Strategy<Value = Subscriber> {
+    let filter = select(vec!["t/u", "t/u", "t/u", "t/+", "#", "v", "$share/g/t/u"]);
+    let subscription = (filter, 0..3_u8, prop::bool::weighted(0.2), prop::option::weighted(0.2, 1..9_u32));
+    let session = (select(vec![0, 0, 0, 100]), select(vec![2, 5, 1000]));
+    let limits = (prop::option::weighted(0.3, 20..80_u32), select(vec![0, 0, 3]));
+    let ways = (prop::bool::weighted(0.8), prop::bool::weighted(0.1));
+    (select(VERSIONS.to_vec()), subscription, session, limits, ways).prop_map(
+        |(version, subscription, session, limits, ways)| Subscriber {
+            version,
+            filter: subscription.0,
+            qos: subscription.1,
+            no_local: subscription.2 && !subscription.0.starts_with("$share"),
+            identifier: subscription.3,
+            expiry: session.0,
+            receive_maximum: session.1,
+            packet_max: limits.0,
+            aliases: limits.1,
+            is_reading: ways.0,
+            is_gone: ways.1,
+        },
+    )
+}
+
+/// Mostly packets like the one before, so that there are bursts.
+fn packets() -> impl Strategy<Value = Vec<Wire>> {
+    let payloads = prop::collection::vec(0..60_usize, 1..12);
+    let kind = (select(vec!["t/u", "t/u", "t/u", "v", "nobody"]), select(vec![0, 0, 1, 1, 2]));
+    let oddity = prop::bool::weighted(0.15);
+    let group = (kind, payloads, (oddity.clone(), oddity.clone(), oddity)).prop_map(
+        |((topic, level), payloads, (retain, dup, expires))| {
+            let packets = payloads.into_iter().map(move |bytes| {
+                let mut packet = publish(topic, vec![b'x'; bytes]);
+                packet.qos = QoS::from_level(level).unwrap();
+                packet.flag = retain;
+                packet.dup = dup && level > 0;
+                if expires { packet.with(Property::MessageExpiryInterval(9)) } else { packet }
+            });
+            packets.collect::<Vec<_>>()
+        },
+    );
+    prop::collection::vec(group, 1..5).prop_map(|groups| {
+        let numbered = groups.into_iter().flatten().enumerate().map(|(n, packet)| {
+            let qos = packet.qos;
+            let mut packet = packet.at(qos, 1 + n as u16);
+            // What tells them apart.
+            packet.payload.extend_from_slice(&(n as u16).to_be_bytes());
+            packet
+        });
+        numbered.collect()
+    })
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    use Limit::*;
+    let limits =
+        vec![No, No, No, Outbox, FanOut, InflightBytes, Queue, Memory, MaximumQoS, Upgrade, DebugLog];
+    let subscribers = prop::collection::vec(a_subscriber(), 0..6);
+    let own = prop::option::weighted(0.2, (0..3_u8, any::<bool>()));
+    (select(limits), subscribers, select(VERSIONS.to_vec()), own, any::<bool>(), packets()).prop_map(
+        |(limit, mut subscribers, publisher, mut publisher_subscribes, holds, mut packets)| {
+            if let Outbox = limit {
+                // Held acknowledgements weigh more than it has room for, and then the publisher is not read.
+                subscribers.iter_mut().for_each(|subscriber| subscriber.expiry = 0);
+                packets.iter_mut().for_each(|packet| packet.flag = false);
+                // And its own messages may have room before its acknowledgements do, or behind them.
+                publisher_subscribes = None;
+            }
+            Scene { limit, subscribers, publisher, publisher_subscribes, holds, packets }
+        },
+    )
+}
+
+fn limit(limit: Limit, settings: &mut Settings) {
+    settings.max_inflight_messages = 10;
+    match limit {
+        Limit::No => {}
+        // More than all acknowledgements take.
+        Limit::Outbox => settings.outbox_bytes_max = 400,
+        Limit::FanOut => settings.fan_out_bytes_max = 300,
+        Limit::InflightBytes => settings.max_inflight_bytes = 100,
+        Limit::Queue => settings.max_queued_messages = 3,
+        Limit::Memory => settings.memory_limit = 100_000,
+        Limit::MaximumQoS => settings.listeners[0].maximum_qos = QoS::AtMostOnce,
+        Limit::Upgrade => settings.upgrade_outgoing_qos = true,
+        Limit::DebugLog => settings.log_levels = LogLevels::ALL,
+    }
+}
+
+fn come(desk: &Desk, n: usize, who: &Subscriber) -> Client {
+    let id = format!("s{n}");
+    let mut hello = desk.hello(&id).version(who.version).receive_maximum(who.receive_maximum);
+    hello = if who.expiry > 0 { hello.resume().expiry(who.expiry) } else { hello };
+    if let Some(bytes) = who.packet_max {
+        hello = hello.maximum_packet_size(bytes);
+    }
+    let client = hello.with(Property::TopicAliasMaximum(who.aliases)).connect();
+    let options = if who.no_local { qos(who.qos).no_local() } else { qos(who.qos) };
+    let packet = subscribe(7, who.filter, options);
+    client.send(match who.identifier {
+        Some(identifier) => packet.with(Property::SubscriptionIdentifier(identifier)),
+        None => packet,
+    });
+    assert_eq!(client.next().map(|packet| packet.kind), Some(PacketType::Suback));
+    if !who.is_reading {
+        client.stop_reading();
+    }
+    if who.is_gone && who.expiry > 0 {
+        client.lose();
+    }
+    client
+}
+
+/// What everybody got, in the end, and what was counted; `split` tells how the publisher's packets were read.
+fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
+    let desk = Desk::with(|settings| limit(scene.limit, settings));
+    let subscribers: Vec<Client> =
+        scene.subscribers.iter().enumerate().map(|(n, who)| come(&desk, n, who)).collect();
+    let publisher = desk.client_of(scene.publisher, PUBLISHER);
+    if let Some((level, no_local)) = scene.publisher_subscribes {
+        publisher.send(subscribe(7, "t/#", if no_local { qos(level).no_local() } else { qos(level) }));
+        assert_eq!(publisher.next().map(|packet| packet.kind), Some(PacketType::Suback));
+    }
+    if let Limit::Memory = scene.limit {
+        desk.use_memory(85_000);
+    }
+    if scene.holds {
+        desk.hold_batches();
+    }
+    desk.log();
+    // In one turn: nothing is written in between.
+    desk.hold_turns();
+    if split {
+        scene.packets.iter().for_each(|packet| publisher.send(packet.clone()));
+    } else {
+        publisher.send_all(scene.packets.clone());
+    }
+    desk.end_turns();
+    desk.durable();
+    subscribers.iter().filter(|client| !client.is_closed()).for_each(Client::read_on);
+    let everybody = || subscribers.iter().chain([&publisher]);
+    let mut got: Vec<Vec<Wire>> = everybody().map(Client::take).collect();
+    // Its own messages and its acknowledgements stand in one line, of which only the parts have an order.
+    if let Some(last) = got.last_mut() {
+        last.sort_by_key(|packet| packet.kind as u8);
+    }
+    let later = everybody().filter(|client| !client.is_closed()).map(|client| {
+        for packet in
+            got.iter().flatten().filter(|packet| packet.is_publish() && packet.qos != QoS::AtMostOnce)
+        {
+            client.send(if packet.qos == QoS::AtLeastOnce { puback(packet.id) } else { pubrec(packet.id) });
+        }
+        client.acknowledge_all()
+    });
+    let later: Vec<_> = later.collect();
+    // Whoever is refused may have sent more.
+    let counted = Metric::ALL.iter().filter(|&&metric| metric != Metric::BytesReceived);
+    let counts = counted.map(|&metric| desk.metric(metric)).collect();
+    // Recipients come one after the other instead of packets.
+    let mut log = desk.log();
+    log.sort();
+    (got.into_iter().chain(later).collect(), counts, log)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_one_piece_as_one_by_one(scene in scene()) {
+        let ((whole, counts, log), (split, split_counts, split_log)) = (play(&scene, false), play(&scene, true));
+        prop_assert_eq!(whole, split);
+        prop_assert_eq!(counts, split_counts);
+        prop_assert_eq!(log, split_log);
+    }
+}
