@@ -123,6 +123,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[bar("traffic", TimesScenario("p2p0", 1.5))],
     ),
     row(
+        "topics0",
+        "`p2p0`, each publisher going round 16 topics, its subscriber with a wildcard",
+        Traffic,
+        false,
+        &[],
+    ),
+    row(
         "latency",
         "50 pairs, 5000 messages a second in all, QoS 0",
         Latency,

@@ -79,11 +79,11 @@ fn packets() -> impl Strategy<Value = Vec<Wire>> {
     let payloads = prop::collection::vec(0..60_usize, 1..12);
     let kind = (select(vec!["t/u", "t/u", "t/u", "v", "nobody"]), select(vec![0, 0, 1, 1, 2]));
     let oddity = prop::bool::weighted(0.15);
-    let group = (kind, payloads, (oddity.clone(), oddity.clone(), oddity)).prop_map(
+    let group = (kind, payloads, (oddity, oddity, oddity)).prop_map(
         |((topic, level), payloads, (retain, dup, expires))| {
             let packets = payloads.into_iter().map(move |bytes| {
                 let mut packet = publish(topic, vec![b'x'; bytes]);
-                packet.qos = QoS::from_level(level).unwrap();
+                packet.qos = QoS::from_level(level).expect("a level");
                 packet.flag = retain;
                 packet.dup = dup && level > 0;
                 if expires { packet.with(Property::MessageExpiryInterval(9)) } else { packet }
@@ -224,4 +224,40 @@ proptest! {
         prop_assert_eq!(counts, split_counts);
         prop_assert_eq!(log, split_log);
     }
+}
+
+#[test]
+fn a_burst_waits_for_memory_as_its_packets_do() {
+    let desk = Desk::with(|settings| settings.memory_limit = 100_000);
+    let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+    subscriber.subscribe("t", 0);
+    let burst = |texts: [&str; 3]| publisher.send_all(texts.map(|text| publish("t", text)));
+    burst(["1", "2", "3"]);
+    desk.use_memory(90_000);
+    burst(["4", "5", "6"]);
+    subscriber.expect_payloads(["1", "2", "3", "4", "5", "6"]);
+    assert!(!publisher.is_paused(), "what comes in one read goes on");
+    burst(["7", "8", "9"]);
+    subscriber.expect_nothing();
+    assert!(publisher.is_paused());
+    desk.use_memory(0);
+    desk.sleep(1.0);
+    subscriber.expect_payloads(["7", "8", "9"]);
+}
+
+#[test] // [MQTT-4.6.0-5]
+fn a_burst_stands_behind_what_its_client_sent_before() {
+    let desk = Desk::sharded(1, |settings| settings.fan_out_bytes_max = 300);
+    let mut crowd: Vec<Client> = (0..20).map(|n| desk.client(&format!("s{n}"))).collect();
+    crowd.iter_mut().for_each(|subscriber| subscriber.subscribe("t", 0));
+    let (mut one, other, first) = (desk.client("one"), desk.client("other"), desk.client(PUBLISHER));
+    one.subscribe("t", 0);
+    one.subscribe("u", 0);
+    desk.hold_turns();
+    first.send(publish("t", "long"));
+    other.send(publish("u", "other"));
+    let again = desk.hello(PUBLISHER).send();
+    again.send_all(["1", "2", "3"].map(|text| publish("u", text)));
+    desk.end_turns();
+    one.expect_payloads(["other", "long", "1", "2", "3"]);
 }

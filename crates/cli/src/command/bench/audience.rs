@@ -6,8 +6,8 @@ use super::topic_pattern::{Number, Part, TopicPattern};
 /// Publishers and subscribers are counted from 0 each.
 #[derive(Clone, Debug)]
 pub(super) enum Audience {
-    /// Each publisher has a subscriber of its own.
-    Pairs,
+    /// Each publisher has a subscriber of its own, and goes round so many topics.
+    Pairs { topics: u64 },
     /// Every subscriber hears every publisher.
     All { subscribers: usize },
     /// One of a group hears it: a shared subscription. A wildcard subscription to retained messages is a group of one.
@@ -29,7 +29,7 @@ impl Audience {
     /// How many hear one message.
     pub(super) fn fan_out(&self) -> u32 {
         match self {
-            Self::Pairs | Self::Shared { .. } => 1,
+            Self::Pairs { .. } | Self::Shared { .. } => 1,
             Self::Sessions { is_online, .. } => u32::from(*is_online),
             Self::All { subscribers } => u32::try_from(*subscribers).unwrap_or(u32::MAX),
             Self::Matching(filters) => filters.matches(),
@@ -40,7 +40,7 @@ impl Audience {
     /// How many subscribers there are to tell apart.
     pub(super) fn subscribers(&self) -> usize {
         match self {
-            Self::Pairs => 1,
+            Self::Pairs { .. } => 1,
             Self::All { subscribers } => *subscribers,
             Self::Shared { members } => *members,
             Self::Matching(filters) => filters.connections(),
@@ -53,7 +53,7 @@ impl Audience {
     #[inline]
     pub(super) fn hears(&self, subscriber: usize, publisher: usize, sequence: u64) -> bool {
         match self {
-            Self::Pairs => subscriber == publisher,
+            Self::Pairs { .. } => subscriber == publisher,
             Self::All { subscribers } => subscriber < *subscribers,
             Self::Shared { members } => subscriber < *members,
             Self::Matching(filters) => {
@@ -71,7 +71,8 @@ impl Audience {
     pub(super) fn topic_number(&self, publisher: usize, sequence: u64) -> u64 {
         let publisher = publisher as u64;
         match self {
-            Self::Pairs | Self::All { .. } | Self::Shared { .. } => publisher,
+            Self::Pairs { topics } => sequence % topics,
+            Self::All { .. } | Self::Shared { .. } => publisher,
             Self::Matching(filters) => filters.random_topic(publisher, sequence),
             Self::Sessions { sessions, publishers, .. } => {
                 publisher + publishers * (sequence % (sessions - publisher).div_ceil(*publishers))
@@ -83,7 +84,12 @@ impl Audience {
     /// The topics of one publisher.
     pub(super) fn topics(&self, prefix: &str, publisher: usize) -> TopicPattern {
         match self {
-            Self::Pairs => TopicPattern::fixed(&pair_topic(prefix, publisher)),
+            Self::Pairs { topics: 1 } => TopicPattern::fixed(&pair_topic(prefix, publisher)),
+            Self::Pairs { .. } => TopicPattern::new(&[
+                Part::Text(&pair_topic(prefix, publisher)),
+                Part::Text("/"),
+                Part::Number(digits(6)),
+            ]),
             Self::All { .. } => TopicPattern::fixed(&all_topic(prefix)),
             Self::Shared { .. } => TopicPattern::fixed(&format!("{prefix}/shared/{publisher}")),
             Self::Matching(filters) => filters.topics(prefix),
@@ -101,7 +107,8 @@ impl Audience {
     /// What one subscriber subscribes to before the messages come.
     pub(super) fn filter(&self, prefix: &str, subscriber: usize) -> Option<String> {
         match self {
-            Self::Pairs => Some(pair_topic(prefix, subscriber)),
+            Self::Pairs { topics: 1 } => Some(pair_topic(prefix, subscriber)),
+            Self::Pairs { .. } => Some(pair_topic(prefix, subscriber) + "/+"),
             Self::All { .. } => Some(all_topic(prefix)),
             Self::Shared { .. } => Some(format!("$share/bench/{prefix}/shared/+")),
             Self::Sessions { .. } => Some(session_topics(prefix).text(subscriber as u64)),
@@ -162,7 +169,8 @@ mod tests {
 
     #[test]
     fn filters_match_those_topics_that_shall_be_heard() {
-        check(&Audience::Pairs, 12, 12);
+        check(&Audience::Pairs { topics: 1 }, 12, 12);
+        check(&Audience::Pairs { topics: 3 }, 12, 12);
         check(&Audience::All { subscribers: 3 }, 2, 3);
         check(&Audience::Shared { members: 3 }, 2, 3);
         check(&Audience::Sessions { sessions: 7, publishers: 3, is_online: true }, 3, 7);

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_lost_message_is_found() {
-        let tally = check(Audience::Pairs, 3, &[(0, 0), (0, 2)]);
+        let tally = check(Audience::Pairs { topics: 1 }, 3, &[(0, 0), (0, 2)]);
         assert_eq!(counts(&tally), [2, 1, 0, 0, 0]);
         assert_eq!(
             tally.examples,
@@ -201,30 +201,31 @@ mod tests {
 
     #[test]
     fn the_last_messages_can_be_lost_too() {
-        assert_eq!(counts(&check(Audience::Pairs, 3, &[(0, 0)])), [1, 2, 0, 0, 0]);
-        assert_eq!(counts(&check(Audience::Pairs, 3, &[])), [0, 3, 0, 0, 0]);
+        assert_eq!(counts(&check(Audience::Pairs { topics: 1 }, 3, &[(0, 0)])), [1, 2, 0, 0, 0]);
+        assert_eq!(counts(&check(Audience::Pairs { topics: 1 }, 3, &[])), [0, 3, 0, 0, 0]);
     }
 
     #[test]
     fn a_doubled_message_is_found_and_makes_up_for_no_lost_one() {
-        let tally = check(Audience::Pairs, 3, &[(0, 0), (0, 1), (0, 1)]);
+        let tally = check(Audience::Pairs { topics: 1 }, 3, &[(0, 0), (0, 1), (0, 1)]);
         assert_eq!(counts(&tally), [2, 1, 1, 0, 0]);
         assert_eq!(tally.examples[0], "subscriber 0 got message 1 of publisher 0 again");
     }
 
     #[test]
     fn swapped_messages_are_found_and_not_lost() {
-        let tally = check(Audience::Pairs, 5, &[(0, 0), (0, 3), (0, 2), (0, 1), (0, 4), (0, 2)]);
+        let tally =
+            check(Audience::Pairs { topics: 1 }, 5, &[(0, 0), (0, 3), (0, 2), (0, 1), (0, 4), (0, 2)]);
         assert_eq!(counts(&tally), [5, 0, 1, 2, 0]);
         assert_eq!(tally.examples[0], "subscriber 0 got message 2 of publisher 0 after message 3");
     }
 
     #[test]
     fn what_was_not_asked_for_is_found() {
-        assert_eq!(counts(&check(Audience::Pairs, 1, &[(1, 0), (0, 0)])), [1, 0, 0, 0, 1]);
+        assert_eq!(counts(&check(Audience::Pairs { topics: 1 }, 1, &[(1, 0), (0, 0)])), [1, 0, 0, 0, 1]);
         // Never sent.
-        assert_eq!(counts(&check(Audience::Pairs, 1, &[(0, 1), (0, 0)])), [1, 0, 0, 0, 1]);
-        let mut checker = Checker::new(RUN, 1, Audience::Pairs);
+        assert_eq!(counts(&check(Audience::Pairs { topics: 1 }, 1, &[(0, 1), (0, 0)])), [1, 0, 0, 0, 1]);
+        let mut checker = Checker::new(RUN, 1, Audience::Pairs { topics: 1 });
         for strange in [None, header(1, 0), header(0, 0).map(|header| Header { run: 8, ..header })] {
             assert!(!checker.deliver(0, strange, |_| SENT));
         }
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_came_otherwise_than_it_was_published_makes_up_for_no_lost_one() {
-        let mut checker = Checker::new(RUN, 1, Audience::Pairs);
+        let mut checker = Checker::new(RUN, 1, Audience::Pairs { topics: 1 });
         checker.spoil(0, Heard { topic: b"t/\xFF", payload: &[b'x'; 44] }, 0);
         let tally = checker.finish(std::iter::once(1));
         assert_eq!(counts(&tally), [0, 1, 0, 0, 1]);

@@ -28,6 +28,8 @@ Exit status: 0 all arrived, once and in order; 1 could not be run; 2 wrong flags
 
 /// A million connections need more memory than a machine for tests has.
 const CONNECTIONS_MAX: u64 = 1_000_000;
+/// So many the numbers in them tell apart.
+const TOPICS_MAX: u64 = 1_000_000;
 /// More publishes a second than that, no machine makes.
 const RATE_MAX: u64 = 100_000_000;
 /// MQTT allows 256 MiB with everything.
@@ -71,6 +73,7 @@ pub(super) fn define(command: clap::Command) -> clap::Command {
                 .value_parser(value_parser!(u8).range(0..=2)),
         )
         .arg(number("churn", "N", "Beside it, make and drop so many subscriptions a second", 1..=1_000_000))
+        .arg(number("topics", "N", "Topics that each publisher goes round, in pairs; from 2 on subscribed to with a wildcard", 1..=TOPICS_MAX))
         .next_help_heading("Amount")
         .arg(number("messages", "N", "Publish enough for so many deliveries", 1..=u64::MAX))
         .arg(
@@ -233,6 +236,7 @@ fn plan(matches: &ArgMatches) -> Result<Plan, Fault> {
         rate,
         payload_bytes: size(matches, "payload").unwrap_or(preset.payload_bytes),
         churn: get(matches, "churn").or(preset.churn),
+        topics: get(matches, "topics").unwrap_or(preset.topics),
         end,
         items: get(matches, "items").unwrap_or(preset.items),
         connections: size(matches, "connections").unwrap_or(preset.connections),

@@ -38,7 +38,7 @@ impl History {
     pub(super) fn new(publishers: usize, audience: &Audience) -> Self {
         let seen = |count| (0..count).map(|_| Seen::default()).collect();
         match audience {
-            Audience::Pairs | Audience::All { .. } | Audience::Sessions { .. } => {
+            Audience::Pairs { .. } | Audience::All { .. } | Audience::Sessions { .. } => {
                 let width = audience.subscribers();
                 Self::OneTopic { next: vec![0; publishers * width], gaps: HashMap::new(), width }
             }

@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) rate: Option<u64>,
     pub(super) payload_bytes: usize,
     pub(super) churn: Option<u64>,
+    /// That each publisher goes round, in pairs.
+    pub(super) topics: u64,
     pub(super) end: End,
     pub(super) items: u64,
     pub(super) connections: usize,
@@ -132,6 +134,9 @@ impl Plan {
             Shape::FanIn if subscribers != 1 => {
                 format!("fan-in has one subscriber, not {subscribers}; for several there is --shape all")
             }
+            Shape::FanOut | Shape::FanIn | Shape::All | Shape::Shared if self.topics > 1 => {
+                "--topics is for pairs: with other shapes the publishers' topics are the same".to_owned()
+            }
             Shape::Pairs | Shape::FanOut | Shape::FanIn | Shape::All | Shape::Shared => return Ok(()),
         };
         Err(Fault::Usage(text))
@@ -147,7 +152,7 @@ impl Plan {
     /// Who hears what, where messages go to subscribers at once.
     pub(super) fn audience(&self) -> Audience {
         match self.shape {
-            Shape::Pairs => Audience::Pairs,
+            Shape::Pairs => Audience::Pairs { topics: self.topics },
             Shape::FanOut | Shape::FanIn | Shape::All => Audience::All { subscribers: self.subscribers },
             Shape::Shared => Audience::Shared { members: self.subscribers },
         }

@@ -72,6 +72,8 @@ pub(super) struct Scenario {
     pub(super) subscribe_qos: Option<QoS>,
     pub(super) payload_bytes: usize,
     pub(super) churn: Option<u64>,
+    /// That each publisher goes round, in pairs.
+    pub(super) topics: u64,
     pub(super) end: End,
     pub(super) items: u64,
     /// That hold filters, or sessions that are offline.
@@ -92,6 +94,7 @@ pub(super) const CUSTOM: Scenario = Scenario {
     subscribe_qos: None,
     payload_bytes: 64,
     churn: None,
+    topics: 1,
     end: End::Seconds(10),
     items: 0,
     connections: 0,
@@ -117,6 +120,12 @@ const FILTERS: Scenario = Scenario {
 /// All of them, in the order of the help.
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "p2p0", about: "10 pairs, window 1000, QoS 0", ..P2P },
+    Scenario {
+        name: "topics0",
+        about: "p2p0, each publisher going round 16 topics, its subscriber with a wildcard",
+        topics: 16,
+        ..P2P
+    },
     Scenario {
         name: "p2p1",
         about: "10 pairs, window 100, QoS 1",
