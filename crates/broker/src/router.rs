@@ -1,7 +1,7 @@
 //! Who gets a message: the topic tree, remembered per topic.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use noctule_protocol::QoS;
 
@@ -91,13 +91,15 @@ pub(crate) struct Recipients {
     pub(crate) here: Arc<[Target]>,
     /// Those of each other shard that has some.
     pub(crate) elsewhere: Box<[(ShardIndex, Arc<[Target]>)]>,
+    /// What [`comes_once`](Self::comes_once) found.
+    once: OnceLock<bool>,
 }
 
 impl Recipients {
     /// Deals targets to their shards, keeping their order within each.
     fn new(targets: &mut Vec<Target>, here: ShardIndex) -> Self {
         if targets.iter().all(|target| target.to.shard() == here) {
-            return Self { here: targets.drain(..).collect(), elsewhere: Box::default() };
+            return Self { here: targets.drain(..).collect(), ..Self::default() };
         }
         targets.sort_by_key(|target| target.to.shard());
         let mut recipients = Self::default();
@@ -111,6 +113,17 @@ impl Recipients {
         recipients.elsewhere = elsewhere.into();
         targets.clear();
         recipients
+    }
+
+    /// Whether nobody of this shard gets two copies of a message.
+    pub(crate) fn comes_once(&self) -> bool {
+        let is_session = |target: &Target| matches!(target.to, Destination::Session(_));
+        let look = || {
+            let mut sessions: Vec<Destination> = self.here.iter().map(|target| target.to).collect();
+            sessions.sort_unstable();
+            self.here.iter().all(is_session) && sessions.is_sorted_by(|a, b| a < b)
+        };
+        self.here.len() < 2 || *self.once.get_or_init(look)
     }
 
     fn bytes(&self) -> usize {
@@ -256,9 +269,10 @@ impl Router {
 /// A route to targets of this shard alone. If nobody else holds the old one, and it has as many, it is written over:
 /// whoever publishes to a thousand topics once each asks for no memory.
 fn rewrite(mut route: Route, targets: &mut Vec<Target>) -> Route {
-    if let Some(Recipients { here, elsewhere }) = Arc::get_mut(&mut route)
+    if let Some(Recipients { here, elsewhere, once }) = Arc::get_mut(&mut route)
         && elsewhere.is_empty()
     {
+        *once = OnceLock::new();
         match Arc::get_mut(here) {
             Some(old) if old.len() == targets.len() => {
                 old.iter_mut().zip(targets.drain(..)).for_each(|(old, new)| *old = new);
@@ -267,7 +281,7 @@ fn rewrite(mut route: Route, targets: &mut Vec<Target>) -> Route {
         }
         return route;
     }
-    Arc::new(Recipients { here: targets.drain(..).collect(), elsewhere: Box::default() })
+    Arc::new(Recipients { here: targets.drain(..).collect(), ..Recipients::default() })
 }
 
 /// One copy for each session, with the highest QoS and all identifiers [MQTT-3.3.4-2] [MQTT-3.3.4-4]. Where only

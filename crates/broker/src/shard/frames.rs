@@ -8,6 +8,7 @@ use noctule_protocol::{DecodeError, ProtocolVersion, Role};
 
 use super::connection::{Connection, Pauses, Stage};
 use super::ending::Ending;
+use super::publish_run::Run;
 use super::{Shard, Turn};
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
@@ -65,6 +66,8 @@ impl Shard {
     /// Handles the whole frames in `bytes`; gives how many bytes they were.
     fn frames(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> usize {
         let mut consumed = 0;
+        // Up to there it is known that packets are no run, or cannot be taken as one.
+        let mut one_by_one = 0;
         while let Some(connection) = self.connection(key) {
             if connection.pauses.contains(Pauses::OWN_FAN_OUT) {
                 break;
@@ -98,11 +101,15 @@ impl Shard {
                     continue;
                 }
             }
-            if let Stage::Established { slot } = stage {
-                let taken = self.take_run(key, slot, version, rest, limit, turn);
-                if taken > 0 {
-                    consumed += taken;
-                    continue;
+            if let Stage::Established { slot } = stage
+                && consumed >= one_by_one
+            {
+                match self.take_run(key, slot, version, rest, limit, turn) {
+                    Run::Taken(bytes) => {
+                        consumed += bytes;
+                        continue;
+                    }
+                    Run::OneByOne(bytes) => one_by_one = consumed + bytes,
                 }
             }
             match next_frame(rest, limit) {

@@ -65,6 +65,7 @@ impl Shard {
     fn shrink_caches(&mut self) {
         self.router.forget_routes();
         self.pool.clear();
+        self.run_places = Vec::new();
     }
 
     /// Whether a QoS 0 message to this connection is dropped for want of memory: its client does not keep up.

@@ -13,11 +13,22 @@ use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Sequence, SessionNumber};
 use crate::metric::Metric;
+use crate::parcel::Way;
 use crate::router::{Destination, Recipients, SessionAddress, Target};
+use crate::session::Session;
+
+/// What became of the packets at the front of some bytes.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Run {
+    /// All was done with packets of so many bytes.
+    Taken(usize),
+    /// The packets within so many bytes, 0 for the first one alone, must be looked at one by one.
+    OneByOne(usize),
+}
 
 impl Shard {
     /// Takes the packets at the front of `input` if they are a run, to the topic of the PUBLISH before them, that can be passed
-    /// on as one; gives how many bytes they were. 0, and nothing done, if the first one must be looked at by itself.
+    /// on as one.
     #[inline]
     pub(super) fn take_run(
         &mut self,
@@ -27,18 +38,26 @@ impl Shard {
         input: &[u8],
         limit: u32,
         turn: &mut Turn<'_>,
-    ) -> usize {
+    ) -> Run {
+        let is_free = self.thrift.pressure < Pressure::DropQos0
+            && !self.mail.has_any_own()
+            && !self.settings.log_levels.contains(LogLevel::Debug);
+        if !is_free {
+            return Run::OneByOne(0);
+        }
         let known = std::mem::take(&mut self.known_topic);
         let mut places = std::mem::take(&mut self.run_places);
         let taken = match PublishRun::read(input, limit, version, &known, &mut places) {
-            Some(run) if self.publish_run(key, slot, &run, turn) => run.bytes().len(),
-            Some(_) | None => 0,
+            Some(run) if self.publish_run(key, slot, &run, turn) => Run::Taken(run.bytes().len()),
+            Some(run) => Run::OneByOne(run.bytes().len()),
+            None => Run::OneByOne(0),
         };
         (self.known_topic, self.run_places) = (known, places);
         taken
     }
 
-    /// Does with all packets of a run what would be done with each. False, and nothing done, if that differs.
+    /// Does with all packets of a run what would be done with each, only that their publisher's acknowledgements come behind
+    /// what it gets of them itself. False, and nothing done, if that would not be the same.
     fn publish_run(
         &mut self,
         key: ConnectionKey,
@@ -59,9 +78,10 @@ impl Shard {
             self.counts.add(Metric::PacketsReceived, packets);
             self.counts.add(Metric::PublishReceived, packets);
             self.sequence.counter += packets;
-            let first = first.into_inner();
-            for target in route.here.iter().filter(|target| first.reaches(target)) {
-                self.deliver_run(target, run, publisher, sequence, turn);
+            self.fed_by_group(); // What others did is not its doing.
+            self.deliver_run(run, first.into_inner(), &route.here, sequence, turn);
+            if let Some(shard) = self.fed_by_group() {
+                self.wait_for_room(key, shard, Way::Grouped, turn);
             }
             for packet_id in run.packet_ids() {
                 self.acknowledge(key, false, AckKind::Puback, packet_id, turn);
@@ -71,7 +91,7 @@ impl Shard {
         can_take
     }
 
-    /// Who publishes a run, if no packet of it could be refused or held up.
+    /// Who publishes a run, if no packet of it could be refused and no answer held up.
     fn publisher_of(&self, key: ConnectionKey, slot: u32, run: &PublishRun<'_>) -> Option<SessionNumber> {
         let (connection, session) = (self.connection(key)?, self.session(slot)?);
         let listener = self.settings.listeners.get(usize::from(connection.listener.0));
@@ -79,49 +99,59 @@ impl Shard {
             || connection.held.is_empty()
                 && connection.maximum_packet_size as usize >= PlainAck::LENGTH
                 && self.check_receive_maximum(key, slot, connection.version).is_ok();
-        let is_free = answers
-            && listener.is_none_or(|listener| run.qos() <= listener.maximum_qos)
-            && self.thrift.pressure < Pressure::DropQos0
-            && !self.mail.has_any_own()
-            && !self.settings.log_levels.contains(LogLevel::Debug);
-        is_free.then_some(session.address.number)
+        let is_allowed = listener.is_none_or(|listener| run.qos() <= listener.maximum_qos);
+        (answers && is_allowed).then_some(session.address.number)
     }
 
-    /// Whether a run goes to sessions of this shard alone, at once, and nothing of it is recorded.
+    /// Whether a run goes to this shard alone, at once, and nothing of it is recorded. Whoever gets two copies of each
+    /// message gets them beside each other.
     fn can_pass_on(&self, run: &PublishRun<'_>, route: &Recipients) -> bool {
         let bytes = run.packet_bytes_max() + TARGET_COST;
         let is_answered_plainly = run.qos() == QoS::AtMostOnce || !route.here.is_empty();
-        let is_passing = |target: &Target| match target.to {
-            Destination::Group(_) => false,
+        let lasts = |target: &Target| match target.to {
+            Destination::Group(_) => true,
             Destination::Session(address) => {
-                let session = self.session(address.slot);
-                granted(&self.settings, run.qos(), target.qos) == QoS::AtMostOnce
-                    || !target.lasts && session.is_none_or(|session| !session.lasts())
+                target.lasts || self.session(address.slot).is_some_and(Session::lasts)
             }
         };
+        let is_recorded = |target: &Target| {
+            granted(&self.settings, run.qos(), target.qos) != QoS::AtMostOnce && lasts(target)
+        };
         route.elsewhere.is_empty()
+            && route.comes_once()
             && is_answered_plainly // Else they hear that nobody subscribed.
             && route.here.len().saturating_mul(bytes) <= self.settings.fan_out_bytes_max
-            && route.here.iter().all(is_passing)
+            && !route.here.iter().any(is_recorded)
     }
 
-    /// Gives a copy of each packet to one session, as many as possible in one piece. `sequence` is that before the first.
+    /// Gives copies to those of the targets that `first`, the first packet, reaches: as many as possible in one piece, and
+    /// then the rest packet by packet, so that all who must keep one share it. `sequence` is that before the first.
     fn deliver_run(
         &mut self,
-        target: &Target,
         run: &PublishRun<'_>,
-        publisher: SessionNumber,
+        first: &Publication<'_>,
+        targets: &[Target],
         sequence: Sequence,
         turn: &mut Turn<'_>,
     ) {
-        let Destination::Session(address) = target.to else { return };
-        let sent = self.send_run_at_once(address, target, run);
-        for (counter, publish) in (sequence.counter + 1..).zip(run.packets()).skip(sent) {
-            let mut publication =
-                Publication::borrowed(view(&publish, publisher), Sequence { counter, ..sequence });
+        let mut left = Vec::new();
+        for target in targets.iter().filter(|target| first.reaches(target)) {
+            let sent = match target.to {
+                Destination::Session(address) => self.send_run_at_once(address, target, run),
+                Destination::Group(_) => 0,
+            };
+            if sent < run.len() {
+                left.push((target, sent));
+            }
+        }
+        let Some(begin) = left.iter().map(|(_, sent)| *sent).min() else { return };
+        for ((at, counter), publish) in (0..).zip(sequence.counter + 1..).zip(run.packets()).skip(begin) {
+            let view = view(&publish, first.view.publisher);
+            let mut publication = Publication::borrowed(view, Sequence { counter, ..sequence });
             let mut recipients = Vec::new();
-            let recording = Recording::Make(&mut recipients);
-            self.deliver(address, target, None, &mut publication, recording, turn);
+            for (target, _) in left.iter().filter(|(_, sent)| *sent <= at) {
+                self.serve(target, &mut publication, Recording::Make(&mut recipients), turn);
+            }
             debug_assert!(recipients.is_empty(), "it was asked whether any session lasts");
         }
     }
@@ -137,14 +167,14 @@ impl Shard {
             && target.identifiers.is_empty()
             && connection.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none())
             && run.packet_bytes_max() <= connection.maximum_packet_size as usize;
-        let has_room = connection.outbox.len() + run.bytes().len() <= settings.outbox_bytes_max
-            && (run.qos() == QoS::AtMostOnce || session.outgoing.has_room());
-        if !gets_these_bytes || !has_room {
+        let most = if run.qos() == QoS::AtMostOnce { run.len() } else { session.outgoing.room() };
+        let has_room = connection.outbox.len() + run.bytes().len() <= settings.outbox_bytes_max;
+        if !gets_these_bytes || !has_room || most == 0 {
             return 0;
         }
         let out = connection.outbox.end(pool);
         let before = out.len();
-        let sent = run.encode(out, || session.outgoing.begin_bare(run.qos()));
+        let sent = run.encode(most, out, || session.outgoing.begin_bare(run.qos()));
         let appended = out.len() - before;
         pool.appended += appended;
         connection.mark_dirty(dirty);
@@ -162,5 +192,116 @@ fn view<'a>(publish: &Publish<'a>, publisher: SessionNumber) -> MessageView<'a> 
         retain: false,
         expires: None,
         publisher,
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use std::sync::Arc;
+
+    use noctule_protocol::packet::{Connect, Filters, Packet, PublishQoS, Subscribe, SubscriptionOptions};
+    use noctule_protocol::property::{Properties, Property};
+    use noctule_protocol::{PacketId, SubscriptionFilter};
+
+    use super::*;
+    use crate::input::{Input, ListenerIndex};
+    use crate::now::Now;
+    use crate::parcel::ShardIndex;
+    use crate::settings::Settings;
+    use crate::shared::Shared;
+
+    const PUBLISHER: ConnectionKey = ConnectionKey { index: 0, generation: 0 };
+    const SUBSCRIBER: ConnectionKey = ConnectionKey { index: 1, generation: 0 };
+
+    fn encoded(packet: &Packet<'_>, version: ProtocolVersion) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        packet.encode(version, &mut bytes).expect("a good packet");
+        bytes
+    }
+
+    fn burst(packets: u16, qos: QoS, version: ProtocolVersion) -> Vec<u8> {
+        let publish = |number| Publish {
+            dup: false,
+            qos: PublishQoS::with_id(qos, PacketId::new(number).expect("from 1")),
+            retain: false,
+            topic: "t/u",
+            properties: Properties::EMPTY,
+            payload: b"hello",
+        };
+        (1..=packets).flat_map(|number| encoded(&Packet::Publish(publish(number)), version)).collect()
+    }
+
+    /// A publisher that just published, and one who subscribed to these.
+    fn shard(version: ProtocolVersion, filters: &[&str], qos: QoS, lasts: bool) -> (Shard, Shared) {
+        let settings = Arc::new(Settings::default());
+        let shared = Shared::new(&settings);
+        let mut shard = Shard::new(Arc::clone(&settings), ShardIndex(0), 1, 1);
+        let mut handle = |input: Input<'_>| shard.handle(&shared, input, Now::default(), &mut Vec::new());
+        for (connection, client_id, lasts) in
+            [(PUBLISHER, "publisher", false), (SUBSCRIBER, "subscriber", lasts)]
+        {
+            let expiry = Properties::new([Property::SessionExpiryInterval(u32::from(lasts) * 9)]);
+            let connect = Connect {
+                version,
+                bridge: false,
+                clean_start: !lasts,
+                keep_alive: 0,
+                properties: if version.has_properties() { expiry } else { Properties::EMPTY },
+                client_id,
+                will: None,
+                user_name: None,
+                password: None,
+            };
+            let bytes = encoded(&Packet::Connect(connect), version);
+            handle(Input::Connected { connection, listener: ListenerIndex(0), peer: None });
+            handle(Input::Received { connection, bytes: &bytes });
+        }
+        let options = SubscriptionOptions::new(qos);
+        let pairs =
+            filters.iter().map(|filter| (SubscriptionFilter::parse(filter).expect("a filter"), options));
+        let subscribe = Subscribe {
+            packet_id: PacketId::FIRST,
+            properties: Properties::EMPTY,
+            filters: Filters::from_pairs(pairs).expect("some"),
+        };
+        let bytes = encoded(&Packet::Subscribe(subscribe), version);
+        handle(Input::Received { connection: SUBSCRIBER, bytes: &bytes });
+        handle(Input::Received { connection: PUBLISHER, bytes: &burst(1, QoS::AtMostOnce, version) });
+        (shard, shared)
+    }
+
+    #[test]
+    fn bursts_are_taken_in_one_piece_where_nothing_is_in_the_way() {
+        use QoS::{AtLeastOnce, AtMostOnce};
+        let one = &["t/u"][..];
+        let table = [
+            (AtMostOnce, one, AtMostOnce, false, true),
+            (AtMostOnce, one, AtLeastOnce, true, true),
+            (AtLeastOnce, one, AtLeastOnce, false, true),
+            (AtLeastOnce, one, AtMostOnce, true, true),
+            (AtLeastOnce, one, AtLeastOnce, true, false),
+            (AtMostOnce, &["t/u", "v/#"], AtMostOnce, false, true),
+            (AtMostOnce, &["t/u", "t/+"], AtMostOnce, false, false),
+            (AtMostOnce, &["$share/g/t/u"], AtMostOnce, false, true),
+            (AtLeastOnce, &["$share/g/t/u"], AtLeastOnce, false, false),
+            (AtMostOnce, &["$share/g/t/u", "t/u"], AtMostOnce, false, false),
+            (AtMostOnce, &["v"], AtMostOnce, false, true),
+            (AtLeastOnce, &["v"], AtMostOnce, false, false),
+        ];
+        for version in [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5] {
+            for (qos, filters, subscribed, lasts, is_taken) in table {
+                let (mut shard, shared) = shard(version, filters, subscribed, lasts);
+                let turn = &mut Turn { shared: &shared, now: Now::default(), effects: &mut Vec::new() };
+                let slot = shard
+                    .connection(PUBLISHER)
+                    .and_then(|connection| connection.slot())
+                    .expect("it is connected");
+                let (single, bytes) = (burst(1, qos, version), burst(9, qos, version));
+                let mut take = |bytes: &[u8]| shard.take_run(PUBLISHER, slot, version, bytes, u32::MAX, turn);
+                assert_eq!(take(&single), Run::OneByOne(0));
+                let expected = if is_taken { Run::Taken(bytes.len()) } else { Run::OneByOne(bytes.len()) };
+                assert_eq!(take(&bytes), expected, "{version:?} {qos:?} {filters:?} {subscribed:?} {lasts}");
+            }
+        }
     }
 }

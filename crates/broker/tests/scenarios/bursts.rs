@@ -16,6 +16,8 @@ const PUBLISHER: &str = "publisher";
 struct Subscriber {
     version: ProtocolVersion,
     filter: &'static str,
+    /// One that may overlap.
+    also: Option<&'static str>,
     qos: u8,
     no_local: bool,
     identifier: Option<u32>,
@@ -34,10 +36,12 @@ enum Limit {
     FanOut,
     InflightBytes,
     Queue,
-    Memory,
+    Memory(usize),
+    PacketSize,
     MaximumQoS,
     Upgrade,
     DebugLog,
+    NoDuplicates,
 }
 
 #[derive(Clone, Debug)]
@@ -48,19 +52,23 @@ struct Scene {
     publisher_subscribes: Option<(u8, bool)>,
     /// Whether the disk is slow.
     holds: bool,
+    /// Bytes of the last packet that come later.
+    late: usize,
     packets: Vec<Wire>,
 }
 
 fn a_subscriber() -> impl Strategy<Value = Subscriber> {
     let filter = select(vec!["t/u", "t/u", "t/u", "t/+", "#", "v", "$share/g/t/u"]);
     let subscription = (filter, 0..3_u8, prop::bool::weighted(0.2), prop::option::weighted(0.2, 1..9_u32));
-    let session = (select(vec![0, 0, 0, 100]), select(vec![2, 5, 1000]));
+    let also = prop::option::weighted(0.3, select(vec!["t/#", "t/u", "v"]));
+    let session = (select(vec![0, 0, 0, 100]), select(vec![2, 5, 1000]), also);
     let limits = (prop::option::weighted(0.3, 20..80_u32), select(vec![0, 0, 3]));
     let ways = (prop::bool::weighted(0.8), prop::bool::weighted(0.1));
     (select(VERSIONS.to_vec()), subscription, session, limits, ways).prop_map(
         |(version, subscription, session, limits, ways)| Subscriber {
             version,
             filter: subscription.0,
+            also: session.2,
             qos: subscription.1,
             no_local: subscription.2 && !subscription.0.starts_with("$share"),
             identifier: subscription.3,
@@ -77,22 +85,26 @@ fn a_subscriber() -> impl Strategy<Value = Subscriber> {
 /// Mostly packets like the one before, so that there are bursts.
 fn packets() -> impl Strategy<Value = Vec<Wire>> {
     let payloads = prop::collection::vec(0..60_usize, 1..12);
-    let kind = (select(vec!["t/u", "t/u", "t/u", "v", "nobody"]), select(vec![0, 0, 1, 1, 2]));
+    let kind = (select(vec!["t/u", "t/u", "t/u", "v", "nobody", "$SYS"]), select(vec![0, 0, 1, 1, 2]));
     let oddity = prop::bool::weighted(0.15);
-    let group = (kind, payloads, (oddity, oddity, oddity)).prop_map(
-        |((topic, level), payloads, (retain, dup, expires))| {
+    let group = (kind, payloads, (oddity, oddity, oddity, oddity)).prop_map(
+        |((topic, level), payloads, (retain, dup, expires, has_alias))| {
             let packets = payloads.into_iter().map(move |bytes| {
                 let mut packet = publish(topic, vec![b'x'; bytes]);
                 packet.qos = QoS::from_level(level).expect("a level");
                 packet.flag = retain;
                 packet.dup = dup && level > 0;
+                packet = if has_alias { packet.with(Property::TopicAlias(1)) } else { packet };
                 if expires { packet.with(Property::MessageExpiryInterval(9)) } else { packet }
             });
-            packets.collect::<Vec<_>>()
+            packets.chain(dup.then(pingreq)).collect::<Vec<_>>()
         },
     );
     prop::collection::vec(group, 1..5).prop_map(|groups| {
         let numbered = groups.into_iter().flatten().enumerate().map(|(n, packet)| {
+            if !packet.is_publish() {
+                return packet;
+            }
             let qos = packet.qos;
             let mut packet = packet.at(qos, 1 + n as u16);
             // What tells them apart.
@@ -105,22 +117,44 @@ fn packets() -> impl Strategy<Value = Vec<Wire>> {
 
 fn scene() -> impl Strategy<Value = Scene> {
     use Limit::*;
-    let limits =
-        vec![No, No, No, Outbox, FanOut, InflightBytes, Queue, Memory, MaximumQoS, Upgrade, DebugLog];
+    let limits = vec![
+        No,
+        No,
+        No,
+        Outbox,
+        FanOut,
+        InflightBytes,
+        Queue,
+        Memory(80_000),
+        Memory(85_000),
+        PacketSize,
+        MaximumQoS,
+        Upgrade,
+        DebugLog,
+        NoDuplicates,
+    ];
     let subscribers = prop::collection::vec(a_subscriber(), 0..6);
     let own = prop::option::weighted(0.2, (0..3_u8, any::<bool>()));
-    (select(limits), subscribers, select(VERSIONS.to_vec()), own, any::<bool>(), packets()).prop_map(
-        |(limit, mut subscribers, publisher, mut publisher_subscribes, holds, mut packets)| {
-            if let Outbox = limit {
-                // Held acknowledgements weigh more than it has room for, and then the publisher is not read.
-                subscribers.iter_mut().for_each(|subscriber| subscriber.expiry = 0);
-                packets.iter_mut().for_each(|packet| packet.flag = false);
-                // And its own messages may have room before its acknowledgements do, or behind them.
-                publisher_subscribes = None;
-            }
-            Scene { limit, subscribers, publisher, publisher_subscribes, holds, packets }
-        },
+    (
+        select(limits),
+        subscribers,
+        select(VERSIONS.to_vec()),
+        own,
+        (any::<bool>(), select(vec![0, 0, 1, 9])),
+        packets(),
     )
+        .prop_map(
+            |(limit, mut subscribers, publisher, mut publisher_subscribes, (holds, late), mut packets)| {
+                if let Outbox = limit {
+                    // Held acknowledgements weigh more than it has room for, and then the publisher is not read.
+                    subscribers.iter_mut().for_each(|subscriber| subscriber.expiry = 0);
+                    packets.iter_mut().for_each(|packet| packet.flag = false);
+                    // And its own messages may have room before its acknowledgements do, or behind them.
+                    publisher_subscribes = None;
+                }
+                Scene { limit, subscribers, publisher, publisher_subscribes, holds, late, packets }
+            },
+        )
 }
 
 fn limit(limit: Limit, settings: &mut Settings) {
@@ -132,9 +166,11 @@ fn limit(limit: Limit, settings: &mut Settings) {
         Limit::FanOut => settings.fan_out_bytes_max = 300,
         Limit::InflightBytes => settings.max_inflight_bytes = 100,
         Limit::Queue => settings.max_queued_messages = 3,
-        Limit::Memory => settings.memory_limit = 100_000,
+        Limit::PacketSize => settings.maximum_packet_size = 60,
+        Limit::Memory(_) => settings.memory_limit = 100_000,
         Limit::MaximumQoS => settings.listeners[0].maximum_qos = QoS::AtMostOnce,
         Limit::Upgrade => settings.upgrade_outgoing_qos = true,
+        Limit::NoDuplicates => settings.allow_duplicate_messages = false,
         Limit::DebugLog => settings.log_levels = LogLevels::ALL,
     }
 }
@@ -153,7 +189,8 @@ fn come(desk: &Desk, n: usize, who: &Subscriber) -> Client {
         Some(identifier) => packet.with(Property::SubscriptionIdentifier(identifier)),
         None => packet,
     });
-    assert_eq!(client.next().map(|packet| packet.kind), Some(PacketType::Suback));
+    client.send_all(who.also.map(|filter| subscribe(8, filter, qos(1))));
+    assert!(client.take().iter().all(|packet| packet.kind == PacketType::Suback));
     if !who.is_reading {
         client.stop_reading();
     }
@@ -173,8 +210,8 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
         publisher.send(subscribe(7, "t/#", if no_local { qos(level).no_local() } else { qos(level) }));
         assert_eq!(publisher.next().map(|packet| packet.kind), Some(PacketType::Suback));
     }
-    if let Limit::Memory = scene.limit {
-        desk.use_memory(85_000);
+    if let Limit::Memory(bytes) = scene.limit {
+        desk.use_memory(bytes);
     }
     if scene.holds {
         desk.hold_batches();
@@ -182,11 +219,10 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
     desk.log();
     // In one turn: nothing is written in between.
     desk.hold_turns();
-    if split {
-        scene.packets.iter().for_each(|packet| publisher.send(packet.clone()));
-    } else {
-        publisher.send_all(scene.packets.clone());
-    }
+    let packets = scene.packets.iter().map(|packet| packet.clone().encode(scene.publisher));
+    let mut pieces: Vec<Vec<u8>> = if split { packets.collect() } else { vec![packets.flatten().collect()] };
+    let late = pieces.last_mut().map(|last| last.split_off(last.len().saturating_sub(scene.late)));
+    pieces.iter().chain(&late).for_each(|piece| publisher.send_bytes(piece));
     desk.end_turns();
     desk.durable();
     subscribers.iter().filter(|client| !client.is_closed()).for_each(Client::read_on);

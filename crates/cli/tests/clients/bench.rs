@@ -62,6 +62,7 @@ fn traffic_arrives_in_every_shape_qos_and_version() {
     for version in ["3.1.1", "5"] {
         for (scenario, qos, fan_out) in [
             ("p2p0", 0, 1),
+            ("topics0", 0, 1),
             ("p2p1", 1, 1),
             ("p2p2", 2, 1),
             ("fanout0", 0, 100),

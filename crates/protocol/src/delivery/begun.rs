@@ -90,9 +90,17 @@ impl<M> Default for Begun<M> {
 impl<M> Begun<M> {
     #[inline]
     pub(super) fn has_room(&self, window: u16) -> bool {
-        self.again.is_none()
-            && self.on_wire < u32::from(window)
-            && self.exchanges.len() < usize::from(u16::MAX)
+        self.room(window) > 0
+    }
+
+    /// How many exchanges may begin.
+    #[inline]
+    pub(super) fn room(&self, window: u16) -> usize {
+        if self.again.is_some() {
+            return 0;
+        }
+        let identifiers = usize::from(u16::MAX).saturating_sub(self.exchanges.len());
+        identifiers.min(u32::from(window).saturating_sub(self.on_wire) as usize)
     }
 
     /// Begins the next exchange of an ordinary sender; false if it is not that simple.

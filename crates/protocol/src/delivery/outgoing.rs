@@ -85,6 +85,12 @@ impl<M> Outgoing<M> {
         self.begun.as_ref().is_none_or(|begun| begun.has_room(self.window))
     }
 
+    /// How many times [`begin`](Self::begin) would begin an exchange.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.begun.as_ref().map_or(usize::from(self.window), |begun| begun.room(self.window))
+    }
+
     /// Exchanges that are not acknowledged, whether on the wire or interrupted.
     #[inline]
     pub fn in_flight(&self) -> usize {

@@ -121,18 +121,24 @@ impl<'a> PublishRun<'a> {
         })
     }
 
-    /// Appends the packets, each under the Packet Identifier that `next_id` gives, until it gives none; QoS 0 asks for none.
-    /// Gives how many packets that were.
+    /// Appends the first packets, at most so many, each under the Packet Identifier that `next_id` gives, until it gives none;
+    /// QoS 0 asks for none. Gives how many packets that were.
     #[inline]
-    pub fn encode(&self, out: &mut Vec<u8>, mut next_id: impl FnMut() -> Option<PacketId>) -> usize {
+    pub fn encode(
+        &self,
+        most: usize,
+        out: &mut Vec<u8>,
+        mut next_id: impl FnMut() -> Option<PacketId>,
+    ) -> usize {
+        let places = &self.places[..most.min(self.places.len())];
         let begin = out.len();
-        out.extend_from_slice(self.bytes);
+        out.extend_from_slice(&self.bytes[..places.last().map_or(0, |last| last.end)]);
         if self.qos == QoS::AtMostOnce {
-            return self.places.len();
+            return places.len();
         }
         let copied = &mut out[begin..];
         let mut end = 0;
-        for (count, place) in self.places.iter().enumerate() {
+        for (count, place) in places.iter().enumerate() {
             let Some(packet_id) = next_id() else {
                 out.truncate(begin + end);
                 return count;
@@ -142,7 +148,7 @@ impl<'a> PublishRun<'a> {
             }
             end = place.end;
         }
-        self.places.len()
+        places.len()
     }
 }
 
@@ -205,13 +211,17 @@ mod tests {
 
                 let others = [0x0102, 3, 4, 5, 6].map(id);
                 let (mut next, mut out) = (others.iter().copied(), b"before".to_vec());
-                assert_eq!(run.encode(&mut out, || next.next()), 5);
+                assert_eq!(run.encode(9, &mut out, || next.next()), 5);
                 assert_eq!(out[6..], encoded(version, &numbered(others)));
                 // As many as there are identifiers for.
                 let (mut next, mut out) = (others[..2].iter().copied(), b"before".to_vec());
                 let (count, left) = if qos == QoS::AtMostOnce { (5, 2) } else { (2, 0) };
-                assert_eq!((run.encode(&mut out, || next.next()), next.len()), (count, left));
+                assert_eq!((run.encode(5, &mut out, || next.next()), next.len()), (count, left));
                 assert_eq!(out[6..], encoded(version, &numbered(others)[..count]));
+                let (mut next, mut out) = (others.iter().copied(), b"before".to_vec());
+                assert_eq!(run.encode(3, &mut out, || next.next()), 3);
+                assert_eq!(out[6..], encoded(version, &numbered(others)[..3]));
+                assert_eq!((run.encode(0, &mut out, || next.next()), out.len()), (0, out.len()));
             }
         }
     }

@@ -73,7 +73,7 @@ pub(super) fn define(command: clap::Command) -> clap::Command {
                 .value_parser(value_parser!(u8).range(0..=2)),
         )
         .arg(number("churn", "N", "Beside it, make and drop so many subscriptions a second", 1..=1_000_000))
-        .arg(number("topics", "N", "Topics that each publisher goes round, in pairs; from 2 on subscribed to with a wildcard", 1..=TOPICS_MAX))
+        .arg(number("topics", "N", "Topics that each publisher goes round, in pairs; from 2 on subscribed to with a wildcard, and their order is checked across them", 1..=TOPICS_MAX))
         .next_help_heading("Amount")
         .arg(number("messages", "N", "Publish enough for so many deliveries", 1..=u64::MAX))
         .arg(
@@ -173,6 +173,7 @@ const fn idle_flags(kind: Kind) -> &'static [&'static str] {
             "rate",
             "payload",
             "churn",
+            "topics",
             "messages",
             "connections",
         ],
@@ -184,13 +185,16 @@ const fn idle_flags(kind: Kind) -> &'static [&'static str] {
             "rate",
             "payload",
             "churn",
+            "topics",
             "messages",
             "seconds",
             "connections",
         ],
-        Kind::Filters(_) => &["shape", "subscribers", "churn"],
-        Kind::Retained => &["shape", "subscribers", "rate", "churn", "messages", "seconds", "connections"],
-        Kind::Offline => &["shape", "subscribers", "rate", "churn", "messages", "seconds"],
+        Kind::Filters(_) => &["shape", "subscribers", "churn", "topics"],
+        Kind::Retained => {
+            &["shape", "subscribers", "rate", "churn", "topics", "messages", "seconds", "connections"]
+        }
+        Kind::Offline => &["shape", "subscribers", "rate", "churn", "topics", "messages", "seconds"],
     }
 }
 
@@ -330,6 +334,8 @@ mod tests {
         assert!(
             message(&["idle", "--payload", "99"]).contains("--payload means nothing to the scenario idle")
         );
+        assert!(message(&["filters", "--topics", "9"]).contains("--topics"));
+        assert!(message(&["fanout0", "--topics", "9"]).contains("pairs"));
         assert!(message(&["p2p0", "--items", "9"]).contains("--items"));
         assert!(message(&["--publishers", "2", "--subscribers", "3"]).contains("as many"));
         assert!(message(&["filters", "--connections", "2"]).contains("3"));

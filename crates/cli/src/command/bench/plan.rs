@@ -158,6 +158,11 @@ impl Plan {
         }
     }
 
+    /// How many topics each publisher goes round, where that is a choice.
+    pub(super) fn topics_each(&self) -> Option<u64> {
+        (self.kind == Kind::Traffic && self.shape == Shape::Pairs).then_some(self.topics)
+    }
+
     /// The version as it is shown.
     pub(super) const fn protocol_name(&self) -> &'static str {
         match self.protocol {

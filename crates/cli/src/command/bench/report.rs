@@ -91,6 +91,7 @@ impl Phase {
             ("subscribers", quoted(json!(self.subscribers))),
             ("payload_bytes", quoted(json!(self.has_payload.then_some(plan.payload_bytes)))),
             ("window", quoted(json!(self.window))),
+            ("topics", quoted(json!(plan.topics_each()))),
             ("rate", quoted(json!(self.rate))),
             ("published", quoted(json!(self.published))),
             ("unpublished", quoted(json!(self.unpublished))),
@@ -180,6 +181,9 @@ impl Phase {
         }
         if self.has_payload {
             title.push_str(&format!(", {} B", plan.payload_bytes));
+        }
+        if let Some(topics @ 2..) = plan.topics_each() {
+            title.push_str(&format!(", {topics} topics each"));
         }
         if let Some(window) = self.window {
             title.push_str(&format!(", window {window}"));
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(
             phase().json(&plan(&["p2p1"])),
             "{\"scenario\":\"p2p1\",\"phase\":\"traffic\",\"protocol\":\"3.1.1\",\"qos\":1,\"publishers\":10,\
-             \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"rate\":null,\"published\":2000000,\"unpublished\":0,\
+             \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"topics\":1,\"rate\":null,\"published\":2000000,\"unpublished\":0,\
              \"delivered\":2000000,\"lost\":0,\"duplicated\":0,\"reordered\":0,\"misrouted\":0,\
              \"unacknowledged\":0,\"seconds\":2.5,\"deliveries_per_second\":800000.0,\
              \"latency_us\":{\"p50\":1.5,\"p90\":2.0,\"p99\":3.0,\"p999\":4.0,\"max\":5.25},\
@@ -307,6 +311,7 @@ mod tests {
 
     #[test]
     fn the_table_is_for_people() {
+        assert!(phase().table(&plan(&["topics0"])).contains(", 64 B, 16 topics each, window 100\n"));
         let lost = Phase { tally: Tally { delivered: 7, lost: 3, ..Tally::default() }, ..phase() };
         let table = lost.table(&plan(&["p2p1", "-V", "5"]));
         assert!(
