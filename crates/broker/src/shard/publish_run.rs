@@ -39,6 +39,23 @@ impl Shard {
         limit: u32,
         turn: &mut Turn<'_>,
     ) -> Run {
+        if !PublishRun::may_begin(input, &self.known_topic) {
+            return Run::OneByOne(0);
+        }
+        self.read_run(key, slot, version, input, limit, turn)
+    }
+
+    // Out of the way of those who send one packet at a time.
+    #[inline(never)]
+    fn read_run(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        input: &[u8],
+        limit: u32,
+        turn: &mut Turn<'_>,
+    ) -> Run {
         let is_free = self.thrift.pressure < Pressure::DropQos0
             && !self.mail.has_any_own()
             && !self.settings.log_levels.contains(LogLevel::Debug);

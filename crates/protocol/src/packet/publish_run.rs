@@ -30,6 +30,20 @@ pub struct Place {
 }
 
 impl<'a> PublishRun<'a> {
+    /// Whether [`read`](Self::read) may find something: a quick look at the first packet, if it is a short one.
+    #[inline]
+    pub fn may_begin(input: &[u8], topic: &str) -> bool {
+        let [first_byte, length, high, low, behind @ ..] = input else { return false };
+        let is_kind = first_byte >> 4 == PacketType::Publish as u8;
+        let is_short = *length < 0x80;
+        let has_next = || input.len() > 2 + usize::from(*length);
+        let is_topic = || {
+            usize::from(u16::from_be_bytes([*high, *low])) == topic.len()
+                && behind.starts_with(topic.as_bytes())
+        };
+        is_kind && (!is_short || has_next() && is_topic())
+    }
+
     /// The packets at the front of `input` that belong together and to `topic`, a good Topic Name; `None` if they are not
     /// two at least. Packets larger than `maximum_packet_size` and those with any mistake end it. `places` is room for it.
     pub fn read(
@@ -184,7 +198,10 @@ mod tests {
     }
 
     fn run_length(input: &[u8], version: ProtocolVersion) -> usize {
-        PublishRun::read(input, 100_000, version, "a/b", &mut Vec::new()).map_or(0, |run| run.len())
+        let mut places = Vec::new();
+        let run = PublishRun::read(input, 100_000, version, "a/b", &mut places);
+        assert!(run.is_none() || PublishRun::may_begin(input, "a/b"));
+        run.map_or(0, |run| run.len())
     }
 
     #[test]
@@ -269,6 +286,17 @@ mod tests {
         assert_eq!(run_length(&wide, V311), 2);
         for bytes in [&b""[..], b"\xC0\x00\xC0\x00", b"\x40\x02\x00\x01", b"\x30\x00\x30\x00", b"\x36\x00"] {
             assert_eq!(run_length(bytes, V311), 0, "{bytes:?}");
+        }
+        let short = encoded(V311, &[plain.clone(), plain.clone()]);
+        for (input, topic, expected) in [
+            (&short[..], "a/b", true),
+            (&short[..], "a/c", false),
+            (&short[..], "a/", false),
+            (&short[..short.len() / 2], "a/b", false),
+            (b"\xC0\x00\xC0\x00\x00", "", false),
+            (b"\x30\x80", "", false),
+        ] {
+            assert_eq!(PublishRun::may_begin(input, topic), expected, "{input:?} {topic}");
         }
         let mut places = Vec::new();
         assert!(PublishRun::read(b"\x30\x02\x00\x00\x30\x02\x00\x00", 100, V311, "", &mut places).is_none());
