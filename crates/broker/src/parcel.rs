@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_protocol::QoS;
-use noctule_protocol::packet::SubscriptionOptions;
+use noctule_protocol::packet::{Place, PublishRun, RunShape, SubscriptionOptions};
 
 use crate::input::ConnectionKey;
 use crate::message::{Message, MessageView, Publication, Sequence, SessionNumber};
@@ -35,8 +35,10 @@ pub struct Parcel {
     pub(crate) letters: Vec<Letter>,
     /// Topics of messages that are only passed on.
     topics: String,
-    /// Their properties and payloads.
+    /// Their properties and payloads, and the packets of runs.
     payloads: Vec<u8>,
+    /// Where in a run its packets are.
+    places: Vec<Place>,
     /// About what the rest takes in memory.
     letter_bytes: usize,
 }
@@ -46,6 +48,8 @@ pub struct Parcel {
 pub(crate) enum Letter {
     /// A message for sessions and groups of the addressee.
     Publication(Publishing),
+    /// Messages for sessions and groups of the addressee, of which nothing was recorded.
+    Run(Box<RunPublishing>),
     /// A message for one session of the addressee, by way of a group of the sender.
     Grouped {
         member: Box<Member>,
@@ -98,6 +102,25 @@ pub(crate) struct Publishing {
     pub(crate) first_copy: Option<u32>,
     /// Who waits for it, if it is a letter to oneself.
     pub(crate) sender: Option<Sender>,
+}
+
+/// Messages that came together, and for whom they are.
+#[derive(Clone, Debug)]
+pub(crate) struct RunPublishing {
+    run: PackedRun,
+    pub(crate) targets: Arc<[Target]>,
+}
+
+/// A run whose bytes stand in a parcel.
+#[derive(Clone, Debug)]
+struct PackedRun {
+    topic: (usize, u32),
+    bytes: (usize, u32),
+    places: (usize, u32),
+    shape: RunShape,
+    publisher: SessionNumber,
+    /// Of the first message.
+    sequence: Sequence,
 }
 
 /// The publisher of a message that is passed on a part at a time.
@@ -188,12 +211,19 @@ impl Carried {
 
 impl Parcel {
     pub(crate) fn new(from: ShardIndex) -> Self {
-        Self { from, letters: Vec::new(), topics: String::new(), payloads: Vec::new(), letter_bytes: 0 }
+        Self {
+            from,
+            letters: Vec::new(),
+            topics: String::new(),
+            payloads: Vec::new(),
+            places: Vec::new(),
+            letter_bytes: 0,
+        }
     }
 
     /// About what it takes in memory, shared messages included.
     pub fn bytes(&self) -> usize {
-        self.letter_bytes + self.topics.len() + self.payloads.len()
+        self.letter_bytes + self.topics.len() + self.payloads.len() + size_of_val(&*self.places)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -225,6 +255,39 @@ impl Parcel {
         Carried::Passing(passing)
     }
 
+    /// Packs messages that came together, of which `first` is the first one.
+    pub(crate) fn pack_run(
+        &mut self,
+        run: &PublishRun<'_>,
+        targets: &Arc<[Target]>,
+        first: &Publication<'_>,
+    ) -> Letter {
+        let packed = PackedRun {
+            topic: (self.topics.len(), run.topic().len() as u32),
+            bytes: (self.payloads.len(), run.bytes().len() as u32),
+            places: (self.places.len(), run.places().len() as u32),
+            shape: run.shape(),
+            publisher: first.view.publisher,
+            sequence: first.sequence,
+        };
+        self.topics.push_str(run.topic());
+        self.payloads.extend_from_slice(run.bytes());
+        self.places.extend_from_slice(run.places());
+        Letter::Run(Box::new(RunPublishing { run: packed, targets: Arc::clone(targets) }))
+    }
+
+    /// The messages of a letter of this parcel, with their publisher and the place of the first one in the order.
+    pub(crate) fn run(&self, publishing: &RunPublishing) -> (PublishRun<'_>, SessionNumber, Sequence) {
+        let PackedRun { topic, bytes, places, shape, publisher, sequence } = publishing.run;
+        let run = PublishRun::of_parts(
+            &self.payloads[bytes.0..][..bytes.1 as usize],
+            &self.topics[topic.0..][..topic.1 as usize],
+            &self.places[places.0..][..places.1 as usize],
+            shape,
+        );
+        (run, publisher, sequence)
+    }
+
     /// The message of a letter of this parcel.
     pub(crate) fn publication<'a>(&'a self, carried: &'a Carried) -> Publication<'a> {
         match carried {
@@ -254,7 +317,7 @@ impl Parcel {
 impl Letter {
     pub(crate) fn way(&self) -> Way {
         match self {
-            Self::Publication(_) => Way::Direct,
+            Self::Publication(_) | Self::Run(_) => Way::Direct,
             Self::IsThereRoom(way) | Self::ThereIsRoom(way) => *way,
             Self::Grouped { .. }
             | Self::Finished { .. }
@@ -281,7 +344,7 @@ impl Letter {
     /// has recipients, so that is for the reader to say.
     pub(crate) fn cost(&self) -> usize {
         let message = match self {
-            Self::Publication(_) | Self::IsThereRoom(_) | Self::ThereIsRoom(_) => return 0,
+            Self::Publication(_) | Self::Run(_) | Self::IsThereRoom(_) | Self::ThereIsRoom(_) => return 0,
             Self::Grouped { message, .. } => message.content_bytes(),
             Self::Returned(delivery) | Self::Refused(delivery) | Self::Placed(delivery) => {
                 delivery.message.content_bytes()
@@ -301,6 +364,7 @@ impl Letter {
         match self {
             Self::Joined(_) | Self::Present { .. } | Self::Left { .. } | Self::Full { .. } => true,
             Self::Publication(_)
+            | Self::Run(_)
             | Self::Grouped { .. }
             | Self::Finished { .. }
             | Self::Returned(_)
@@ -328,6 +392,7 @@ impl Letter {
             | Self::Recalled { .. }
             | Self::IsThereRoom(_)
             | Self::ThereIsRoom(_) => 0,
+            Self::Run(_) => size_of::<RunPublishing>(),
             Self::Joined(member) => size_of::<Member>() + member.membership.bytes(),
             // Its session has forgotten it, so nobody else keeps it.
             Self::Left { membership } => membership.bytes(),

@@ -115,15 +115,21 @@ impl Recipients {
         recipients
     }
 
-    /// Whether nobody of this shard gets two copies of a message.
+    /// Those of all shards.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Target> {
+        let elsewhere = self.elsewhere.iter().flat_map(|(_, targets)| targets.iter());
+        self.here.iter().chain(elsewhere)
+    }
+
+    /// Whether nobody gets two copies of a message. A member of a group may.
     pub(crate) fn comes_once(&self) -> bool {
         let is_session = |target: &Target| matches!(target.to, Destination::Session(_));
         let look = || {
-            let mut sessions: Vec<Destination> = self.here.iter().map(|target| target.to).collect();
+            let mut sessions: Vec<Destination> = self.all().map(|target| target.to).collect();
             sessions.sort_unstable();
-            self.here.iter().all(is_session) && sessions.is_sorted_by(|a, b| a < b)
+            sessions.len() < 2 || self.all().all(is_session) && sessions.is_sorted_by(|a, b| a < b)
         };
-        self.here.len() < 2 || *self.once.get_or_init(look)
+        self.here.len() < 2 && self.elsewhere.is_empty() || *self.once.get_or_init(look)
     }
 
     fn bytes(&self) -> usize {

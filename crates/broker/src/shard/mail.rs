@@ -11,10 +11,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use noctule_protocol::packet::PublishRun;
 
 use super::connection::Pauses;
 use super::deliver::Recording;
-use super::{Map, Shard, Turn};
+use super::{Map, Shard, Turn, publish_run};
 use crate::effect::Effect;
 use crate::input::ConnectionKey;
 use crate::message::Publication;
@@ -278,6 +279,7 @@ impl Shard {
             Letter::Left { membership } => self.member_left(membership),
             Letter::Full { membership, is_full } => self.member_full(membership, *is_full),
             Letter::Publication(_)
+            | Letter::Run(_)
             | Letter::Grouped { .. }
             | Letter::Finished { .. }
             | Letter::Returned(_)
@@ -311,6 +313,11 @@ impl Shard {
             match letter {
                 Letter::Publication(_) => {
                     if !self.read_publication(unread, turn) {
+                        return false;
+                    }
+                }
+                Letter::Run(_) => {
+                    if !self.read_run_letter(unread, turn) {
                         return false;
                     }
                 }
@@ -371,6 +378,22 @@ impl Shard {
         true
     }
 
+    /// Delivers messages that came together to their targets, to some at a time. False if some are left for another turn.
+    fn read_run_letter(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
+        let Unread { parcel, letter, target, .. } = unread;
+        let Some(Letter::Run(publishing)) = parcel.letters.get(*letter) else { return true };
+        let (run, publisher, sequence) = parcel.run(publishing);
+        let Some(first) = run.packets().next() else { return true };
+        let first = Publication::borrowed(publish_run::view(&first, publisher), sequence);
+        let bytes = run.bytes().len() + run.len() * DELIVERY_OVERHEAD;
+        let left = publishing.targets.get(*target..).unwrap_or_default();
+        let count = self.mail.turn_bytes.div_ceil(bytes).min(left.len());
+        self.mail.turn_bytes = self.mail.turn_bytes.saturating_sub(bytes.saturating_mul(count));
+        self.deliver_run(&run, &left[..count], &first, turn);
+        *target += count;
+        count == left.len()
+    }
+
     /// Gives a message to whom a target names.
     pub(super) fn serve(
         &mut self,
@@ -393,6 +416,20 @@ impl Shard {
         self.mail.post(to, Letter::Publication(publishing));
         let outgoing = self.mail.outgoing.get(to.get());
         outgoing.is_some_and(|outgoing| outgoing.direct.bytes() > self.mail.bytes_max)
+    }
+
+    /// The same for messages that came together, of which `first` is the first one.
+    pub(super) fn forward_run(
+        &mut self,
+        to: ShardIndex,
+        run: &PublishRun<'_>,
+        targets: &Arc<[Target]>,
+        first: &Publication<'_>,
+    ) -> bool {
+        let Some(outgoing) = self.mail.outgoing.get_mut(to.get()) else { return false };
+        let letter = outgoing.parcel.pack_run(run, targets, first);
+        outgoing.push(letter);
+        outgoing.direct.bytes() > self.mail.bytes_max
     }
 
     /// The shard that got something of a group since this was asked last, and has more of them under way than it should.

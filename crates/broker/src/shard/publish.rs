@@ -24,7 +24,7 @@ use crate::router::{Destination, Recipients, Target};
 /// What one target costs beside the bytes of the message, in the measure of `fan_out_bytes_max`.
 pub(super) const TARGET_COST: usize = 64;
 /// A payload of so many bytes that goes to several shards is copied once for all.
-const SHARED_BYTES_MIN: usize = 1024;
+pub(super) const SHARED_BYTES_MIN: usize = 1024;
 
 impl Shard {
     pub(super) fn on_publish(

@@ -5,7 +5,7 @@ use noctule_protocol::packet::{AckKind, PlainAck, Publish, PublishRun};
 use noctule_protocol::{ProtocolVersion, QoS};
 
 use super::deliver::{Recording, granted, ready_at_once};
-use super::publish::TARGET_COST;
+use super::publish::{SHARED_BYTES_MIN, TARGET_COST};
 use super::{Shard, Turn};
 use crate::authorize::authorize;
 use crate::effect::LogLevel;
@@ -85,7 +85,7 @@ impl Shard {
         let (Some(publisher), Some(first)) = (self.publisher_of(key, slot, run), run.packets().next()) else {
             return false;
         };
-        let sequence = self.sequence;
+        let sequence = Sequence { counter: self.sequence.counter + 1, ..self.sequence };
         let mut first = Publication::borrowed(view(&first, publisher), sequence);
         let Ok(first) = authorize(&mut first) else { return false };
         let route = self.router.route(turn.shared, first.view().topic);
@@ -95,10 +95,16 @@ impl Shard {
             self.counts.add(Metric::PacketsReceived, packets);
             self.counts.add(Metric::PublishReceived, packets);
             self.sequence.counter += packets;
+            let first = first.into_inner();
             self.fed_by_group(); // What others did is not its doing.
-            self.deliver_run(run, first.into_inner(), &route.here, sequence, turn);
+            self.deliver_run(run, &route.here, first, turn);
             if let Some(shard) = self.fed_by_group() {
                 self.wait_for_room(key, shard, Way::Grouped, turn);
+            }
+            for (shard, targets) in &route.elsewhere {
+                if self.forward_run(*shard, run, targets, first) {
+                    self.wait_for_room(key, *shard, Way::Direct, turn);
+                }
             }
             for packet_id in run.packet_ids() {
                 self.acknowledge(key, false, AckKind::Puback, packet_id, turn);
@@ -120,35 +126,36 @@ impl Shard {
         (answers && is_allowed).then_some(session.address.number)
     }
 
-    /// Whether a run goes to this shard alone, at once, and nothing of it is recorded. Whoever gets two copies of each
-    /// message gets them beside each other.
+    /// Whether a run goes out at once, and nothing of it is recorded or shared. Whoever gets two copies of each message gets
+    /// them beside each other.
     fn can_pass_on(&self, run: &PublishRun<'_>, route: &Recipients) -> bool {
         let bytes = run.packet_bytes_max() + TARGET_COST;
-        let is_answered_plainly = run.qos() == QoS::AtMostOnce || !route.here.is_empty();
+        let is_matched = !route.here.is_empty() || !route.elsewhere.is_empty();
         let lasts = |target: &Target| match target.to {
             Destination::Group(_) => true,
             Destination::Session(address) => {
-                target.lasts || self.session(address.slot).is_some_and(Session::lasts)
+                let lasts = || self.session(address.slot).is_some_and(Session::lasts);
+                target.lasts || address.shard == self.index && lasts()
             }
         };
         let is_recorded = |target: &Target| {
             granted(&self.settings, run.qos(), target.qos) != QoS::AtMostOnce && lasts(target)
         };
-        route.elsewhere.is_empty()
-            && route.comes_once()
-            && is_answered_plainly // Else they hear that nobody subscribed.
+        let is_shared = route.elsewhere.len() > 1 && run.packet_bytes_max() > SHARED_BYTES_MIN;
+        route.comes_once()
+            && !is_shared
+            && (run.qos() == QoS::AtMostOnce || is_matched) // Else they hear that nobody subscribed.
             && route.here.len().saturating_mul(bytes) <= self.settings.fan_out_bytes_max
-            && !route.here.iter().any(is_recorded)
+            && !route.all().any(is_recorded)
     }
 
     /// Gives copies to those of the targets that `first`, the first packet, reaches: as many as possible in one piece, and
-    /// then the rest packet by packet, so that all who must keep one share it. `sequence` is that before the first.
-    fn deliver_run(
+    /// then the rest packet by packet, so that all who must keep one share it.
+    pub(super) fn deliver_run(
         &mut self,
         run: &PublishRun<'_>,
-        first: &Publication<'_>,
         targets: &[Target],
-        sequence: Sequence,
+        first: &Publication<'_>,
         turn: &mut Turn<'_>,
     ) {
         let mut left = Vec::new();
@@ -162,14 +169,14 @@ impl Shard {
             }
         }
         let Some(begin) = left.iter().map(|(_, sent)| *sent).min() else { return };
-        for ((at, counter), publish) in (0..).zip(sequence.counter + 1..).zip(run.packets()).skip(begin) {
+        let Sequence { source, counter } = first.sequence;
+        for ((at, counter), publish) in (0..).zip(counter..).zip(run.packets()).skip(begin) {
             let view = view(&publish, first.view.publisher);
-            let mut publication = Publication::borrowed(view, Sequence { counter, ..sequence });
-            let mut recipients = Vec::new();
+            let mut publication = Publication::borrowed(view, Sequence { source, counter });
             for (target, _) in left.iter().filter(|(_, sent)| *sent <= at) {
-                self.serve(target, &mut publication, Recording::Make(&mut recipients), turn);
+                // There is nothing to record: that was asked before.
+                self.serve(target, &mut publication, Recording::Made(None), turn);
             }
-            debug_assert!(recipients.is_empty(), "it was asked whether any session lasts");
         }
     }
 
@@ -179,7 +186,7 @@ impl Shard {
         let Self { settings, connections, sessions, pool, dirty, counts, thrift, .. } = self;
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };
-        let gets_these_bytes = connection.version.has_properties() == run.version().has_properties()
+        let gets_these_bytes = connection.version.has_properties() == run.shape().version.has_properties()
             && granted(settings, run.qos(), target.qos) == run.qos()
             && target.identifiers.is_empty()
             && connection.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none())
@@ -200,7 +207,7 @@ impl Shard {
     }
 }
 
-fn view<'a>(publish: &Publish<'a>, publisher: SessionNumber) -> MessageView<'a> {
+pub(super) fn view<'a>(publish: &Publish<'a>, publisher: SessionNumber) -> MessageView<'a> {
     MessageView {
         topic: publish.topic,
         payload: publish.payload,

@@ -30,7 +30,7 @@ pub use pingresp::Pingresp;
 pub use puback::Puback;
 pub use pubcomp::Pubcomp;
 pub use publish::{Publish, PublishQoS, encode_plain};
-pub use publish_run::{Place, PublishRun};
+pub use publish_run::{Place, PublishRun, RunShape};
 pub use pubrec::Pubrec;
 pub use pubrel::Pubrel;
 pub use suback::Suback;

@@ -12,21 +12,36 @@ use super::{Publish, PublishQoS};
 #[derive(Clone, Copy, Debug)]
 pub struct PublishRun<'a> {
     bytes: &'a [u8],
-    qos: QoS,
-    version: ProtocolVersion,
     topic: &'a str,
     places: &'a [Place],
+    shape: RunShape,
+}
+
+/// What the packets of a [`PublishRun`] have in common beside their Topic Name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunShape {
+    /// Of each.
+    pub qos: QoS,
+    /// Of the client.
+    pub version: ProtocolVersion,
+    /// The length of the longest packet.
+    pub packet_bytes_max: u32,
+}
+
+impl RunShape {
     /// Bytes between the Packet Identifier's place and the payload.
-    payload_offset: usize,
-    packet_bytes_max: usize,
+    const fn payload_offset(self) -> usize {
+        let packet_id = if let QoS::AtMostOnce = self.qos { 0 } else { 2 };
+        packet_id + if self.version.has_properties() { 1 } else { 0 }
+    }
 }
 
 /// Where in a [`PublishRun`] a packet is.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// Where its Packet Identifier is, or would be.
-    behind_topic: usize,
-    end: usize,
+    behind_topic: u32,
+    end: u32,
 }
 
 impl<'a> PublishRun<'a> {
@@ -59,10 +74,10 @@ impl<'a> PublishRun<'a> {
             0b010 => QoS::AtLeastOnce,
             _ => return None,
         };
-        let packet_id_bytes = if qos == QoS::AtMostOnce { 0 } else { 2 };
-        let payload_offset = packet_id_bytes + usize::from(version.has_properties());
+        let mut shape = RunShape { qos, version, packet_bytes_max: 0 };
+        let payload_offset = shape.payload_offset();
         places.clear();
-        let (mut end, mut packet_bytes_max) = (0, 0);
+        let mut end = 0;
         while let Some(rest @ &[byte, ..]) = input.get(end..)
             && byte == first_byte
             && let Ok(Some((frame, length))) = next_frame(rest, maximum_packet_size)
@@ -72,15 +87,21 @@ impl<'a> PublishRun<'a> {
             && let Some(behind) = behind.strip_prefix(topic.as_bytes())
             && let Some((head, _)) = behind.split_at_checked(payload_offset)
             && is_plain_head(head, qos, version)
+            && let Ok(packet_end) = u32::try_from(end + length)
         {
-            let behind_topic = end + length - behind.len();
             end += length;
-            packet_bytes_max = packet_bytes_max.max(length);
-            places.push(Place { behind_topic, end });
+            shape.packet_bytes_max = shape.packet_bytes_max.max(length as u32);
+            places.push(Place { behind_topic: packet_end - behind.len() as u32, end: packet_end });
         }
         let is_run = places.len() > 1 && !topic.is_empty();
         let bytes = &input[..end];
-        is_run.then_some(Self { bytes, qos, version, topic, places, payload_offset, packet_bytes_max })
+        is_run.then_some(Self { bytes, topic, places, shape })
+    }
+
+    /// One that was read, of its parts: [`bytes`](Self::bytes), Topic Name, [`places`](Self::places) and
+    /// [`shape`](Self::shape).
+    pub fn of_parts(bytes: &'a [u8], topic: &'a str, places: &'a [Place], shape: RunShape) -> Self {
+        Self { bytes, topic, places, shape }
     }
 
     /// How many packets it is.
@@ -94,31 +115,42 @@ impl<'a> PublishRun<'a> {
         self.bytes
     }
 
-    /// Of each.
-    pub fn qos(&self) -> QoS {
-        self.qos
+    /// Topic Name.
+    pub fn topic(&self) -> &'a str {
+        self.topic
     }
 
-    /// Of the client.
-    pub fn version(&self) -> ProtocolVersion {
-        self.version
+    /// Where its packets are.
+    pub fn places(&self) -> &'a [Place] {
+        self.places
+    }
+
+    /// What they have in common.
+    pub fn shape(&self) -> RunShape {
+        self.shape
+    }
+
+    /// Of each.
+    pub fn qos(&self) -> QoS {
+        self.shape.qos
     }
 
     /// The length of the longest packet.
     pub fn packet_bytes_max(&self) -> usize {
-        self.packet_bytes_max
+        self.shape.packet_bytes_max as usize
     }
 
     /// Each packet by itself.
     pub fn packets(&self) -> impl Iterator<Item = Publish<'a>> {
-        let Self { bytes, topic, places, payload_offset, .. } = *self;
+        let Self { bytes, topic, places, shape } = *self;
+        let payload_offset = shape.payload_offset();
         places.iter().zip(self.qos_of_each()).map(move |(place, qos)| Publish {
             dup: false,
             qos,
             retain: false,
             topic,
             properties: Properties::EMPTY,
-            payload: &bytes[place.behind_topic + payload_offset..place.end],
+            payload: &bytes[place.behind_topic as usize + payload_offset..place.end as usize],
         })
     }
 
@@ -128,8 +160,8 @@ impl<'a> PublishRun<'a> {
     }
 
     fn qos_of_each(&self) -> impl Iterator<Item = PublishQoS> + use<'a> {
-        let Self { bytes, qos, places, .. } = *self;
-        places.iter().map(move |place| match (qos, packet_id(&bytes[place.behind_topic..])) {
+        let Self { bytes, places, shape: RunShape { qos, .. }, .. } = *self;
+        places.iter().map(move |place| match (qos, packet_id(&bytes[place.behind_topic as usize..])) {
             (QoS::AtLeastOnce, Some(packet_id)) => PublishQoS::AtLeastOnce(packet_id),
             _ => PublishQoS::AtMostOnce,
         })
@@ -146,8 +178,8 @@ impl<'a> PublishRun<'a> {
     ) -> usize {
         let places = &self.places[..most.min(self.places.len())];
         let begin = out.len();
-        out.extend_from_slice(&self.bytes[..places.last().map_or(0, |last| last.end)]);
-        if self.qos == QoS::AtMostOnce {
+        out.extend_from_slice(&self.bytes[..places.last().map_or(0, |last| last.end as usize)]);
+        if self.qos() == QoS::AtMostOnce {
             return places.len();
         }
         let copied = &mut out[begin..];
@@ -157,10 +189,11 @@ impl<'a> PublishRun<'a> {
                 out.truncate(begin + end);
                 return count;
             };
-            if let Some(field) = copied.get_mut(place.behind_topic..place.behind_topic + 2) {
+            let at = place.behind_topic as usize;
+            if let Some(field) = copied.get_mut(at..at + 2) {
                 field.copy_from_slice(&packet_id.get().to_be_bytes());
             }
-            end = place.end;
+            end = place.end as usize;
         }
         places.len()
     }
