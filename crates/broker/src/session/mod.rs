@@ -10,19 +10,20 @@ use crate::message::{Message, Publisher};
 use crate::moment::Moment;
 use crate::record::SessionRecord;
 use crate::router::SessionAddress;
-use crate::will::Will;
 
 mod identifiers;
 mod memberships;
 mod outbox;
 mod pieces;
 mod queue;
+mod seldom;
 mod subscriptions;
 
 pub use identifiers::Identifiers;
 pub(crate) use memberships::{Membership, Memberships};
 pub(crate) use outbox::{Outbox, Pool};
 pub(crate) use queue::{Delivery, Queue, Queued, Replay};
+pub(crate) use seldom::Seldom;
 pub(crate) use subscriptions::Subscriptions;
 
 /// Session Expiry Interval that never passes.
@@ -45,23 +46,16 @@ pub(crate) struct Session {
     pub(crate) flight_bytes: usize,
     /// Who its client is.
     pub(crate) publisher: Publisher,
-    /// The same, once it has retained a message, for all that it retains.
-    retainer: Option<Arc<Publisher>>,
     /// Whether the log has been told that messages are dropped, until its queue is empty again.
     pub(crate) dropping: bool,
     /// Whether the store has a record of it.
     pub(crate) stored: bool,
-    /// When its connection ended, wall clock.
-    pub(crate) disconnected_at: Option<Moment>,
-    /// What its expiry timer is armed for.
-    pub(crate) ends_at: Option<Moment>,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
     pub(crate) subscriptions: Subscriptions,
     /// Its shared subscriptions.
     pub(crate) memberships: Memberships,
-    pub(crate) will: Option<Box<Will>>,
-    /// What its will timer is armed for.
-    pub(crate) will_at: Option<Moment>,
+    /// Its Will, and what it has while its client is away.
+    pub(crate) seldom: Seldom,
 }
 
 /// What is remembered of an unacknowledged delivery, in two words.
@@ -92,8 +86,8 @@ impl Flight {
     }
 }
 
-// There is one for each client, and the allocator deals in sizes of 192 and 224.
-const _: () = assert!(size_of::<Session>() <= 192);
+// There is one for each client, and the allocator deals in sizes of 160 and 192.
+const _: () = assert!(size_of::<Session>() <= 160);
 
 // Where the first cache line ends.
 const _: () = assert!(std::mem::offset_of!(Session, incoming_bytes) <= 64);
@@ -103,12 +97,9 @@ impl Session {
         Self {
             address,
             publisher,
-            retainer: None,
             connection: None,
             expiry: 0,
             stored: false,
-            disconnected_at: None,
-            ends_at: None,
             subscriptions: Subscriptions::default(),
             memberships: Memberships::default(),
             outgoing: Outgoing::new(window),
@@ -116,21 +107,22 @@ impl Session {
             queue: Queue::default(),
             incoming: Incoming::new(),
             incoming_bytes: 0,
-            will: None,
-            will_at: None,
+            seldom: Seldom::default(),
             dropping: false,
         }
     }
 
     /// Its client has come with these names.
     pub(crate) fn set_publisher(&mut self, publisher: Publisher) {
-        (self.publisher, self.retainer) = (publisher, None);
+        self.publisher = publisher;
+        self.seldom.take(|things| things.retainer.take());
     }
 
     /// Who its client is, in a pointer: every retained message has one.
     pub(crate) fn retainer(&mut self) -> Arc<Publisher> {
-        let Self { publisher, retainer, .. } = self;
-        Arc::clone(retainer.get_or_insert_with(|| Arc::new(publisher.clone())))
+        let Self { publisher, seldom, .. } = self;
+        let made = || Arc::new(publisher.clone());
+        seldom.change(|things| Arc::clone(things.retainer.get_or_insert_with(made)))
     }
 
     /// Whether anything waits to be sent, or to be sent again.
@@ -155,8 +147,8 @@ impl Session {
             client_id: Arc::clone(&self.publisher.client_id),
             user_name: self.publisher.user_name.clone(),
             expiry: self.expiry,
-            disconnected_at: self.disconnected_at.map(Moment::get),
-            will: self.will.as_deref().cloned(),
+            disconnected_at: self.seldom.get().disconnected_at.map(Moment::get),
+            will: self.seldom.get().will.as_deref().cloned(),
         }
     }
 }

@@ -230,8 +230,12 @@ impl Shard {
         let user_name = connect.user_name.map(Arc::from);
         session.set_publisher(Publisher { client_id: Arc::clone(&client_id), user_name });
         session.connection = Some(key);
-        session.disconnected_at = None;
-        session.will = connect.will.as_ref().map(|will| Box::new(Will::from_connect(will)));
+        session.seldom.take(|things| things.disconnected_at.take());
+        if let Some(will) = &connect.will {
+            session.seldom.change(|things| things.will = Some(Box::new(Will::from_connect(will))));
+        } else {
+            session.seldom.take(|things| things.will.take());
+        }
         session.outgoing.set_window(window);
         session.expiry = expiry;
         if session.lasts() {
@@ -369,13 +373,13 @@ impl Shard {
     fn resume(&mut self, slot: u32) {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
         let number = session.address.number;
-        if let Some(at) = session.ends_at.take() {
+        if let Some(at) = session.seldom.take(|things| things.ends_at.take()) {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }
-        if let Some(at) = session.will_at.take() {
+        if let Some(at) = session.seldom.take(|things| things.will_at.take()) {
             // [MQTT-3.1.3-9]
             self.timers.disarm(at, Timer::WillDelay(slot, number));
-            session.will = None;
+            session.seldom.take(|things| things.will.take());
         }
     }
 

@@ -43,33 +43,34 @@ impl Shard {
     pub(super) fn leave(&mut self, slot: u32, ending: Ending<'_>, turn: &mut Turn<'_>) {
         let Some(session) = self.session_mut(slot) else { return };
         session.connection = None;
-        session.disconnected_at = Some(turn.now.wall.into());
         session.outgoing.interrupt();
         session.incoming.rest();
         if ending.discards_will() {
-            session.will = None;
+            session.seldom.take(|things| things.will.take());
         }
         let (number, expiry) = (session.address.number, session.expiry);
         if !session.lasts() {
             return self.end_session(slot, turn);
         }
+        session.seldom.change(|things| things.disconnected_at = Some(turn.now.wall.into()));
         let record = session.record();
         self.persist_lazily(Operation::PutSession(record));
         if expiry != NEVER {
             let at = turn.now.monotonic + Duration::from_secs(expiry.into());
             self.timers.arm(at, Timer::SessionExpiry(slot, number));
             if let Some(session) = self.session_mut(slot) {
-                session.ends_at = Some(at.into());
+                session.seldom.change(|things| things.ends_at = Some(at.into()));
             }
         }
-        match self.session(slot).and_then(|session| session.will.as_ref()).map(|will| will.delay) {
+        match self.session(slot).and_then(|session| session.seldom.get().will.as_ref()).map(|will| will.delay)
+        {
             None => {}
             Some(Duration::ZERO) => self.publish_will(slot, turn),
             Some(delay) => {
                 let at = turn.now.monotonic + delay;
                 self.timers.arm(at, Timer::WillDelay(slot, number));
                 if let Some(session) = self.session_mut(slot) {
-                    session.will_at = Some(at.into());
+                    session.seldom.change(|things| things.will_at = Some(at.into()));
                 }
             }
         }
@@ -93,10 +94,10 @@ impl Shard {
     /// Publishes the session's Will, if it still has one, and deletes it [MQTT-3.1.2-8] [MQTT-3.1.2-10].
     pub(super) fn publish_will(&mut self, slot: u32, turn: &mut Turn<'_>) {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
-        if let Some(at) = session.will_at.take() {
+        if let Some(at) = session.seldom.take(|things| things.will_at.take()) {
             self.timers.disarm(at, Timer::WillDelay(slot, session.address.number));
         }
-        let Some(will) = session.will.take() else { return };
+        let Some(will) = session.seldom.take(|things| things.will.take()) else { return };
         let (number, publisher) = (session.address.number, will.retain.then(|| session.retainer()));
         if session.lasts() {
             let record = session.record();
@@ -127,7 +128,7 @@ impl Shard {
         let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
         let number = session.address.number;
         self.count(Metric::SessionsEnded);
-        if let Some(at) = session.ends_at {
+        if let Some(at) = session.seldom.get().ends_at {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }
         turn.shared.directory.release(&session.publisher.client_id, session.address);

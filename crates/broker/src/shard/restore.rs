@@ -128,18 +128,20 @@ impl Shard {
         let absent = wall.saturating_sub(disconnected_at);
         session.expiry = expiry;
         session.stored = true;
-        session.disconnected_at = Some(disconnected_at.into());
+        session.seldom.change(|things| things.disconnected_at = Some(disconnected_at.into()));
         if expiry != NEVER {
             let at = monotonic + Duration::from_secs(expiry.into()).saturating_sub(absent);
             self.timers.arm(at, Timer::SessionExpiry(slot, number));
-            session.ends_at = Some(at.into());
+            session.seldom.change(|things| things.ends_at = Some(at.into()));
         }
         if let Some(will) = &will {
             let at = monotonic + will.delay.saturating_sub(absent);
             self.timers.arm(at, Timer::WillDelay(slot, number));
-            session.will_at = Some(at.into());
+            session.seldom.change(|things| things.will_at = Some(at.into()));
         }
-        session.will = will.map(Box::new);
+        if will.is_some() {
+            session.seldom.change(|things| things.will = will.map(Box::new));
+        }
         if was_connected {
             // Or it would end anew with every crash.
             self.persist_lazily(Operation::PutSession(session.record()));
