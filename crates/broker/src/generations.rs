@@ -60,11 +60,14 @@ impl Generations {
     /// Counts a change of the subscriptions to `filter`. To be called under the write lock of the tree.
     pub(crate) fn count(&self, filter: &str) {
         let is_wild = |level: &str| level == "+" || level == "#";
-        let counter = match first_two(filter) {
-            _ if !filter.split('/').any(is_wild) => Self::exact(self.hash(filter)),
-            (first, _) if is_wild(first) => ANY,
-            (first, Some(second)) if !is_wild(second) => self.two_levels(first, second),
-            (first, _) => self.one_level(first),
+        let counter = if has_wildcards(filter) {
+            match first_two(filter) {
+                (first, _) if is_wild(first) => ANY,
+                (first, Some(second)) if !is_wild(second) => self.two_levels(first, second),
+                (first, _) => self.one_level(first),
+            }
+        } else {
+            Self::exact(self.hash(filter))
         };
         self.counters[counter].fetch_add(1, Ordering::AcqRel);
     }
@@ -80,6 +83,11 @@ impl Generations {
     fn one_level(&self, first: &str) -> usize {
         EXACT + TWO_LEVELS + self.hasher.hash_one(first) as usize % ONE_LEVEL
     }
+}
+
+/// Whether a filter matches more than one topic: wildcards fill whole levels [MQTT-4.7.1-2].
+pub(crate) fn has_wildcards(filter: &str) -> bool {
+    filter.bytes().any(|byte| matches!(byte, b'+' | b'#'))
 }
 
 fn first_two(text: &str) -> (&str, Option<&str>) {

@@ -3,6 +3,7 @@
 use ahash::RandomState;
 
 use crate::arena::Arena;
+use crate::generations::has_wildcards;
 use crate::hash_index::HashIndex;
 
 mod cell;
@@ -342,7 +343,7 @@ impl<'a> Place<'a> {
             Self::Below(None)
         } else if let Some(levels) = filter.strip_suffix("/#") {
             Self::Below(Some(levels))
-        } else if filter.split('/').any(|level| level == "+") {
+        } else if has_wildcards(filter) {
             Self::Here(filter)
         } else {
             Self::Exact

@@ -430,8 +430,8 @@ impl Shard {
             return;
         }
         let Some(connection) = self.connection(key) else { return };
-        let peer = connection.peer_text();
         self.log(LogLevel::Notice, turn, || {
+            let peer = connection.peer_text();
             let what = if connect.bridge { "bridge" } else { "client" };
             let level = connect.version.level();
             let clean = u8::from(connect.clean_start);

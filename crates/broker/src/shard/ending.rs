@@ -74,10 +74,12 @@ impl Shard {
         }
         let id = connection.slot().and_then(|slot| self.session(slot));
         let id = id.map_or("<unknown>", |session| &session.publisher.client_id);
-        let peer = connection.peer_text();
-        self.log(LogLevel::Notice, turn, || match ending.described() {
-            None => format!("Client {id} [{peer}] disconnected."),
-            Some(why) => format!("Client {id} [{peer}] disconnected: {why}."),
+        self.log(LogLevel::Notice, turn, || {
+            let peer = connection.peer_text();
+            match ending.described() {
+                None => format!("Client {id} [{peer}] disconnected."),
+                Some(why) => format!("Client {id} [{peer}] disconnected: {why}."),
+            }
         });
     }
 }
