@@ -169,7 +169,8 @@ impl Message {
         self.view_with(self.topic())
     }
 
-    fn view_with<'a>(&'a self, topic: &'a str) -> MessageView<'a> {
+    /// The same, given its topic: what a message knows of that are bytes, which would have to be checked again.
+    pub(crate) fn view_with<'a>(&'a self, topic: &'a str) -> MessageView<'a> {
         MessageView {
             topic,
             payload: self.payload(),
@@ -183,6 +184,24 @@ impl Message {
 
     fn topic_bytes(&self) -> &[u8] {
         &self.0.slice[..usize::from(self.header().topic_bytes)]
+    }
+
+    /// Whether this is its topic.
+    #[inline]
+    pub(crate) fn is_about(&self, topic: &str) -> bool {
+        self.topic_bytes() == topic.as_bytes()
+    }
+
+    /// Whether it is about the same, and is or is not retained, and expires or does not, as another.
+    #[inline]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.header().flags == other.header().flags && self.topic_bytes() == other.topic_bytes()
+    }
+
+    /// Whether it passes and leaves no trace: it is not retained and does not expire.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.header().flags == 0
     }
 
     /// Makes `known` its topic.
@@ -368,7 +387,7 @@ impl<'a> Publication<'a> {
         Self::kept_as(message, message.view())
     }
 
-    /// The same, given its topic: what a message knows of that are bytes, which would have to be checked again.
+    /// The same, given its topic.
     pub(crate) fn kept_knowing(message: &'a Message, topic: &'a str) -> Self {
         debug_assert_eq!(topic.as_bytes(), message.topic_bytes());
         Self::kept_as(message, message.view_with(topic))

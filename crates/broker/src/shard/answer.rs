@@ -201,6 +201,40 @@ impl Shard {
         });
     }
 
+    /// Sends acknowledgements of one kind in a row, none of which waits.
+    pub(super) fn acknowledge_all(
+        &mut self,
+        key: ConnectionKey,
+        kind: AckKind,
+        packet_ids: impl Iterator<Item = PacketId>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Self { settings, connections, pool, dirty, .. } = self;
+        if let Some(Some(connection)) = connections.get_mut(key.index as usize)
+            && connection.key == key
+            && connection.held.is_empty()
+            && connection.maximum_packet_size as usize >= PlainAck::LENGTH
+        {
+            let out = connection.outbox.end(pool);
+            let before = out.len();
+            for packet_id in packet_ids {
+                out.extend_from_slice(&PlainAck { kind, packet_id }.encode());
+            }
+            let bytes = out.len() - before;
+            if bytes > 0 {
+                connection.answered(bytes as u32);
+                connection.mark_dirty(dirty);
+            }
+            if connection.answer_bytes as usize > settings.outbox_bytes_max {
+                self.pause(key, Pauses::UNREAD_ANSWERS, turn);
+            }
+            return;
+        }
+        for packet_id in packet_ids {
+            self.acknowledge(key, false, kind, packet_id, turn);
+        }
+    }
+
     /// The same, and what to call it while it is held.
     pub(super) fn answer_as(
         &mut self,

@@ -51,9 +51,23 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let Some(session) = self.session_mut(slot) else { return };
-        let (number, lasts) = (session.address.number, session.lasts());
         let message = session.incoming.pubrel(packet_id);
         session.incoming_bytes -= message.as_ref().map_or(0, Message::payload_bytes);
+        self.pass_on_held(key, slot, packet_id, message, turn);
+    }
+
+    /// Passes on what was held and is held no more, if anything was, and acknowledges that.
+    #[inline]
+    pub(super) fn pass_on_held(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        packet_id: PacketId,
+        message: Option<Message>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.session(slot) else { return };
+        let (number, lasts) = (session.address.number, session.lasts());
         let before = self.urgent;
         if let Some(message) = message {
             // It takes its place in the order now that it is passed on: who subscribes meanwhile gets it live, or

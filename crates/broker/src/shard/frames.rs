@@ -88,9 +88,19 @@ impl Shard {
             {
                 let taken = match kind {
                     AckKind::Pubrel => {
-                        self.counts.count(Metric::PacketsReceived);
-                        self.on_pubrel(key, slot, packet_id, turn);
-                        PlainAck::LENGTH
+                        let run = match consumed >= one_by_one {
+                            true => self.take_releases(key, slot, rest, turn),
+                            false => Run::OneByOne(0),
+                        };
+                        match run {
+                            Run::Taken(bytes) => bytes,
+                            Run::OneByOne(bytes) => {
+                                one_by_one = one_by_one.max(consumed + bytes);
+                                self.counts.count(Metric::PacketsReceived);
+                                self.on_pubrel(key, slot, packet_id, turn);
+                                PlainAck::LENGTH
+                            }
+                        }
                     }
                     AckKind::Puback | AckKind::Pubrec | AckKind::Pubcomp => {
                         self.take_acknowledgements(key, slot, rest, turn)

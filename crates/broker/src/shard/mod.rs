@@ -29,6 +29,7 @@ mod end;
 mod ending;
 mod envelope;
 mod exactly_once;
+mod exactly_once_run;
 mod frames;
 mod group;
 mod hand_over;
@@ -97,6 +98,8 @@ pub struct Shard {
     known_topic: String,
     /// Room for the places of a burst's packets.
     run_places: Vec<Place>,
+    /// Room for the messages of a burst's PUBRELs.
+    released: Vec<Message>,
     /// Where the sweep for expired retained messages goes on.
     sweep_from: Option<String>,
     sweep_armed: bool,
@@ -143,6 +146,7 @@ impl Shard {
             durable: Ticket(0),
             known_topic: String::new(),
             run_places: Vec::new(),
+            released: Vec::new(),
             sweep_from: None,
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,

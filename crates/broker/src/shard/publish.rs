@@ -293,7 +293,7 @@ impl Shard {
         matched
     }
 
-    fn pass_on_elsewhere(
+    pub(super) fn pass_on_elsewhere(
         &mut self,
         route: &Recipients,
         publication: &mut Publication<'_>,

@@ -65,12 +65,25 @@ impl Shard {
         let known = std::mem::take(&mut self.known_topic);
         let mut places = std::mem::take(&mut self.run_places);
         let taken = match PublishRun::read(input, limit, version, &known, &mut places) {
-            Some(run) if self.publish_run(key, slot, &run, turn) => Run::Taken(run.bytes().len()),
+            Some(run) if self.take_whole(key, slot, &run, turn) => Run::Taken(run.bytes().len()),
             Some(run) => Run::OneByOne(run.bytes().len()),
             None => Run::OneByOne(0),
         };
         (self.known_topic, self.run_places) = (known, places);
         taken
+    }
+
+    fn take_whole(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        run: &PublishRun<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        match run.qos() {
+            QoS::AtMostOnce | QoS::AtLeastOnce => self.publish_run(key, slot, run, turn),
+            QoS::ExactlyOnce => self.hold_run(key, slot, run, turn),
+        }
     }
 
     /// Does with all packets of a run what would be done with each, only that their publisher's acknowledgements come behind
@@ -106,8 +119,8 @@ impl Shard {
                     self.wait_for_room(key, *shard, Way::Direct, turn);
                 }
             }
-            for packet_id in run.packet_ids() {
-                self.acknowledge(key, false, AckKind::Puback, packet_id, turn);
+            if run.qos() == QoS::AtLeastOnce {
+                self.acknowledge_all(key, AckKind::Puback, run.packet_ids(), turn);
             }
         }
         self.router.take_back(route);
@@ -220,7 +233,7 @@ pub(super) fn view<'a>(publish: &Publish<'a>, publisher: SessionNumber) -> Messa
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use noctule_protocol::packet::{Connect, Filters, Packet, PublishQoS, Subscribe, SubscriptionOptions};
@@ -234,7 +247,7 @@ mod tests {
     use crate::settings::Settings;
     use crate::shared::Shared;
 
-    const PUBLISHER: ConnectionKey = ConnectionKey { index: 0, generation: 0 };
+    pub(in super::super) const PUBLISHER: ConnectionKey = ConnectionKey { index: 0, generation: 0 };
     const SUBSCRIBER: ConnectionKey = ConnectionKey { index: 1, generation: 0 };
 
     fn encoded(packet: &Packet<'_>, version: ProtocolVersion) -> Vec<u8> {
@@ -243,7 +256,7 @@ mod tests {
         bytes
     }
 
-    fn burst(packets: u16, qos: QoS, version: ProtocolVersion) -> Vec<u8> {
+    pub(in super::super) fn burst(packets: u16, qos: QoS, version: ProtocolVersion) -> Vec<u8> {
         let publish = |number| Publish {
             dup: false,
             qos: PublishQoS::with_id(qos, PacketId::new(number).expect("from 1")),
@@ -256,7 +269,12 @@ mod tests {
     }
 
     /// A publisher that just published, and one who subscribed to these.
-    fn shard(version: ProtocolVersion, filters: &[&str], qos: QoS, lasts: bool) -> (Shard, Shared) {
+    pub(in super::super) fn shard(
+        version: ProtocolVersion,
+        filters: &[&str],
+        qos: QoS,
+        lasts: bool,
+    ) -> (Shard, Shared) {
         let settings = Arc::new(Settings::default());
         let shared = Shared::new(&settings);
         let mut shard = Shard::new(Arc::clone(&settings), ShardIndex(0), 1, 1);

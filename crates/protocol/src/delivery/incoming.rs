@@ -43,18 +43,27 @@ impl<M> Incoming<M> {
 
     /// A PUBLISH has arrived. A duplicate leaves the message that is held as it is.
     pub fn publish(&mut self, packet_id: PacketId, message: M) -> Received {
-        let held = self.held.get_or_insert_default();
-        if held.contains(packet_id) {
-            return Received::Duplicate;
-        }
-        held.put(packet_id, message);
-        Received::New
+        self.publish_with(packet_id, || message)
+    }
+
+    /// The same, where the message is made only if it is not a duplicate.
+    #[inline]
+    pub fn publish_with(&mut self, packet_id: PacketId, message: impl FnOnce() -> M) -> Received {
+        let is_new = self.held.get_or_insert_default().put_new(packet_id, message);
+        if is_new { Received::New } else { Received::Duplicate }
     }
 
     /// A PUBREL has arrived: answer PUBCOMP [MQTT-4.3.3-11] and pass the message on. `None` if none is held, because it
     /// was passed on before: answer PUBCOMP all the same (5.0 with Packet Identifier not found).
+    #[inline]
     pub fn pubrel(&mut self, packet_id: PacketId) -> Option<M> {
         self.held.as_mut()?.remove(packet_id)
+    }
+
+    /// The message of an exchange between PUBLISH and PUBREL.
+    #[inline]
+    pub fn message(&self, packet_id: PacketId) -> Option<&M> {
+        self.held.as_ref()?.get(packet_id)
     }
 
     /// Whether the exchange is between PUBLISH and PUBREL.
@@ -101,6 +110,8 @@ mod tests {
         let mut incoming = Incoming::new();
         assert_eq!(incoming.publish(id, "first"), Received::New);
         assert_eq!(incoming.publish(id, "again"), Received::Duplicate); // [MQTT-4.3.3-10]
+        assert_eq!(incoming.publish_with(id, || unreachable!("it is not needed")), Received::Duplicate);
+        assert_eq!((incoming.message(id), incoming.message(id.next())), (Some(&"first"), None));
         assert_eq!(incoming.publish(id.next(), "other"), Received::New);
         assert_eq!(incoming.len(), 2);
         assert_eq!(incoming.pubrel(id), Some("first"));

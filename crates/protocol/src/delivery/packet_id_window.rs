@@ -105,6 +105,20 @@ impl<T> PacketIdWindow<T> {
         }
     }
 
+    /// The same if nothing was there; else false, and nothing made or done.
+    #[inline]
+    pub(super) fn put_new(&mut self, id: PacketId, make: impl FnOnce() -> T) -> bool {
+        if let Some(place) = self.place_behind(id) {
+            *place = Some(make());
+            return true;
+        }
+        let is_new = !self.contains(id);
+        if is_new {
+            drop(self.insert(id, make()));
+        }
+        is_new
+    }
+
     /// The place of the next one of an ordinary sender, to be filled.
     #[inline]
     fn place_behind(&mut self, id: PacketId) -> Option<&mut Option<T>> {
@@ -364,7 +378,12 @@ mod tests {
                         let at = if let Step::Any(at) = step { id(at) } else { next };
                         next = at.next();
                         let before = model.insert(at, number);
-                        if number % 2 == 0 {
+                        if number % 3 == 0 {
+                            prop_assert_eq!(window.put_new(at, || number), before.is_none());
+                            if before.is_some() {
+                                prop_assert_eq!(window.insert(at, number), before);
+                            }
+                        } else if number % 3 == 1 {
                             prop_assert_eq!(window.insert(at, number), before);
                         } else {
                             let before_this = if window.append(at, number) { None } else { window.insert(at, number) };

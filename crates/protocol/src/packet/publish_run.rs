@@ -7,7 +7,7 @@ use crate::{PacketId, ProtocolVersion, QoS};
 use super::{Publish, PublishQoS};
 
 /// Whole PUBLISH packets from a client, one behind the other, that differ in their payloads and Packet Identifiers only: of
-/// one Topic Name and one QoS, 0 or 1, without DUP, RETAIN and properties. A receiver that speaks the same version and is
+/// one Topic Name and one QoS, without DUP, RETAIN and properties. A receiver that speaks the same version and is
 /// granted the same QoS gets the same bytes, but for the Packet Identifiers.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishRun<'a> {
@@ -72,6 +72,7 @@ impl<'a> PublishRun<'a> {
         let qos = match first_byte.checked_sub(PacketType::Publish.first_byte())? {
             0b000 => QoS::AtMostOnce,
             0b010 => QoS::AtLeastOnce,
+            0b100 => QoS::ExactlyOnce,
             _ => return None,
         };
         let mut shape = RunShape { qos, version, packet_bytes_max: 0 };
@@ -163,6 +164,7 @@ impl<'a> PublishRun<'a> {
         let Self { bytes, places, shape: RunShape { qos, .. }, .. } = *self;
         places.iter().map(move |place| match (qos, packet_id(&bytes[place.behind_topic as usize..])) {
             (QoS::AtLeastOnce, Some(packet_id)) => PublishQoS::AtLeastOnce(packet_id),
+            (QoS::ExactlyOnce, Some(packet_id)) => PublishQoS::ExactlyOnce(packet_id),
             _ => PublishQoS::AtMostOnce,
         })
     }
@@ -241,7 +243,7 @@ mod tests {
     fn it_reads_what_single_packets_are_and_copies_them() {
         let long = vec![7; 20_000];
         for version in [V31, V311, V5] {
-            for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+            for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
                 let payloads: [&[u8]; 5] = [b"", b"x", &[0; 120], &[1; 127], &long];
                 let ids = [7, 8, 65535, 1, 0x1234].map(id);
                 let numbered = |ids: [PacketId; 5]| {
