@@ -1,12 +1,14 @@
 //! A burst that is read in one piece does what its packets do one by one.
 
+use std::collections::HashSet;
+
 use noctule_broker::metric::Metric;
 use noctule_broker::{LogLevels, Settings};
 use noctule_protocol::frame::PacketType;
 use noctule_protocol::property::Property;
 use noctule_protocol::{ProtocolVersion, QoS};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 
 use crate::desk::*;
 
@@ -35,6 +37,7 @@ enum Limit {
     Outbox,
     FanOut,
     InflightBytes,
+    HeldBytes,
     Queue,
     Memory(usize),
     PacketSize,
@@ -49,12 +52,28 @@ struct Scene {
     limit: Limit,
     subscribers: Vec<Subscriber>,
     publisher: ProtocolVersion,
+    publisher_lasts: bool,
     publisher_subscribes: Option<(u8, bool)>,
     /// Whether the disk is slow.
     holds: bool,
     /// Bytes of the last packet that come later.
     late: usize,
     packets: Vec<Wire>,
+    /// Behind how many packets turns end, beside the last one.
+    cuts: Vec<Index>,
+}
+
+/// What becomes of the QoS 2 messages among packets that belong together.
+#[derive(Clone, Copy, Debug)]
+enum Release {
+    Never,
+    OneByOne,
+    Together,
+    Backwards,
+    /// Of all such packets.
+    Late,
+    /// Each packet comes again, and each PUBREL.
+    Twice,
 }
 
 fn a_subscriber() -> impl Strategy<Value = Subscriber> {
@@ -85,33 +104,75 @@ fn a_subscriber() -> impl Strategy<Value = Subscriber> {
 /// Mostly packets like the one before, so that there are bursts.
 fn packets() -> impl Strategy<Value = Vec<Wire>> {
     let payloads = prop::collection::vec(0..60_usize, 1..12);
-    let kind = (select(vec!["t/u", "t/u", "t/u", "v", "nobody", "$SYS"]), select(vec![0, 0, 1, 1, 2]));
+    let topic = select(vec!["t/u", "t/u", "t/u", "v", "nobody", "$SYS"]);
+    let kind = (topic, select(vec![0, 0, 1, 1, 2, 2, 2]));
+    let release = select(vec![
+        Release::Never,
+        Release::OneByOne,
+        Release::Together,
+        Release::Backwards,
+        Release::Late,
+        Release::Late,
+        Release::Twice,
+    ]);
     let oddity = prop::bool::weighted(0.15);
-    let group = (kind, payloads, (oddity, oddity, oddity, oddity)).prop_map(
-        |((topic, level), payloads, (retain, dup, expires, has_alias))| {
+    let group = (kind, payloads, release, (oddity, oddity, oddity, oddity)).prop_map(
+        |((topic, level), payloads, release, (retain, dup, expires, has_alias))| {
             let packets = payloads.into_iter().map(move |bytes| {
                 let mut packet = publish(topic, vec![b'x'; bytes]);
                 packet.qos = QoS::from_level(level).expect("a level");
-                packet.flag = retain;
+                // Some of them.
+                packet.flag = retain && bytes % 2 == 0;
                 packet.dup = dup && level > 0;
                 packet = if has_alias { packet.with(Property::TopicAlias(1)) } else { packet };
-                if expires { packet.with(Property::MessageExpiryInterval(9)) } else { packet }
+                if expires && bytes % 3 == 0 {
+                    packet.with(Property::MessageExpiryInterval(9))
+                } else {
+                    packet
+                }
             });
-            packets.chain(dup.then(pingreq)).collect::<Vec<_>>()
+            (packets.chain(dup.then(pingreq)).collect::<Vec<_>>(), release)
         },
     );
     prop::collection::vec(group, 1..5).prop_map(|groups| {
-        let numbered = groups.into_iter().flatten().enumerate().map(|(n, packet)| {
-            if !packet.is_publish() {
-                return packet;
+        let (mut packets, mut late, mut number) = (Vec::new(), Vec::new(), 0_u16);
+        for (group, release) in groups {
+            let (begin, mut held) = (packets.len(), Vec::new());
+            for packet in group {
+                number += 1;
+                if !packet.is_publish() {
+                    packets.push(packet);
+                    continue;
+                }
+                let qos = packet.qos;
+                let mut packet = packet.at(qos, number);
+                // What tells them apart.
+                packet.payload.extend_from_slice(&number.to_be_bytes());
+                packets.push(packet);
+                match release {
+                    _ if qos != QoS::ExactlyOnce => {}
+                    Release::OneByOne => packets.push(pubrel(number)),
+                    Release::Late => late.push(pubrel(number)),
+                    Release::Never | Release::Together | Release::Backwards | Release::Twice => {
+                        held.push(pubrel(number));
+                    }
+                }
             }
-            let qos = packet.qos;
-            let mut packet = packet.at(qos, 1 + n as u16);
-            // What tells them apart.
-            packet.payload.extend_from_slice(&(n as u16).to_be_bytes());
-            packet
-        });
-        numbered.collect()
+            match release {
+                Release::Never | Release::OneByOne | Release::Late => {}
+                Release::Together => packets.extend(held),
+                Release::Backwards => packets.extend(held.into_iter().rev()),
+                Release::Twice => {
+                    let again = packets[begin..].iter().cloned();
+                    let again = again
+                        .map(|packet| Wire { payload: [&packet.payload[..], b"again"].concat(), ..packet });
+                    packets.extend(again.collect::<Vec<_>>());
+                    packets.extend(held.iter().chain(&held).cloned());
+                }
+            }
+        }
+        packets.extend(late);
+        packets
     })
 }
 
@@ -124,6 +185,7 @@ fn scene() -> impl Strategy<Value = Scene> {
         Outbox,
         FanOut,
         InflightBytes,
+        HeldBytes,
         Queue,
         Memory(80_000),
         Memory(85_000),
@@ -140,19 +202,33 @@ fn scene() -> impl Strategy<Value = Scene> {
         subscribers,
         select(VERSIONS.to_vec()),
         own,
-        (any::<bool>(), select(vec![0, 0, 1, 9])),
-        packets(),
+        (any::<bool>(), prop::bool::weighted(0.15), select(vec![0, 0, 1, 9])),
+        (packets(), prop::collection::vec(any::<Index>(), 0..3)),
     )
         .prop_map(
-            |(limit, mut subscribers, publisher, mut publisher_subscribes, (holds, late), mut packets)| {
+            |(limit, mut subscribers, publisher, mut publisher_subscribes, ways, (mut packets, cuts))| {
+                let (holds, mut publisher_lasts, late) = ways;
                 if let Outbox = limit {
+                    publisher_lasts = false;
                     // Held acknowledgements weigh more than it has room for, and then the publisher is not read.
                     subscribers.iter_mut().for_each(|subscriber| subscriber.expiry = 0);
                     packets.iter_mut().for_each(|packet| packet.flag = false);
+                    let mut seen = HashSet::new();
+                    packets.retain(|packet| seen.insert((packet.kind as u8, packet.id)));
                     // And its own messages may have room before its acknowledgements do, or behind them.
                     publisher_subscribes = None;
                 }
-                Scene { limit, subscribers, publisher, publisher_subscribes, holds, late, packets }
+                Scene {
+                    limit,
+                    subscribers,
+                    publisher,
+                    publisher_lasts,
+                    publisher_subscribes,
+                    holds,
+                    late,
+                    packets,
+                    cuts,
+                }
             },
         )
 }
@@ -165,6 +241,7 @@ fn limit(limit: Limit, settings: &mut Settings) {
         Limit::Outbox => settings.outbox_bytes_max = 400,
         Limit::FanOut => settings.fan_out_bytes_max = 300,
         Limit::InflightBytes => settings.max_inflight_bytes = 100,
+        Limit::HeldBytes => (settings.max_inflight_messages, settings.maximum_packet_size) = (3, 80),
         Limit::Queue => settings.max_queued_messages = 3,
         Limit::PacketSize => settings.maximum_packet_size = 60,
         Limit::Memory(_) => settings.memory_limit = 100_000,
@@ -200,12 +277,13 @@ fn come(desk: &Desk, n: usize, who: &Subscriber) -> Client {
     client
 }
 
-/// What everybody got, in the end, and what was counted; `split` tells how the publisher's packets were read.
-fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
+/// What everybody got, in the end, what was counted, stored and logged; `split` tells how the publisher's packets were read.
+fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<usize>, Vec<String>) {
     let desk = Desk::with(|settings| limit(scene.limit, settings));
     let subscribers: Vec<Client> =
         scene.subscribers.iter().enumerate().map(|(n, who)| come(&desk, n, who)).collect();
-    let publisher = desk.client_of(scene.publisher, PUBLISHER);
+    let hello = desk.hello(PUBLISHER).version(scene.publisher);
+    let publisher = if scene.publisher_lasts { hello.lasting() } else { hello }.connect();
     if let Some((level, no_local)) = scene.publisher_subscribes {
         publisher.send(subscribe(7, "t/#", if no_local { qos(level).no_local() } else { qos(level) }));
         assert_eq!(publisher.next().map(|packet| packet.kind), Some(PacketType::Suback));
@@ -217,14 +295,25 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
         desk.hold_batches();
     }
     desk.log();
-    // In one turn: nothing is written in between.
-    desk.hold_turns();
-    let packets = scene.packets.iter().map(|packet| packet.clone().encode(scene.publisher));
-    let mut pieces: Vec<Vec<u8>> = if split { packets.collect() } else { vec![packets.flatten().collect()] };
-    let late = pieces.last_mut().map(|last| last.split_off(last.len().saturating_sub(scene.late)));
-    pieces.iter().chain(&late).for_each(|piece| publisher.send_bytes(piece));
-    desk.end_turns();
+    let mut cuts: Vec<usize> = scene.cuts.iter().map(|cut| cut.index(scene.packets.len() + 1)).collect();
+    cuts.extend([0, scene.packets.len()]);
+    cuts.sort_unstable();
+    for turn in cuts.windows(2) {
+        // Nothing is written in a turn.
+        desk.hold_turns();
+        let packets = scene.packets[turn[0]..turn[1]].iter();
+        let packets = packets.map(|packet| packet.clone().encode(scene.publisher));
+        let mut pieces: Vec<Vec<u8>> =
+            if split { packets.collect() } else { vec![packets.flatten().collect()] };
+        let late = pieces.last_mut().map(|last| last.split_off(last.len().saturating_sub(scene.late)));
+        pieces.iter().chain(&late).for_each(|piece| publisher.send_bytes(piece));
+        desk.end_turns();
+    }
     desk.durable();
+    let stored = desk.disk(|disk| {
+        let rows = [disk.sent, disk.released, disk.incoming, disk.retained.len()];
+        [&rows, &disk.messages[..]].concat()
+    });
     subscribers.iter().filter(|client| !client.is_closed()).for_each(Client::read_on);
     let everybody = || subscribers.iter().chain([&publisher]);
     let mut got: Vec<Vec<Wire>> = everybody().map(Client::take).collect();
@@ -243,22 +332,23 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<String>) {
     let later: Vec<_> = later.collect();
     // Whoever is refused may have sent more.
     let counted = Metric::ALL.iter().filter(|&&metric| metric != Metric::BytesReceived);
-    let counts = counted.map(|&metric| desk.metric(metric)).collect();
+    let counts = counted.map(|&metric| desk.metric(metric)).chain([desk.pauses() as u64]).collect();
     // Recipients come one after the other instead of packets.
     let mut log = desk.log();
     log.sort();
-    (got.into_iter().chain(later).collect(), counts, log)
+    (got.into_iter().chain(later).collect(), counts, stored, log)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn in_one_piece_as_one_by_one(scene in scene()) {
-        let ((whole, counts, log), (split, split_counts, split_log)) = (play(&scene, false), play(&scene, true));
-        prop_assert_eq!(whole, split);
-        prop_assert_eq!(counts, split_counts);
-        prop_assert_eq!(log, split_log);
+        let (whole, split) = (play(&scene, false), play(&scene, true));
+        prop_assert_eq!(whole.0, split.0, "what everybody got");
+        prop_assert_eq!(whole.1, split.1, "what was counted");
+        prop_assert_eq!(whole.2, split.2, "what was stored");
+        prop_assert_eq!(whole.3, split.3, "what was logged");
     }
 }
 
