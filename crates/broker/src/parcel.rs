@@ -16,6 +16,9 @@ use crate::session::{Delivery, Membership};
 /// What one delivery costs beside its bytes, in the same measure.
 pub(crate) const DELIVERY_OVERHEAD: usize = 64;
 
+/// More is not expected of a parcel.
+const EXPECTED_BYTES_MAX: usize = 1 << 20;
+
 /// Names a shard: its place among the shards of its broker, from 0.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ShardIndex(pub u16);
@@ -41,6 +44,8 @@ pub struct Parcel {
     places: Vec<Place>,
     /// About what the rest takes in memory.
     letter_bytes: usize,
+    /// Of properties, payloads and runs, about so many are expected.
+    expected_bytes: usize,
 }
 
 /// One thing of a [`Parcel`].
@@ -210,6 +215,11 @@ impl Carried {
 }
 
 impl Parcel {
+    /// An empty one, in which about as much may come as there was in the last.
+    pub(crate) fn after(last: &Self) -> Self {
+        Self { expected_bytes: last.payloads.len().min(EXPECTED_BYTES_MAX), ..Self::new(last.from) }
+    }
+
     pub(crate) fn new(from: ShardIndex) -> Self {
         Self {
             from,
@@ -218,6 +228,7 @@ impl Parcel {
             payloads: Vec::new(),
             places: Vec::new(),
             letter_bytes: 0,
+            expected_bytes: 0,
         }
     }
 
@@ -235,6 +246,13 @@ impl Parcel {
         self.letters.push(letter);
     }
 
+    /// A parcel that has none of it yet gets room at once, and does not grow by steps.
+    fn make_room(&mut self) {
+        if self.payloads.capacity() == 0 {
+            self.payloads.reserve(self.expected_bytes);
+        }
+    }
+
     /// Packs a message that need not outlive its delivery.
     pub(crate) fn pack(&mut self, publication: &Publication<'_>) -> Carried {
         let MessageView { topic, payload, properties, qos, retain, expires, publisher } = publication.view;
@@ -250,6 +268,7 @@ impl Parcel {
             retained_version: publication.retained_version,
         };
         self.topics.push_str(topic);
+        self.make_room();
         self.payloads.extend_from_slice(properties);
         self.payloads.extend_from_slice(payload);
         Carried::Passing(passing)
@@ -271,6 +290,7 @@ impl Parcel {
             sequence: first.sequence,
         };
         self.topics.push_str(run.topic());
+        self.make_room();
         self.payloads.extend_from_slice(run.bytes());
         self.places.extend_from_slice(run.places());
         Letter::Run(Box::new(RunPublishing { run: packed, targets: Arc::clone(targets) }))

@@ -6,7 +6,8 @@ use crate::message::Publisher;
 use crate::moment::Moment;
 use crate::will::Will;
 
-/// A pointer's room in sessions that have nothing of it: those with a connection and without a Will.
+/// A pointer's room in sessions that have nothing of it: those with a connection, without a Will, that have not retained
+/// anything.
 #[derive(Default)]
 pub(crate) struct Seldom(Option<Box<Things>>);
 

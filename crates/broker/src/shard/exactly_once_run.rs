@@ -242,6 +242,9 @@ impl Shard {
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };
         let qos = granted(settings, QoS::ExactlyOnce, target.qos);
+        if qos != QoS::AtMostOnce && session.lasts() {
+            return 0;
+        }
         let (mut done, mut too_large) = (0, 0);
         for message in messages {
             if connection.outbox.len() >= settings.outbox_bytes_max {

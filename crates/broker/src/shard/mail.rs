@@ -19,7 +19,9 @@ use super::{Map, Shard, Turn, publish_run};
 use crate::effect::Effect;
 use crate::input::ConnectionKey;
 use crate::message::Publication;
-use crate::parcel::{Carried, DELIVERY_OVERHEAD, Letter, Parcel, Publishing, Sender, ShardIndex, Way};
+use crate::parcel::{
+    Carried, DELIVERY_OVERHEAD, Letter, Parcel, Publishing, RunPublishing, Sender, ShardIndex, Way,
+};
 use crate::router::{Destination, Target};
 use crate::session::Membership;
 use crate::settings::Settings;
@@ -93,7 +95,7 @@ impl Outgoing {
     }
 
     /// Gives this turn's parcel, with a question if much is under way.
-    fn hand_out(&mut self, from: ShardIndex, ask_from: usize) -> Option<Parcel> {
+    fn hand_out(&mut self, ask_from: usize) -> Option<Parcel> {
         for way in [Way::Direct, Way::Grouped] {
             let under_way = self.way_mut(way);
             under_way.sent += std::mem::take(&mut under_way.gathered);
@@ -103,7 +105,11 @@ impl Outgoing {
             }
         }
         self.counted = 0;
-        (!self.parcel.is_empty()).then(|| std::mem::replace(&mut self.parcel, Parcel::new(from)))
+        if self.parcel.is_empty() {
+            return None;
+        }
+        let next = Parcel::after(&self.parcel);
+        Some(std::mem::replace(&mut self.parcel, next))
     }
 }
 
@@ -186,7 +192,7 @@ impl Mail {
             let to = ShardIndex(to as u16);
             // Nobody asks himself.
             let ask_from = if to == self.index { usize::MAX } else { self.bytes_max / 4 };
-            let Some(parcel) = outgoing.hand_out(self.index, ask_from) else { continue };
+            let Some(parcel) = outgoing.hand_out(ask_from) else { continue };
             if to == self.index {
                 (outgoing.direct, outgoing.grouped) = Default::default();
                 self.unread.push_back(Unread::new(parcel));
@@ -316,11 +322,7 @@ impl Shard {
                         return false;
                     }
                 }
-                Letter::Run(_) => {
-                    if !self.read_run_letter(unread, turn) {
-                        return false;
-                    }
-                }
+                Letter::Run(publishing) => self.read_run_letter(&unread.parcel, publishing, turn),
                 Letter::Grouped { .. } => self.read_grouped(&unread.parcel, unread.letter, turn),
                 Letter::Finished { membership, messages } => self.member_finished(membership, *messages),
                 Letter::Returned(delivery) => self.take_back(delivery, turn),
@@ -378,20 +380,15 @@ impl Shard {
         true
     }
 
-    /// Delivers messages that came together to their targets, to some at a time. False if some are left for another turn.
-    fn read_run_letter(&mut self, unread: &mut Unread, turn: &mut Turn<'_>) -> bool {
-        let Unread { parcel, letter, target, .. } = unread;
-        let Some(Letter::Run(publishing)) = parcel.letters.get(*letter) else { return true };
+    /// Delivers messages that came together, as many as one turn may: their sender has seen to that.
+    fn read_run_letter(&mut self, parcel: &Parcel, publishing: &RunPublishing, turn: &mut Turn<'_>) {
         let (run, publisher, sequence) = parcel.run(publishing);
-        let Some(first) = run.packets().next() else { return true };
+        let Some(first) = run.packets().next() else { return };
         let first = Publication::borrowed(publish_run::view(&first, publisher), sequence);
         let bytes = run.bytes().len() + run.len() * DELIVERY_OVERHEAD;
-        let left = publishing.targets.get(*target..).unwrap_or_default();
-        let count = self.mail.turn_bytes.div_ceil(bytes).min(left.len());
-        self.mail.turn_bytes = self.mail.turn_bytes.saturating_sub(bytes.saturating_mul(count));
-        self.deliver_run(&run, &left[..count], &first, turn);
-        *target += count;
-        count == left.len()
+        let cost = bytes.saturating_mul(publishing.targets.len());
+        self.mail.turn_bytes = self.mail.turn_bytes.saturating_sub(cost);
+        self.deliver_run(&run, &publishing.targets, &first, turn);
     }
 
     /// Gives a message to whom a target names.

@@ -13,7 +13,7 @@ use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Sequence, SessionNumber};
 use crate::metric::Metric;
-use crate::parcel::Way;
+use crate::parcel::{DELIVERY_OVERHEAD, Way};
 use crate::router::{Destination, Recipients, SessionAddress, Target};
 use crate::session::Session;
 
@@ -139,11 +139,15 @@ impl Shard {
         (answers && is_allowed).then_some(session.address.number)
     }
 
-    /// Whether a run goes out at once, and nothing of it is recorded or shared. Whoever gets two copies of each message gets
-    /// them beside each other.
+    /// Whether a run goes out at once, here and in one turn of each other shard, and nothing of it is recorded or shared.
+    /// Whoever gets two copies of each message gets them beside each other.
     fn can_pass_on(&self, run: &PublishRun<'_>, route: &Recipients) -> bool {
-        let bytes = run.packet_bytes_max() + TARGET_COST;
+        let most = self.settings.fan_out_bytes_max;
+        let bytes = run.bytes().len() + run.len() * DELIVERY_OVERHEAD;
+        let is_one_turn = |targets: &[Target]| targets.len().saturating_mul(bytes) <= most;
+        let packet_bytes = run.packet_bytes_max() + TARGET_COST;
         let is_matched = !route.here.is_empty() || !route.elsewhere.is_empty();
+        let is_shared = route.elsewhere.len() > 1 && run.packet_bytes_max() > SHARED_BYTES_MIN;
         let lasts = |target: &Target| match target.to {
             Destination::Group(_) => true,
             Destination::Session(address) => {
@@ -154,12 +158,13 @@ impl Shard {
         let is_recorded = |target: &Target| {
             granted(&self.settings, run.qos(), target.qos) != QoS::AtMostOnce && lasts(target)
         };
-        let is_shared = route.elsewhere.len() > 1 && run.packet_bytes_max() > SHARED_BYTES_MIN;
-        route.comes_once()
+        let may_be_recorded = run.qos() != QoS::AtMostOnce || self.settings.upgrade_outgoing_qos;
+        route.here.len().saturating_mul(packet_bytes) <= most
+            && route.elsewhere.iter().all(|(_, targets)| is_one_turn(targets))
             && !is_shared
             && (run.qos() == QoS::AtMostOnce || is_matched) // Else they hear that nobody subscribed.
-            && route.here.len().saturating_mul(bytes) <= self.settings.fan_out_bytes_max
-            && !route.all().any(is_recorded)
+            && route.comes_once()
+            && !(may_be_recorded && route.all().any(is_recorded))
     }
 
     /// Gives copies to those of the targets that `first`, the first packet, reaches: as many as possible in one piece, and
@@ -206,7 +211,9 @@ impl Shard {
             && run.packet_bytes_max() <= connection.maximum_packet_size as usize;
         let most = if run.qos() == QoS::AtMostOnce { run.len() } else { session.outgoing.room() };
         let has_room = connection.outbox.len() + run.bytes().len() <= settings.outbox_bytes_max;
-        if !gets_these_bytes || !has_room || most == 0 {
+        // What lasts is recorded, or at least kept.
+        let is_passing = run.qos() == QoS::AtMostOnce || !session.lasts();
+        if !gets_these_bytes || !has_room || most == 0 || !is_passing {
             return 0;
         }
         let out = connection.outbox.end(pool);

@@ -49,6 +49,7 @@ enum Limit {
 
 #[derive(Clone, Debug)]
 struct Scene {
+    shards: u16,
     limit: Limit,
     subscribers: Vec<Subscriber>,
     publisher: ProtocolVersion,
@@ -116,8 +117,8 @@ fn packets() -> impl Strategy<Value = Vec<Wire>> {
         Release::Twice,
     ]);
     let oddity = prop::bool::weighted(0.15);
-    let group = (kind, payloads, release, (oddity, oddity, oddity, oddity)).prop_map(
-        |((topic, level), payloads, release, (retain, dup, expires, has_alias))| {
+    let group = (kind, payloads, release, (oddity, oddity, oddity, oddity, oddity)).prop_map(
+        |((topic, level), payloads, release, (retain, dup, expires, has_alias, has_user))| {
             let packets = payloads.into_iter().map(move |bytes| {
                 let mut packet = publish(topic, vec![b'x'; bytes]);
                 packet.qos = QoS::from_level(level).expect("a level");
@@ -125,6 +126,7 @@ fn packets() -> impl Strategy<Value = Vec<Wire>> {
                 packet.flag = retain && bytes % 2 == 0;
                 packet.dup = dup && level > 0;
                 packet = if has_alias { packet.with(Property::TopicAlias(1)) } else { packet };
+                packet = if has_user { packet.with(Property::UserProperty("k", "v")) } else { packet };
                 if expires && bytes % 3 == 0 {
                     packet.with(Property::MessageExpiryInterval(9))
                 } else {
@@ -198,7 +200,7 @@ fn scene() -> impl Strategy<Value = Scene> {
     let subscribers = prop::collection::vec(a_subscriber(), 0..6);
     let own = prop::option::weighted(0.2, (0..3_u8, any::<bool>()));
     (
-        select(limits),
+        (1..=3_u16, select(limits)),
         subscribers,
         select(VERSIONS.to_vec()),
         own,
@@ -206,7 +208,14 @@ fn scene() -> impl Strategy<Value = Scene> {
         (packets(), prop::collection::vec(any::<Index>(), 0..3)),
     )
         .prop_map(
-            |(limit, mut subscribers, publisher, mut publisher_subscribes, ways, (mut packets, cuts))| {
+            |(
+                (shards, limit),
+                mut subscribers,
+                publisher,
+                mut publisher_subscribes,
+                ways,
+                (mut packets, cuts),
+            )| {
                 let (holds, mut publisher_lasts, late) = ways;
                 if let Outbox = limit {
                     publisher_lasts = false;
@@ -219,6 +228,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                     publisher_subscribes = None;
                 }
                 Scene {
+                    shards,
                     limit,
                     subscribers,
                     publisher,
@@ -279,7 +289,7 @@ fn come(desk: &Desk, n: usize, who: &Subscriber) -> Client {
 
 /// What everybody got, in the end, what was counted, stored and logged; `split` tells how the publisher's packets were read.
 fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<usize>, Vec<String>) {
-    let desk = Desk::with(|settings| limit(scene.limit, settings));
+    let desk = Desk::sharded(scene.shards, |settings| limit(scene.limit, settings));
     let subscribers: Vec<Client> =
         scene.subscribers.iter().enumerate().map(|(n, who)| come(&desk, n, who)).collect();
     let hello = desk.hello(PUBLISHER).version(scene.publisher);
@@ -318,8 +328,8 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<usize>, Ve
     let everybody = || subscribers.iter().chain([&publisher]);
     let mut got: Vec<Vec<Wire>> = everybody().map(Client::take).collect();
     // Its own messages and its acknowledgements stand in one line, of which only the parts have an order.
-    if let Some(last) = got.last_mut() {
-        last.sort_by_key(|packet| packet.kind as u8);
+    if let (Some(last), Some(_)) = (got.last_mut(), scene.publisher_subscribes) {
+        last.sort_by_key(Wire::is_publish);
     }
     let later = everybody().filter(|client| !client.is_closed()).map(|client| {
         for packet in
@@ -386,4 +396,87 @@ fn a_burst_stands_behind_what_its_client_sent_before() {
     again.send_all(["1", "2", "3"].map(|text| publish("u", text)));
     desk.end_turns();
     one.expect_payloads(["other", "long", "1", "2", "3"]);
+}
+
+#[test]
+fn a_burst_is_one_letter_to_another_shard() {
+    let mail = |in_one_piece: bool| {
+        let desk = Desk::sharded(2, |_| {});
+        let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+        subscriber.subscribe("t", 0);
+        publisher.send(publish("t", "first"));
+        desk.hold_mail();
+        let burst = || (0..9_u8).map(|n| publish("t", [n]));
+        match in_one_piece {
+            true => publisher.send_all(burst()),
+            false => burst().for_each(|packet| publisher.send(packet)),
+        }
+        let bytes = desk.mail_bytes();
+        desk.deliver_mail();
+        assert_eq!(subscriber.payloads().len(), 10);
+        bytes
+    };
+    let (whole, split) = (mail(true), mail(false));
+    assert!(whole * 2 < split, "{whole} {split}");
+}
+
+#[test]
+fn who_sends_bursts_to_a_busy_shard_is_not_read_until_it_has_caught_up() {
+    let desk = Desk::sharded(2, |settings| settings.mail_bytes_max = 1000);
+    let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+    subscriber.subscribe("t", 0);
+    publisher.send(publish("t", "0"));
+    desk.hold_mail();
+    for burst in 0..10 {
+        publisher.send_all((1..=9).map(|n| publish("t", (9 * burst + n).to_string())));
+    }
+    assert!(publisher.is_paused());
+    assert!(desk.mail_bytes() < 2000, "{}", desk.mail_bytes());
+    desk.deliver_mail();
+    assert!(!publisher.is_paused());
+    assert!(subscriber.payloads().into_iter().eq((0..=90).map(|n| n.to_string())));
+}
+
+#[test]
+fn a_burst_finds_that_its_recipient_has_gone() {
+    let desk = Desk::sharded(2, |_| {});
+    let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+    subscriber.subscribe("t", 1);
+    publisher.send(publish("t", "first"));
+    desk.hold_mail();
+    publisher.send_all((1..=9).map(|id| publish("t", "x").at(QoS::AtLeastOnce, id)));
+    subscriber.lose();
+    desk.deliver_mail();
+    assert_eq!(desk.drops(), [(Metric::DroppedSessionEnded, 9)]);
+    assert_eq!(publisher.take().len(), 9);
+}
+
+#[test] // [MQTT-3.3.2-5]
+fn what_expires_while_it_is_held_is_dropped_out_of_a_burst() {
+    let desk = Desk::new();
+    let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+    subscriber.subscribe("t", 0);
+    let held = |id: u16| publish("t", id.to_string()).at(QoS::ExactlyOnce, id);
+    publisher.send_all((1..=6).map(|id| match id {
+        4 => held(id).with(Property::MessageExpiryInterval(5)),
+        _ => held(id),
+    }));
+    desk.sleep(6.0);
+    publisher.send_all((1..=6).map(pubrel));
+    subscriber.expect_payloads(["1", "2", "3", "5", "6"]);
+    assert_eq!(desk.drops(), [(Metric::DroppedExpired, 1)]);
+    let answers: Vec<_> = publisher.take().iter().map(|packet| (packet.kind, packet.id)).collect();
+    let expected = [PacketType::Pubrec, PacketType::Pubcomp].map(|kind| (1..=6).map(move |id| (kind, id)));
+    assert!(answers.into_iter().eq(expected.into_iter().flatten()));
+}
+
+#[test]
+fn a_burst_of_releases_may_be_long() {
+    let desk = Desk::with(|settings| settings.max_inflight_messages = 1000);
+    let (mut subscriber, publisher) = (desk.client("subscriber"), desk.client(PUBLISHER));
+    subscriber.subscribe("t", 0);
+    publisher.send_all((1..=600).map(|id| publish("t", id.to_string()).at(QoS::ExactlyOnce, id)));
+    publisher.send_all((1..=600).map(pubrel));
+    assert!(subscriber.payloads().into_iter().eq((1..=600).map(|id| id.to_string())));
+    assert_eq!(publisher.take().len(), 1200);
 }
