@@ -16,7 +16,6 @@ use crate::input::ConnectionKey;
 use crate::message::{Message, Publication, Sequence};
 use crate::metric::Metric;
 use crate::router::{Destination, Recipients, SessionAddress, Target};
-use crate::session::Session;
 
 /// So many PUBRELs are taken as one, at most: what is done for each needs room.
 const RELEASES_MAX: usize = 256;
@@ -143,13 +142,8 @@ impl Shard {
     /// If messages can go to these recipients in a row, no group among them, at once, and nothing recorded: the most bytes
     /// that such a message may have.
     fn content_bytes_max(&self, route: &Recipients) -> Option<usize> {
-        let needs_care = |target: &Target| match target.to {
-            Destination::Group(_) => true,
-            Destination::Session(address) => {
-                let lasts = || self.session(address.slot).is_some_and(Session::lasts);
-                granted(&self.settings, QoS::ExactlyOnce, target.qos) != QoS::AtMostOnce
-                    && (target.lasts || address.shard == self.index && lasts())
-            }
+        let needs_care = |target: &Target| {
+            matches!(target.to, Destination::Group(_)) || self.may_record(target, QoS::ExactlyOnce)
         };
         if route.all().any(needs_care) {
             return None;

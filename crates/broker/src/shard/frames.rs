@@ -2,7 +2,8 @@
 
 use noctule_protocol::frame::{Frame, PacketType, next_frame};
 use noctule_protocol::packet::{
-    AckKind, Auth, Disconnect, Packet, Pingreq, PlainAck, Publish, Subscribe, Unsubscribe, acknowledgement,
+    AckKind, Auth, Disconnect, Packet, Pingreq, PlainAck, Publish, PublishRun, Subscribe, Unsubscribe,
+    acknowledgement,
 };
 use noctule_protocol::{DecodeError, ProtocolVersion, Role};
 
@@ -113,6 +114,7 @@ impl Shard {
             }
             if let Stage::Established { slot } = stage
                 && consumed >= one_by_one
+                && PublishRun::may_begin(rest, &self.known_topic)
             {
                 match self.take_run(key, slot, version, rest, limit, turn) {
                     Run::Taken(bytes) => {

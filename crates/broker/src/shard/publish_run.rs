@@ -29,25 +29,9 @@ pub(super) enum Run {
 impl Shard {
     /// Takes the packets at the front of `input` if they are a run, to the topic of the PUBLISH before them, that can be passed
     /// on as one.
-    #[inline]
-    pub(super) fn take_run(
-        &mut self,
-        key: ConnectionKey,
-        slot: u32,
-        version: ProtocolVersion,
-        input: &[u8],
-        limit: u32,
-        turn: &mut Turn<'_>,
-    ) -> Run {
-        if !PublishRun::may_begin(input, &self.known_topic) {
-            return Run::OneByOne(0);
-        }
-        self.read_run(key, slot, version, input, limit, turn)
-    }
-
     // Out of the way of those who send one packet at a time.
     #[inline(never)]
-    fn read_run(
+    pub(super) fn take_run(
         &mut self,
         key: ConnectionKey,
         slot: u32,
@@ -148,23 +132,25 @@ impl Shard {
         let packet_bytes = run.packet_bytes_max() + TARGET_COST;
         let is_matched = !route.here.is_empty() || !route.elsewhere.is_empty();
         let is_shared = route.elsewhere.len() > 1 && run.packet_bytes_max() > SHARED_BYTES_MIN;
-        let lasts = |target: &Target| match target.to {
-            Destination::Group(_) => true,
-            Destination::Session(address) => {
-                let lasts = || self.session(address.slot).is_some_and(Session::lasts);
-                target.lasts || address.shard == self.index && lasts()
-            }
-        };
-        let is_recorded = |target: &Target| {
-            granted(&self.settings, run.qos(), target.qos) != QoS::AtMostOnce && lasts(target)
-        };
         let may_be_recorded = run.qos() != QoS::AtMostOnce || self.settings.upgrade_outgoing_qos;
         route.here.len().saturating_mul(packet_bytes) <= most
             && route.elsewhere.iter().all(|(_, targets)| is_one_turn(targets))
             && !is_shared
             && (run.qos() == QoS::AtMostOnce || is_matched) // Else they hear that nobody subscribed.
             && route.comes_once()
-            && !(may_be_recorded && route.all().any(is_recorded))
+            && !(may_be_recorded && route.all().any(|target| self.may_record(target, run.qos())))
+    }
+
+    /// Whether a target's copy of a message that was published with this QoS is recorded, or may be.
+    pub(super) fn may_record(&self, target: &Target, published: QoS) -> bool {
+        granted(&self.settings, published, target.qos) != QoS::AtMostOnce
+            && match target.to {
+                Destination::Group(_) => true,
+                Destination::Session(address) => {
+                    let lasts = || self.session(address.slot).is_some_and(Session::lasts);
+                    target.lasts || address.shard == self.index && lasts()
+                }
+            }
     }
 
     /// Gives copies to those of the targets that `first`, the first packet, reaches: as many as possible in one piece, and
