@@ -1,8 +1,9 @@
 //! All that can wake the core.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::{Parcel, Ticket};
+use crate::{Parcel, Settings, Ticket};
 
 /// Names one connection of a shard. The shell chooses it: `index` may be used again after the connection
 /// ended, then with another `generation`, so that a late event cannot reach its successor.
@@ -72,6 +73,9 @@ pub enum Input<'a> {
     },
     /// A deadline of [`Shard::next_timeout`](crate::Shard::next_timeout) has passed.
     TimedOut,
+    /// From now on these settings hold; see [`Shard::generation`](crate::Shard::generation). They have as many listeners as those
+    /// before, and the same secret.
+    Settings(Arc<Settings>),
     /// Everything persisted up to and including `ticket` is durable.
     Durable {
         /// The last durable batch of this shard.

@@ -37,13 +37,13 @@ const LEVELS: [(usize, Pressure); 5] = [
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// Bytes; 0 is no limit.
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
 impl Memory {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0) }
+        Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) }
     }
 
     pub(crate) fn set_used(&self, bytes: usize) {
@@ -54,17 +54,21 @@ impl Memory {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub(crate) const fn limit(&self) -> usize {
-        self.limit
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     pub(crate) fn pressure(&self) -> Pressure {
-        let used = self.used();
+        let (used, limit) = (self.used(), self.limit());
         // One comparison as long as there is no pressure: this is asked with every input.
-        if self.limit == 0 || used / 4 < self.limit / 5 {
+        if limit == 0 || used / 4 < limit / 5 {
             return Pressure::None;
         }
-        let hundredths = (used as u128 * 100 / self.limit as u128) as usize;
+        let hundredths = (used as u128 * 100 / limit as u128) as usize;
         let reached = LEVELS.iter().find(|(from, _)| hundredths >= *from);
         reached.map_or(Pressure::None, |(_, pressure)| *pressure)
     }

@@ -11,6 +11,7 @@ use crate::parcel::ShardIndex;
 use crate::retained::Version;
 use crate::route_cache::RouteCache;
 use crate::session::Identifiers;
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::subscriber::Subscriber;
 use crate::topic_tree::Scratch;
@@ -195,6 +196,14 @@ impl Router {
             spare: None,
             scratch: Scratch::default(),
             targets: Vec::new(),
+        }
+    }
+
+    /// Obeys new settings. What it remembers was resolved under the old ones.
+    pub(crate) fn change_settings(&mut self, settings: &Settings) {
+        if self.duplicates != settings.allow_duplicate_messages {
+            self.duplicates = settings.allow_duplicate_messages;
+            self.forget_routes();
         }
     }
 

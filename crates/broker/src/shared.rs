@@ -70,6 +70,11 @@ impl Shared {
         self.memory.used()
     }
 
+    /// Tells how many it may use from now on; 0 is any number.
+    pub(crate) fn set_memory_limit(&self, bytes: usize) {
+        self.memory.set_limit(bytes);
+    }
+
     /// How many it may use; 0 is any number.
     pub fn memory_limit(&self) -> usize {
         self.memory.limit()

@@ -123,8 +123,7 @@ impl UnderWay {
 
 impl Mail {
     pub(super) fn new(index: ShardIndex, shards: u16, settings: &Settings, hasher: RandomState) -> Self {
-        // One delivery is made in any case.
-        let turn_bytes_max = settings.fan_out_bytes_max.max(1);
+        let turn_bytes_max = turn_bytes_max(settings);
         Self {
             index,
             outgoing: (0..shards.max(1)).map(|_| Outgoing::new(index)).collect(),
@@ -136,6 +135,12 @@ impl Mail {
             fed_by_group: None,
             own: Map::with_hasher(hasher),
         }
+    }
+
+    /// Obeys new settings, from the next turn on.
+    pub(super) fn change_settings(&mut self, settings: &Settings) {
+        self.bytes_max = settings.mail_bytes_max;
+        self.turn_bytes_max = turn_bytes_max(settings);
     }
 
     /// Puts a letter into this turn's parcel for a shard.
@@ -234,6 +239,11 @@ impl Mail {
             }
         }
     }
+}
+
+/// What mail may cause in one turn: one delivery in any case.
+fn turn_bytes_max(settings: &Settings) -> usize {
+    settings.fan_out_bytes_max.max(1)
 }
 
 impl Shard {

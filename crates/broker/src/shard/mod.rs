@@ -40,6 +40,7 @@ mod peer;
 mod publish;
 mod publish_run;
 mod pump;
+mod reload;
 mod restore;
 mod retain;
 mod subscribe;
@@ -63,6 +64,8 @@ const RETAINED_SWEEP: Duration = Duration::from_secs(60);
 pub struct Shard {
     index: ShardIndex,
     settings: Arc<Settings>,
+    /// How often the settings were changed.
+    generation: u32,
     router: Router,
     connections: Vec<Option<Box<Connection>>>,
     sessions: Vec<Option<Box<Session>>>,
@@ -129,6 +132,7 @@ impl Shard {
             groups: Groups::new(hasher.clone()),
             mail: Mail::new(index, shards, &settings, hasher),
             settings,
+            generation: 0,
             timers: Timers::default(),
             thrift: Thrift::default(),
             counts: Counts::default(),
@@ -181,6 +185,7 @@ impl Shard {
             }
             Input::TimedOut => self.timed_out(turn),
             Input::Durable { ticket } => self.became_durable(ticket, turn),
+            Input::Settings(settings) => self.change_settings(settings, turn),
             Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }

@@ -17,6 +17,7 @@ mod overlap;
 mod publish;
 mod qos2;
 mod reason;
+mod reload;
 mod replay;
 mod restart;
 mod resume;

@@ -118,6 +118,25 @@ impl Desk {
         })))
     }
 
+    /// The broker gets other settings: all shards, in turn.
+    pub(crate) fn change_settings(&self, change: impl Fn(&mut Settings)) {
+        let shards = self.0.borrow().shards.len();
+        (0..shards).for_each(|shard| self.change_settings_of(shard, &change));
+    }
+
+    /// One shard gets them; the others will later.
+    pub(crate) fn change_settings_of(&self, shard: usize, change: impl Fn(&mut Settings)) {
+        let mut state = self.0.borrow_mut();
+        let mut settings = Settings::clone(&state.settings);
+        change(&mut settings);
+        let settings = Arc::new(settings);
+        if shard + 1 == state.shards.len() {
+            state.settings = Arc::clone(&settings);
+        }
+        state.input(shard, Input::Settings(settings));
+        state.run();
+    }
+
     /// From now on a batch becomes durable only by [`durable`](Self::durable).
     pub(crate) fn hold_batches(&self) {
         self.0.borrow_mut().at_once = false;
