@@ -206,10 +206,14 @@ impl Desk {
                 operations.iter().for_each(|operation| operation.changes(|_| {}));
             }
             Effect::Send { to, parcel } => self.handle(to.get(), Input::Parcel { parcel }),
-            Effect::HandOver { connection, to, listener, peer, bytes } => {
+            Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
                 let client = connection.index;
                 self.open.insert(client, (to.get(), connection));
-                self.handle(to.get(), Input::HandedOver { connection, listener, peer, bytes: &bytes });
+                let bytes = &bytes;
+                self.handle(to.get(), Input::HandedOver { connection, listener, peer, bytes, authenticated });
+            }
+            Effect::Authenticate { connection, .. } => {
+                self.handle(shard, Input::Authenticated { connection, accepted: true });
             }
             Effect::Close { connection, farewell } => {
                 self.open.retain(|_, (_, key)| *key != connection);

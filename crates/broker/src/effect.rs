@@ -2,6 +2,7 @@
 //! [`Shard::next_dirty`](crate::Shard::next_dirty).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::{ConnectionKey, ListenerIndex, Parcel, ShardIndex, record::Operation};
 
@@ -59,6 +60,21 @@ pub enum Effect {
         peer: Option<SocketAddr>,
         /// What was received of it, its CONNECT and all behind that.
         bytes: Vec<u8>,
+        /// Whether its client has shown who it is: it is not asked again.
+        authenticated: bool,
+    },
+    /// Check a User Name and a Password, elsewhere: it takes long. Answered by
+    /// [`Input::Authenticated`](crate::Input::Authenticated); the connection is not read meanwhile, and it may have ended before the
+    /// answer comes.
+    Authenticate {
+        /// Whose.
+        connection: ConnectionKey,
+        /// Where it came in: each listener may have a `password_file` of its own.
+        listener: ListenerIndex,
+        /// User Name of its CONNECT.
+        user_name: Arc<str>,
+        /// Password of its CONNECT.
+        password: Option<Box<[u8]>>,
     },
     /// Write a line to the log.
     Log {

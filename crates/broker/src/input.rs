@@ -41,6 +41,8 @@ pub enum Input<'a> {
         peer: Option<SocketAddr>,
         /// What was received of it so far.
         bytes: &'a [u8],
+        /// Whether its client has shown who it is.
+        authenticated: bool,
     },
     /// Another shard has something for this one. A shell reads its mail before its sockets: what a client does after it
     /// was answered by one shard must not overtake what that shard has sent.
@@ -70,6 +72,13 @@ pub enum Input<'a> {
         connection: ConnectionKey,
         /// How.
         end: TransportEnd<'a>,
+    },
+    /// A [User Name and Password](crate::Effect::Authenticate) were checked. Too late, it is ignored.
+    Authenticated {
+        /// Whose.
+        connection: ConnectionKey,
+        /// Whether they are right.
+        accepted: bool,
     },
     /// A deadline of [`Shard::next_timeout`](crate::Shard::next_timeout) has passed.
     TimedOut,

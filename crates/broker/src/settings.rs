@@ -1,10 +1,11 @@
 //! What a broker is told about how to decide. Names, defaults and meanings are Mosquitto's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_protocol::QoS;
+use noctule_protocol::{ProtocolVersion, QoS};
 
-use crate::LogLevels;
+use crate::{AccessRules, LogLevels};
 
 /// Limits and choices of one broker. The defaults are safe on an open network.
 #[derive(Clone, Debug)]
@@ -54,6 +55,10 @@ pub struct Settings {
     pub fan_out_bytes_max: usize,
     /// Bytes of memory near which less is taken in, 0 for no limit (`memory_limit`).
     pub memory_limit: usize,
+    /// What Client Identifiers must begin with; empty for anything (`clientid_prefixes`).
+    pub clientid_prefixes: String,
+    /// Whether a retained message is delivered only while its publisher may still write to its topic (`check_retain_source`).
+    pub check_retain_source: bool,
     /// Which log lines are wanted.
     pub log_levels: LogLevels,
     /// Random 128 bits that make assigned client identifiers unguessable.
@@ -93,6 +98,8 @@ impl Default for Settings {
             mail_bytes_max: 4 * 1024 * 1024,
             fan_out_bytes_max: 4 * 1024 * 1024,
             memory_limit: 0,
+            clientid_prefixes: String::new(),
+            check_retain_source: true,
             log_levels: LogLevels::default(),
             secret: [0; 2],
         }
@@ -106,6 +113,14 @@ pub struct ListenerSettings {
     pub port: u16,
     /// Whether clients without user name may connect (`allow_anonymous`).
     pub allow_anonymous: bool,
+    /// Whether a User Name is checked, with its Password (`password_file`). If not, any name is taken.
+    pub authenticates: bool,
+    /// What its clients may publish and receive; everything without it (`acl_file`).
+    pub access: Option<Arc<AccessRules>>,
+    /// Whether the User Name is the Client Identifier (`use_username_as_clientid`).
+    pub use_username_as_clientid: bool,
+    /// Versions of the protocol that are accepted (`accept_protocol_versions`).
+    pub protocol_versions: Vec<ProtocolVersion>,
     /// Whether the broker invents an identifier for clients that send none (`allow_zero_length_clientid`).
     pub allow_zero_length_clientid: bool,
     /// What invented identifiers start with (`auto_id_prefix`).
@@ -123,6 +138,10 @@ impl Default for ListenerSettings {
         Self {
             port: 1883,
             allow_anonymous: true,
+            authenticates: false,
+            access: None,
+            use_username_as_clientid: false,
+            protocol_versions: vec![ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5],
             allow_zero_length_clientid: true,
             auto_id_prefix: "auto-".to_owned(),
             maximum_qos: QoS::ExactlyOnce,

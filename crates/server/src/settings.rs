@@ -30,6 +30,7 @@ pub(crate) fn of_broker(
                     maximum_qos: QoS::from_level(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
                     max_topic_alias: listener.max_topic_alias,
                     max_topic_alias_broker: listener.max_topic_alias_broker,
+                    ..ListenerSettings::default()
                 }
             })
             .collect(),

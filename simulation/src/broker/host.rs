@@ -179,9 +179,10 @@ impl Host {
             step(around.countdown)?;
             match letter {
                 Letter::Parcel(parcel) => self.handle(Input::Parcel { parcel }, around),
-                Letter::Connection(HandedOver { link, listener, peer, bytes }) => {
+                Letter::Connection(HandedOver { link, listener, peer, bytes, authenticated }) => {
                     let connection = self.enter(link);
-                    let input = Input::HandedOver { connection, listener, peer, bytes: &bytes };
+                    let bytes = &bytes;
+                    let input = Input::HandedOver { connection, listener, peer, bytes, authenticated };
                     self.handle(input, around);
                 }
             }
@@ -301,7 +302,7 @@ impl Host {
                 context.trace(|| format!("shard {from}: parcel to {} of {} bytes", to.get(), parcel.bytes()));
                 commons.send(from, to.get(), Letter::Parcel(parcel), context);
             }
-            Effect::HandOver { connection, to, listener, peer, bytes } => {
+            Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
                 let Some(handed) = self.forget(connection) else { return };
                 let link = handed.link;
                 self.by_link.remove(&link);
@@ -310,8 +311,12 @@ impl Host {
                 context.trace(|| {
                     format!("shard {from}: link {link} to {} with {} bytes", to.get(), bytes.len())
                 });
-                let letter = Letter::Connection(HandedOver { link, listener, peer, bytes });
+                let handed_over = HandedOver { link, listener, peer, bytes, authenticated };
+                let letter = Letter::Connection(handed_over);
                 commons.send(from, to.get(), letter, context);
+            }
+            Effect::Authenticate { connection, .. } => {
+                self.handle(Input::Authenticated { connection, accepted: true }, around);
             }
             Effect::Log { line, .. } => context.broker_log(&line),
         }

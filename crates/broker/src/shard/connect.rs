@@ -10,6 +10,7 @@ use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
+use super::authenticate::user_name;
 use super::connection::Stage;
 use super::ending::Ending;
 use super::{Shard, Turn};
@@ -29,13 +30,16 @@ use crate::timer::Timer;
 use crate::will::Will;
 
 /// A CONNECT that will not be accepted.
-struct Refusal {
+pub(super) struct Refusal {
     reason: ReasonCode,
     /// For the log, in Mosquitto's words where it has them.
     why: &'static str,
 }
 
 impl Refusal {
+    /// No User Name where one is needed, or not this one with this Password.
+    pub(super) const NOT_AUTHORIZED: Self = Self::new(ReasonCode::NotAuthorized, "not authorised");
+
     const fn new(reason: ReasonCode, why: &'static str) -> Self {
         Self { reason, why }
     }
@@ -96,13 +100,14 @@ impl Shard {
             connection.maximum_packet_size = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
         }
         match self.examine(key, &connect, turn) {
+            Ok(_) if self.must_authenticate(key, &connect, turn) => {}
             Ok(keep_alive) => self.accept(key, &connect, keep_alive, turn),
-            Err(refusal) => self.refuse(key, &connect, &refusal, turn),
+            Err(refusal) => self.refuse(key, connect.version, &refusal, turn),
         }
         Ok(())
     }
 
-    fn listener(&self, key: ConnectionKey) -> Option<&ListenerSettings> {
+    pub(super) fn listener(&self, key: ConnectionKey) -> Option<&ListenerSettings> {
         let connection = self.connection(key)?;
         self.settings.listeners.get(usize::from(connection.listener.0))
     }
@@ -143,9 +148,10 @@ impl Shard {
                 ));
             }
         }
-        if !listener.allow_anonymous {
+        let proves_name = listener.authenticates && user_name(connect).is_some();
+        if !listener.allow_anonymous && !proves_name {
             // Without a configured way to check a user name, a name proves nothing.
-            return Err(Refusal::new(ReasonCode::NotAuthorized, "not authorised"));
+            return Err(Refusal::NOT_AUTHORIZED);
         }
         if let Some(will) = &connect.will {
             if will.qos > listener.maximum_qos {
@@ -175,8 +181,14 @@ impl Shard {
         }
     }
 
-    fn refuse(&mut self, key: ConnectionKey, connect: &Connect<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
-        if connect.version == ProtocolVersion::V5 {
+    pub(super) fn refuse(
+        &mut self,
+        key: ConnectionKey,
+        version: ProtocolVersion,
+        refusal: &Refusal,
+        turn: &mut Turn<'_>,
+    ) {
+        if version == ProtocolVersion::V5 {
             self.refuse_with(key, ConnackCode::V5(refusal.reason), Properties::EMPTY, refusal.why, turn);
         } else if let Some(code) = refusal.reason.connect_return_code() {
             self.refuse_with(key, ConnackCode::V3(code), Properties::EMPTY, refusal.why, turn);
@@ -227,7 +239,7 @@ impl Shard {
         let window = self.send_window(connect);
 
         let Some(session) = self.session_mut(slot) else { return };
-        let user_name = connect.user_name.map(Arc::from);
+        let user_name = user_name(connect).map(Arc::from);
         session.set_publisher(Publisher { client_id: Arc::clone(&client_id), user_name });
         session.connection = Some(key);
         session.seldom.take(|things| things.disconnected_at.take());

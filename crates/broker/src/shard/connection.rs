@@ -80,9 +80,14 @@ pub(crate) struct Aliases {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
     AwaitingConnect,
+    /// The User Name and Password of its CONNECT are being checked.
+    Authenticating,
+    /// They are right: its CONNECT, which was kept, is looked at again.
+    Authenticated,
     /// Its client's session lives on another shard.
     Leaving {
         to: ShardIndex,
+        authenticated: bool,
     },
     /// CONNECT was accepted; its CONNACK may still be held. The session stands in this slot.
     Established {
@@ -103,6 +108,8 @@ impl Pauses {
     pub(crate) const OWN_FAN_OUT: Self = Self(4);
     /// It publishes, and memory is short.
     pub(crate) const MEMORY: Self = Self(8);
+    /// It is not known yet whether its client may come in.
+    pub(crate) const AUTHENTICATION: Self = Self(16);
 
     pub(crate) const fn contains(self, reason: Self) -> bool {
         self.0 & reason.0 != 0
@@ -166,7 +173,9 @@ impl Connection {
 
     pub(crate) fn slot(&self) -> Option<u32> {
         match self.stage {
-            Stage::AwaitingConnect | Stage::Leaving { .. } => None,
+            Stage::AwaitingConnect | Stage::Authenticating | Stage::Authenticated | Stage::Leaving { .. } => {
+                None
+            }
             Stage::Established { slot } => Some(slot),
         }
     }
@@ -193,8 +202,9 @@ impl Connection {
         }
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving { .. })
+    /// Whether its CONNECT is needed again.
+    pub(super) fn keeps_connect(&self) -> bool {
+        matches!(self.stage, Stage::Authenticating | Stage::Leaving { .. })
     }
 
     pub(crate) fn peer_text(&self) -> String {
@@ -295,7 +305,8 @@ impl Shard {
         if reason == Pauses::MEMORY {
             connection.allowance = Allowance::default();
         }
-        let has_whole_packets = reason == Pauses::OWN_FAN_OUT || reason == Pauses::MEMORY;
+        let has_whole_packets =
+            [Pauses::OWN_FAN_OUT, Pauses::MEMORY, Pauses::AUTHENTICATION].contains(&reason);
         if has_whole_packets && connection.partial.is_some() {
             self.take_bytes(key, &[], turn);
         }

@@ -50,8 +50,11 @@ impl Shard {
         };
         let (Some(rest), Some(connection)) = (rest, self.connection_mut(key)) else { return };
         match connection.stage {
-            Stage::Leaving { to } => self.let_go(key, to, rest.0, turn),
-            Stage::AwaitingConnect | Stage::Established { .. } => connection.partial = Some(rest),
+            Stage::Leaving { to, authenticated } => self.let_go(key, to, rest.0, authenticated, turn),
+            Stage::AwaitingConnect
+            | Stage::Authenticating
+            | Stage::Authenticated
+            | Stage::Established { .. } => connection.partial = Some(rest),
         }
     }
 
@@ -75,11 +78,11 @@ impl Shard {
             }
             let (stage, version) = (connection.stage, connection.version);
             let limit = match stage {
-                Stage::AwaitingConnect => {
+                Stage::AwaitingConnect | Stage::Authenticated => {
                     self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
                 }
                 Stage::Established { .. } => self.settings.maximum_packet_size,
-                Stage::Leaving { .. } => break,
+                Stage::Authenticating | Stage::Leaving { .. } => break,
             };
             let rest = &bytes[consumed..];
             if let Stage::Established { slot } = stage
@@ -136,12 +139,14 @@ impl Shard {
                             Ok(PacketType::Publish) => self.published(key, slot, version, frame, turn),
                             _ => self.packet(key, slot, version, frame, turn),
                         },
-                        Stage::AwaitingConnect | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
+                        Stage::AwaitingConnect
+                        | Stage::Authenticating
+                        | Stage::Authenticated
+                        | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
                     };
-                    if stage == Stage::AwaitingConnect
-                        && self.connection(key).is_some_and(Connection::is_leaving)
+                    if !matches!(stage, Stage::Established { .. })
+                        && self.connection(key).is_some_and(Connection::keeps_connect)
                     {
-                        // Its CONNECT goes with it.
                         break;
                     }
                     consumed += length;

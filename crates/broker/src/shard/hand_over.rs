@@ -13,31 +13,41 @@ impl Shard {
     /// Notes that a connection belongs elsewhere: it goes when the bytes at hand have been looked at.
     pub(super) fn send_away(&mut self, key: ConnectionKey, to: ShardIndex) {
         if let Some(connection) = self.connection_mut(key) {
-            connection.stage = Stage::Leaving { to };
+            let authenticated = connection.stage == Stage::Authenticated;
+            connection.stage = Stage::Leaving { to, authenticated };
         }
     }
 
     /// Lets a connection go that belongs elsewhere, with what was received from its CONNECT on.
-    pub(super) fn let_go(&mut self, key: ConnectionKey, to: ShardIndex, bytes: Vec<u8>, turn: &mut Turn<'_>) {
+    pub(super) fn let_go(
+        &mut self,
+        key: ConnectionKey,
+        to: ShardIndex,
+        bytes: Vec<u8>,
+        authenticated: bool,
+        turn: &mut Turn<'_>,
+    ) {
         if self.connection(key).is_none() {
             return;
         }
         let Some(connection) = self.connections[key.index as usize].take() else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
         let (listener, peer) = (connection.listener, connection.peer.address());
-        turn.effects.push(Effect::HandOver { connection: key, to, listener, peer, bytes });
+        turn.effects.push(Effect::HandOver { connection: key, to, listener, peer, bytes, authenticated });
     }
 
     /// Takes a connection from another shard; its CONNECT is looked at anew, since its session may have moved on.
     pub(super) fn take_over(
         &mut self,
-        key: ConnectionKey,
-        listener: ListenerIndex,
-        peer: Option<SocketAddr>,
+        (key, listener, peer): (ConnectionKey, ListenerIndex, Option<SocketAddr>),
         bytes: &[u8],
+        authenticated: bool,
         turn: &mut Turn<'_>,
     ) {
         self.enter(key, listener, peer, turn);
+        if authenticated && let Some(connection) = self.connection_mut(key) {
+            connection.stage = Stage::Authenticated;
+        }
         self.take_bytes(key, bytes, turn);
     }
 }

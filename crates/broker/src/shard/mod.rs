@@ -22,6 +22,7 @@ use crate::timer::{Timer, Timers};
 
 mod acknowledge;
 mod answer;
+mod authenticate;
 mod connect;
 mod connection;
 mod deliver;
@@ -169,9 +170,10 @@ impl Shard {
         }
         match input {
             Input::Connected { connection, listener, peer } => self.open(connection, listener, peer, turn),
-            Input::HandedOver { connection, listener, peer, bytes } => {
-                self.take_over(connection, listener, peer, bytes, turn);
+            Input::HandedOver { connection, listener, peer, bytes, authenticated } => {
+                self.take_over((connection, listener, peer), bytes, authenticated, turn);
             }
+            Input::Authenticated { connection, accepted } => self.authenticated(connection, accepted, turn),
             Input::Parcel { parcel } => self.receive(parcel, turn),
             Input::Continue => self.read_mail(turn),
             Input::Received { connection, bytes } => self.received(connection, bytes, turn),

@@ -502,13 +502,14 @@ impl State {
                     assert_ne!(usize::from(to.0), shard, "a parcel to oneself");
                     self.mail.push_back((to, parcel));
                 }
-                Effect::HandOver { connection, to, listener, peer, bytes } => {
+                Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
                     let to = usize::from(to.0);
                     assert_ne!(to, shard, "a connection to oneself");
                     let key = self.free_key(to);
                     let line = self.line_mut(shard, connection);
                     (line.shard, line.key) = (to, key);
-                    self.input(to, Input::HandedOver { connection: key, listener, peer, bytes: &bytes });
+                    let (connection, bytes) = (key, &bytes);
+                    self.input(to, Input::HandedOver { connection, listener, peer, bytes, authenticated });
                 }
                 Effect::Close { connection, farewell } => {
                     let line = self.line_mut(shard, connection);
@@ -526,6 +527,9 @@ impl State {
                     if !unread.is_empty() {
                         self.input(shard, Input::Received { connection, bytes: &unread });
                     }
+                }
+                Effect::Authenticate { connection, .. } => {
+                    self.input(shard, Input::Authenticated { connection, accepted: true });
                 }
                 Effect::Log { line, .. } => self.log.push(line),
             }

@@ -54,13 +54,17 @@ impl EventLoop {
                 }
             }
             Effect::Send { to, parcel } => self.neighbours.mailbox(to).send(Mail::Parcel(parcel)),
-            Effect::HandOver { connection, to, listener, peer, bytes } => {
+            Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
                 if let Some(Connection { mut stream, place, .. }) = self.forget(connection) {
                     // Fails only if it is not registered, and it is.
                     self.poll.registry().deregister(&mut stream)?;
-                    let handed_over = HandedOver { stream, peer, listener, place, bytes };
+                    let handed_over = HandedOver { stream, peer, listener, place, bytes, authenticated };
                     self.neighbours.mailbox(to).send(Mail::HandedOver(Box::new(handed_over)));
                 }
+            }
+            Effect::Authenticate { connection, .. } => {
+                // No listener says that it authenticates: who would check is not there.
+                self.handle(Input::Authenticated { connection, accepted: false }, now);
             }
             Effect::Log { level, line } => self.log.write(log_type(level), line),
         }

@@ -51,7 +51,7 @@ impl EventLoop {
     }
 
     fn take_over(&mut self, handed_over: HandedOver, now: Now) {
-        let HandedOver { stream, peer, listener, place, bytes } = handed_over;
+        let HandedOver { stream, peer, listener, place, bytes, authenticated } = handed_over;
         if self.step.is_some() {
             // The other core counted it in, and nobody else will count it out.
             self.shared.metrics.count(Metric::ConnectionsClosed);
@@ -59,7 +59,8 @@ impl EventLoop {
         }
         match self.enter(stream, place) {
             Ok(connection) => {
-                self.handle(Input::HandedOver { connection, listener, peer, bytes: &bytes }, now);
+                let bytes = &bytes;
+                self.handle(Input::HandedOver { connection, listener, peer, bytes, authenticated }, now);
                 // What came meanwhile also makes an event, but that costs a turn.
                 self.read_soon(connection);
             }

@@ -1,0 +1,58 @@
+//! User Name and Password, checked outside: until the answer comes a CONNECT is kept, and nothing else is done with it.
+
+use std::sync::Arc;
+
+use noctule_protocol::packet::Connect;
+
+use super::connect::Refusal;
+use super::connection::{Pauses, Stage};
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::input::ConnectionKey;
+
+impl Shard {
+    /// Has the User Name of a CONNECT checked, if that is to be done and was not yet. True if the answer must be waited
+    /// for: who knows a Client Identifier only must not disturb its session [MQTT-3.1.4-2].
+    pub(super) fn must_authenticate(
+        &mut self,
+        key: ConnectionKey,
+        connect: &Connect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let authenticates = self.listener(key).is_some_and(|listener| listener.authenticates);
+        let (true, Some(user_name)) = (authenticates, user_name(connect)) else { return false };
+        let Some(connection) = self.connection_mut(key) else { return false };
+        if connection.stage == Stage::Authenticated {
+            return false;
+        }
+        connection.stage = Stage::Authenticating;
+        turn.effects.push(Effect::Authenticate {
+            connection: key,
+            listener: connection.listener,
+            user_name: Arc::from(user_name),
+            password: connect.password.map(Box::from),
+        });
+        self.pause(key, Pauses::AUTHENTICATION, turn);
+        true
+    }
+
+    /// The answer. Its connection may have ended meanwhile.
+    pub(super) fn authenticated(&mut self, key: ConnectionKey, accepted: bool, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connection_mut(key) else { return };
+        if connection.stage != Stage::Authenticating {
+            return;
+        }
+        if accepted {
+            connection.stage = Stage::Authenticated;
+            self.resume_reading(key, Pauses::AUTHENTICATION, turn);
+        } else {
+            let version = connection.version;
+            self.refuse(key, version, &Refusal::NOT_AUTHORIZED, turn);
+        }
+    }
+}
+
+/// Whose name it is; an empty one is nobody's, as in Mosquitto.
+pub(super) fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
+    connect.user_name.filter(|name| !name.is_empty())
+}
