@@ -194,7 +194,7 @@ impl Draft {
 
 /// `None` if the directive is not for a listener.
 fn apply_to_listener(
-    ListenerDraft { listener, security, .. }: &mut ListenerDraft,
+    ListenerDraft { listener, .. }: &mut ListenerDraft,
     directive: &Directive,
     value: &Value,
     before: Option<&Position>,
@@ -223,8 +223,10 @@ fn apply_to_listener(
         ("max_qos", Value::Number(qos)) => listener.max_qos = narrow(*qos),
         ("max_topic_alias", Value::Number(count)) => listener.max_topic_alias = narrow(*count),
         ("max_topic_alias_broker", Value::Number(count)) => listener.max_topic_alias_broker = narrow(*count),
-        ("listener_allow_anonymous", Value::Flag(on)) => security.allow_anonymous = Some(*on),
-        ("listener_auto_id_prefix", Value::Text(prefix)) => security.auto_id_prefix = Some(prefix.clone()),
+        ("listener_allow_anonymous", Value::Flag(on)) => listener.listener_allow_anonymous = Some(*on),
+        ("listener_auto_id_prefix", Value::Text(prefix)) => {
+            listener.listener_auto_id_prefix = Some(prefix.clone());
+        }
         _ => return None,
     }
     Some(Ok(()))

@@ -133,12 +133,18 @@ pub struct Listener {
     pub max_topic_alias: u16,
     /// Topic aliases that the broker may use towards a client; 0 is none.
     pub max_topic_alias_broker: u16,
-    /// Accept clients that give no user name.
+    /// Accept clients that give no user name, unless [`listener_allow_anonymous`](Self::listener_allow_anonymous) says
+    /// otherwise: see [`accepts_anonymous`](Self::accepts_anonymous).
     pub allow_anonymous: bool,
+    /// What its own directive says about that.
+    pub listener_allow_anonymous: Option<bool>,
     /// Make an identifier for clients that send an empty one.
     pub allow_zero_length_clientid: bool,
-    /// What made identifiers begin with; at most 50 bytes.
+    /// What made identifiers begin with, unless [`listener_auto_id_prefix`](Self::listener_auto_id_prefix) says otherwise:
+    /// see [`id_prefix`](Self::id_prefix). At most 50 bytes.
     pub auto_id_prefix: String,
+    /// What its own directive says about that.
+    pub listener_auto_id_prefix: Option<String>,
     /// The line that opened this listener, for messages about it. `None` for loopback listeners nobody asked for.
     pub defined_at: Option<Position>,
 }
@@ -154,10 +160,22 @@ impl Listener {
             max_topic_alias: 10,
             max_topic_alias_broker: 10,
             allow_anonymous: false,
+            listener_allow_anonymous: None,
             allow_zero_length_clientid: true,
             auto_id_prefix: "auto-".to_owned(),
+            listener_auto_id_prefix: None,
             defined_at: None,
         }
+    }
+
+    /// Whether clients that give no user name are accepted.
+    pub fn accepts_anonymous(&self) -> bool {
+        self.listener_allow_anonymous.unwrap_or(self.allow_anonymous)
+    }
+
+    /// What made identifiers begin with.
+    pub fn id_prefix(&self) -> &str {
+        self.listener_auto_id_prefix.as_deref().unwrap_or(&self.auto_id_prefix)
     }
 
     /// The two listeners of local only mode: 127.0.0.1 and ::1, anonymous clients welcome.

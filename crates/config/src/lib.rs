@@ -17,6 +17,7 @@ mod check;
 mod draft;
 mod files;
 mod load;
+mod reload;
 
 pub use config::{
     ClientLimits, Config, ListenAddress, Listener, MemoryLimit, Persistence, Protocol, SocketDomain,
@@ -25,3 +26,4 @@ pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use load::{CommandLine, Loaded, fuzz_parse, load, parse};
 pub use log::{Log, LogType, LogTypes, Timestamp};
 pub use problem::Problem;
+pub use reload::{Kept, Reloaded};

@@ -29,7 +29,7 @@ fn addresses(config: &Config) -> Vec<ListenAddress> {
 }
 
 fn anonymous(main: &str) -> Vec<bool> {
-    config(main).listeners.iter().map(|listener| listener.allow_anonymous).collect()
+    config(main).listeners.iter().map(|listener| listener.accepts_anonymous()).collect()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn nothing_said_is_local_only_mode() {
         assert_eq!(config, Config::default());
         assert!(config.local_only);
         assert_eq!(addresses(&config), [address(Some("127.0.0.1"), 1883), address(Some("::1"), 1883)]);
-        assert!(config.listeners.iter().all(|listener| listener.allow_anonymous));
+        assert!(config.listeners.iter().all(|listener| listener.accepts_anonymous()));
     }
 }
 
@@ -55,7 +55,7 @@ fn ports_of_the_command_line_are_loopback_ports() {
         assert_eq!(addresses(&loaded.config), expected);
         assert!(
             loaded.config.local_only
-                && loaded.config.listeners.iter().all(|listener| listener.allow_anonymous)
+                && loaded.config.listeners.iter().all(|listener| listener.accepts_anonymous())
         );
     }
     let with_listener = loaded_with("listener 1886", &command_line).config;
@@ -135,7 +135,7 @@ fn prefixes_are_inherited() {
     let config = config(
         "auto_id_prefix a-\nlistener 1\nlistener 2\nlistener_auto_id_prefix b-\nallow_zero_length_clientid 0",
     );
-    let prefixes: Vec<_> = config.listeners.iter().map(|listener| listener.auto_id_prefix.as_str()).collect();
+    let prefixes: Vec<_> = config.listeners.iter().map(|listener| listener.id_prefix()).collect();
     assert_eq!(prefixes, ["a-", "b-"]);
     assert!(config.listeners.iter().all(|listener| !listener.allow_zero_length_clientid));
 }

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use noctule_config::Config;
+use noctule_config::{Config, Listener};
 
 /// Where it listens, who may connect, where data goes, and what to type next.
 pub(crate) fn text(config: &Config, addresses: &[SocketAddr]) -> String {
     let listening = join(addresses.iter().map(ToString::to_string));
-    let who = match (config.local_only, config.listeners.iter().any(|listener| listener.allow_anonymous)) {
+    let who = match (config.local_only, config.listeners.iter().any(Listener::accepts_anonymous)) {
         (true, true) => "Programs on this machine may connect, without a password.",
         (true, false) => "Only programs on this machine could connect, but anonymous clients are refused.",
         (false, true) => "Everybody who reaches this address may connect, without a password.",

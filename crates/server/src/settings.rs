@@ -24,9 +24,9 @@ pub(crate) fn of_broker(
                 let open = listeners.0.iter().find(|open| usize::from(open.index) == index);
                 ListenerSettings {
                     port: open.map_or(listener.address.port, |open| open.address.port()),
-                    allow_anonymous: listener.allow_anonymous,
+                    allow_anonymous: listener.accepts_anonymous(),
                     allow_zero_length_clientid: listener.allow_zero_length_clientid,
-                    auto_id_prefix: listener.auto_id_prefix.clone(),
+                    auto_id_prefix: listener.id_prefix().to_owned(),
                     maximum_qos: QoS::from_level(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
                     max_topic_alias: listener.max_topic_alias,
                     max_topic_alias_broker: listener.max_topic_alias_broker,

@@ -119,8 +119,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("Connections that an event loop gets before the next one is given any: few clients are quickest side by side")
         .needs_restart(),
     of("memory_limit", Global, number(0, i64::MAX), "")
-        .help("Bytes of memory near which less is taken in; without it 80 % of the machine's or control group's; 0 is any")
-        .needs_restart(),
+        .help("Bytes of memory near which less is taken in; without it 80 % of the machine's or control group's; 0 is any"),
     of("persistent_client_expiration", Global, Span, "")
         .help("End a durable session whose client was not seen for so long"),
     of("queue_qos0_messages", Global, Flag, "false")

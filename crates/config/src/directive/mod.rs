@@ -5,10 +5,12 @@
 
 mod bridge;
 mod broker;
+mod changes;
 mod listener;
 mod reference;
 mod storage_and_log;
 
+pub use changes::{CHANGES, Change};
 pub use reference::reference_markdown;
 
 use crate::value::Takes;

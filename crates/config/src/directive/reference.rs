@@ -22,8 +22,8 @@ The broker reads `mosquitto.conf`, the configuration file of Eclipse Mosquitto, 
 *Block* says where a directive may stand: *anywhere*; in a listener's block, where *listener* means that before the
 first block it is for a default listener on port 1883; in a *bridge*'s block; behind a *plugin*. *Security*
 directives may stand anywhere, and are for the whole broker; with `per_listener_settings true` they stand in a
-listener's block and are for that one. *Reload* says whether a changed value needs no restart once reloading is
-supported.
+listener's block and are for that one. *Reload* says whether SIGHUP takes a changed value. What a reload cannot change
+stays as it was, and the log names it; a file with a mistake, or with a listener more or less, changes nothing at all.
 ";
 
 /// The page, in Markdown.

@@ -3,6 +3,7 @@
 pub(crate) mod block;
 pub(crate) mod bridge;
 pub(crate) mod file;
+pub(crate) mod reload;
 pub(crate) mod setting;
 pub(crate) mod word;
 
