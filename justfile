@@ -13,6 +13,11 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Write anew the pages that are made from tables: directives, and which test proves which statement.
+docs:
+    UPDATE_DOCS=1 cargo test -p noctule-config --test reference
+    UPDATE_DOCS=1 cargo test -p conformance --test page
+
 # Licences, sources and duplicate versions of dependencies (needs cargo-deny).
 deny:
     cargo deny check licenses bans sources

@@ -4,12 +4,12 @@
 use e2e::Broker;
 use e2e::clients::{Library, python};
 
-#[test]
+#[test] // [MQTT311-7.0.0-2]
 fn paho_1() {
     a_message_to_itself_at_each_qos(Library::Paho1);
 }
 
-#[test]
+#[test] // [MQTT311-7.0.0-2]
 fn paho_2() {
     a_message_to_itself_at_each_qos(Library::Paho2);
 }

@@ -346,7 +346,7 @@ impl Shard {
         }
     }
 
-    /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] to [MQTT-3.1.2-6]; or the shard
+    /// The session for this identifier: taken over, resumed or new [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6]; or the shard
     /// that has it.
     fn claim_session(
         &mut self,

@@ -68,7 +68,7 @@ fn nothing_is_told_that_was_not_asked_for() {
     assert_eq!(client.connack.authentication_method(), None);
 }
 
-#[test] // [MQTT-3.1.0-1] [MQTT-3.14.0-1] [MQTT311-3.2.0-1]
+#[test] // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] [MQTT-3.14.0-1] [MQTT311-3.2.0-1]
 fn the_first_packet_is_a_connect() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -174,7 +174,7 @@ fn who_may_come_without_an_identifier() {
         // version, clean start, allowed by configuration, code of the refusal
         (V31, true, true, Some(Code::IdentifierRejected.code())),
         (V311, true, true, None),
-        (V311, false, true, Some(Code::IdentifierRejected.code())),
+        (V311, false, true, Some(Code::IdentifierRejected.code())), // [MQTT311-3.1.3-7]
         (V311, true, false, Some(Code::IdentifierRejected.code())),
         (V5, true, true, None),
         (V5, false, true, None),
@@ -226,7 +226,7 @@ fn any_identifier_with_characters_is_taken_as_it_is() {
     assert_eq!(desk.session_count(), 4);
 }
 
-#[test] // [MQTT-3.1.2-4] to [MQTT-3.1.2-6], [MQTT-3.2.2-2] [MQTT-3.2.2-3]; [MQTT311-3.2.2-1] to [MQTT311-3.2.2-3] [MQTT-3.1.4-4] [MQTT311-3.1.4-3]
+#[test] // [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6], [MQTT-3.2.2-2] [MQTT-3.2.2-3]; [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3] [MQTT-3.1.4-4] [MQTT311-3.1.4-3]
 fn session_present_tells_whether_state_is_used() {
     for version in VERSIONS {
         let desk = Desk::new();

@@ -30,6 +30,25 @@ fn a_session_lasts_as_long_as_it_said() {
     }
 }
 
+#[test] // [MQTT311-4.1.0-1] [MQTT311-4.1.0-2] [MQTT-4.1.0-1]
+fn a_session_that_ends_with_its_connection_lasts_as_long_as_that() {
+    for version in VERSIONS {
+        let desk = Desk::new();
+        let mut client = desk.client_of(version, "a");
+        client.subscribe("t", 2);
+        let publisher = desk.client("p");
+        publisher.send_all([publish("t", "1").qos2(1), pubrel(1)]);
+        client.expect([publish("t", "1").qos2(1)]);
+        client.send_all([pubrec(1), publish("u", "").qos2(9)]);
+        client.expect([pubrel(1), pubrec(9)]);
+        desk.sleep(1e9);
+        // Its subscription, what it was sent, and what it sent.
+        publisher.send(publish("t", "2").qos1(2));
+        client.send_all([pubrec(1), publish("u", "").qos2(9).dup()]);
+        client.expect([publish("t", "2").qos1(2), pubrel(1), pubrec(9)]);
+    }
+}
+
 #[test]
 fn interval_0_or_none_ends_with_the_connection_and_all_ones_never() {
     let desk = Desk::new();

@@ -91,7 +91,7 @@ fn a_length_in_more_bytes_than_needed_is_malformed_on_5_0_only() {
     }
 }
 
-#[test] // [MQTT-2.2.2-1]
+#[test] // Section 2.1.2
 fn packet_type_0_is_refused_at_its_first_byte() {
     for version in VERSIONS {
         let client = Desk::new().client_of(version, "a");
@@ -100,7 +100,7 @@ fn packet_type_0_is_refused_at_its_first_byte() {
     }
 }
 
-#[test] // [MQTT-3.14.4-1] [MQTT311-3.14.4-2]
+#[test] // [MQTT311-3.14.4-2]
 fn nothing_behind_a_disconnect_is_looked_at() {
     for version in VERSIONS {
         let desk = Desk::new();

@@ -29,3 +29,4 @@ mod shared_subscription;
 mod subscribe;
 mod topic_alias;
 mod will;
+mod wire;

@@ -275,7 +275,7 @@ fn from_97_percent_nothing_is_accepted_that_would_have_to_be_kept() {
         let old = desk.client_of(version, "old");
         desk.use_memory(970);
         old.send(publish("t", "1").qos1(1));
-        old.expect_closed();
+        old.expect_closed(); // [MQTT311-4.8.0-2]
     }
 }
 

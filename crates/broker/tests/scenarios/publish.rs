@@ -24,7 +24,7 @@ fn publish_at(client: &Client, qos: QoS, payload: &str) {
     }
 }
 
-#[test] // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] [MQTT-3.3.4-1] [MQTT311-3.3.4-1] [MQTT311-2.3.1-4] to [MQTT311-2.3.1-6], [MQTT311-4.3.1-1] [MQTT311-4.3.2-1]
+#[test] // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] [MQTT-3.3.4-1] [MQTT311-3.3.4-1] [MQTT311-2.3.1-4] [MQTT311-2.3.1-5] [MQTT-2.2.1-2] [MQTT311-2.3.1-6] [MQTT311-4.3.1-1] [MQTT311-4.3.2-1]
 fn delivered_at_the_lower_of_published_and_granted() {
     for version in VERSIONS {
         for published in LEVELS {
@@ -80,7 +80,7 @@ fn the_shortest_form_is_sent() {
     assert_eq!(client.take_bytes(), [0xD0, 0]); // [MQTT-3.12.4-1]
 }
 
-#[test] // [MQTT-3.3.2-4] [MQTT-3.3.2-15] to [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+#[test] // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
 fn properties_are_passed_on_unaltered_and_in_order() {
     let desk = Desk::new();
     let mut subscriber = desk.client("s");
@@ -150,7 +150,7 @@ fn topics_are_compared_byte_by_byte() {
     subscriber.expect_payloads(["1", "2"]);
 }
 
-#[test] // [MQTT-3.3.2-1] [MQTT-3.3.2-2] [MQTT311-3.3.2-2] [MQTT-4.7.3-1] [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-4.7.0-1] [MQTT-4.7.3-2] [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] [MQTT311-4.7.3-2]
+#[test] // [MQTT-3.3.2-1] [MQTT311-3.3.2-1] [MQTT-3.3.2-2] [MQTT311-3.3.2-2] [MQTT-4.7.3-1] [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-4.7.0-1] [MQTT-4.7.3-2] [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] [MQTT311-4.7.3-2]
 fn bad_topic_names_end_the_connection() {
     for version in VERSIONS {
         for topic in [&b"a/+"[..], b"#", b"a\0", b"\xFF", b"\xED\xA0\x80", b""] {
@@ -165,6 +165,17 @@ fn bad_topic_names_end_the_connection() {
             let reason = if topic.is_empty() { Reason::ProtocolError } else { Reason::MalformedPacket };
             client.expect_end(reason);
         }
+    }
+}
+
+#[test] // [MQTT-4.7.3-3] [MQTT311-4.7.3-3]
+fn topics_and_filters_have_up_to_65535_bytes() {
+    let longest = "t".repeat(65_535);
+    for version in VERSIONS {
+        let mut client = Desk::new().client_of(version, "a");
+        client.subscribe(&longest, 0);
+        client.send(publish(&longest, "x"));
+        client.expect([publish(&longest, "x")]);
     }
 }
 

@@ -82,7 +82,7 @@ fn the_exchange_goes_on_when_the_message_expires_within_it() {
 
 // ---- out ---------------------------------------------------------------------------------------------
 
-#[test] // [MQTT-4.3.3-1] to [MQTT-4.3.3-6] [MQTT311-4.3.3-1]
+#[test] // [MQTT-4.3.3-1] [MQTT-4.3.3-2] [MQTT-4.3.3-4] [MQTT-4.3.3-6] [MQTT311-4.3.3-1]
 fn the_senders_side() {
     for version in VERSIONS {
         let desk = Desk::new();

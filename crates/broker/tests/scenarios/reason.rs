@@ -27,6 +27,29 @@ fn a_disconnect_says_why() {
     }
 }
 
+#[test] // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
+fn nothing_follows_a_disconnect() {
+    let desk = Desk::new();
+    let mut client = desk.client("a");
+    client.subscribe("t", 1);
+    client.send_all([pingresp(), pingreq(), publish("t", "mine")]);
+    desk.client("b").send(publish("t", "x").qos1(1));
+    client.expect_end(Reason::ProtocolError);
+    client.expect_nothing();
+}
+
+#[test] // [MQTT-3.2.2-19] [MQTT-3.2.2-20]
+fn a_connack_carries_neither_reason_string_nor_user_property() {
+    let accepting = Desk::new();
+    let refusing = Desk::with(|settings| settings.listeners[0].allow_anonymous = false);
+    for (desk, code) in [(&accepting, 0), (&refusing, Reason::NotAuthorized.code())] {
+        let connack = desk.hello("a").with(Property::RequestProblemInformation(1)).send().next().unwrap();
+        assert_eq!(connack.code, code);
+        let told = |property| matches!(property, Property::ReasonString(_) | Property::UserProperty(..));
+        assert!(!connack.properties.iter().any(told), "{connack:?}");
+    }
+}
+
 #[test] // Section 3.1.2.11.7
 fn who_wants_no_problem_information_gets_the_code_only() {
     let desk = Desk::new();
@@ -34,7 +57,7 @@ fn who_wants_no_problem_information_gets_the_code_only() {
     assert_eq!((told.code, told.properties.is_empty()), (Reason::ProtocolError.code(), true));
 }
 
-#[test] // [MQTT-3.14.2-3]
+#[test] // [MQTT-3.14.2-3] [MQTT-3.14.2-4]
 fn a_reason_string_that_does_not_fit_is_left_out() {
     let desk = Desk::new();
     let full = told(&desk.hello("a")).encode(V5).len() as u32;
@@ -43,7 +66,7 @@ fn a_reason_string_that_does_not_fit_is_left_out() {
     assert_eq!((short.code, short.properties.is_empty()), (Reason::ProtocolError.code(), true));
 }
 
-#[test] // [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.9.2-1] [MQTT-3.11.2-1]
+#[test] // [MQTT-3.1.2-29] [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1] [MQTT-3.11.2-2]
 fn acknowledgements_carry_no_properties() {
     let desk = Desk::new();
     for wanted in [0, 1] {

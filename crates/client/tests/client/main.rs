@@ -270,7 +270,7 @@ fn disconnecting_waits_until_a_slow_server_has_everything() {
             other => panic!("{other:?}"),
         });
         peer.read(|packet| assert!(matches!(packet, Packet::Disconnect(_)), "{packet:?}"));
-        peer.expect_end();
+        peer.expect_end(); // [MQTT311-3.14.4-1]
     });
     let mut client = connect(&server, options(V311));
     connected(&mut client, false);

@@ -151,7 +151,7 @@ mod tests {
                     &format!(r#"A2 .. 0000 {empty} "a""#), // [MQTT-2.2.1-3]
                     &format!(r#"A0 .. 000A {empty} "a""#), // [MQTT-3.10.1-1]
                     &format!(r#"A2 .. 000A {empty} """#),  // [MQTT-4.7.3-1]
-                    &format!(r#"A2 .. 000A {empty} 0001 FF"#), // [MQTT-3.10.3-1]
+                    &format!(r#"A2 .. 000A {empty} 0001 FF"#), // [MQTT-3.10.3-1] [MQTT311-3.10.3-1]
                     &format!(r#"A2 .. 000A {empty} "a" 00"#),
                     &format!(r#"A2 .. 000A {empty} "a/#/b""#), // [MQTT-4.7.1-1]
                     &format!(r#"A2 .. 000A {empty} "$share//a""#), // [MQTT-4.8.2-1]

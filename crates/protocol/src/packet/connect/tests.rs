@@ -57,7 +57,7 @@ fn will_user_name_and_password() {
         password: Some(b"\x00\xFF"),
         ..plain(version)
     };
-    // [MQTT-3.1.3-1]
+    // [MQTT-3.1.3-1] [MQTT311-3.1.3-1]
     check(V31, r#"10 .. "MQIsdp" 03 EE 003C "id" "w" "bye" "u" 0002 00FF"#, Packet::Connect(all(V31)));
     check(V311, r#"10 .. "MQTT" 04 EE 003C "id" "w" "bye" "u" 0002 00FF"#, Packet::Connect(all(V311)));
     check(V5, r#"10 .. "MQTT" 05 EE 003C 00 "id" 00 "w" "bye" "u" 0002 00FF"#, Packet::Connect(all(V5)));
@@ -167,13 +167,14 @@ fn malformed_connects() {
             r#"10 .. "MQTT""#,
             r#"10 .. "MQTT" 04"#,
             r#"10 .. "MQTT" 04 02 00"#,
-            r#"10 .. "MQTT" 04 02 003C"#,                    // [MQTT-3.1.3-3]
+            r#"10 .. "MQTT" 04 02 003C"#,                    // [MQTT311-3.1.3-3]
             r#"10 .. "MQTT" 04 02 003C 0003 'id'"#,          // cut
             r#"10 .. "MQTT" 04 02 003C "id" 00"#,            // bytes left
             r#"10 .. "MQTT" 04 03 003C "id""#,               // [MQTT311-3.1.2-3]
             r#"11 .. "MQTT" 04 02 003C "id""#,               // [MQTT311-2.2.2-2]
-            r#"10 .. "MQTT" 04 0A 003C "id""#,               // [MQTT311-3.1.2-13]
-            r#"10 .. "MQTT" 04 22 003C "id""#,               // [MQTT311-3.1.2-15]
+            r#"10 .. "MQTT" 04 0A 003C "id""#,               // [MQTT311-3.1.2-13] [MQTT311-3.1.2-11]
+            r#"10 .. "MQTT" 04 22 003C "id""#,               // [MQTT311-3.1.2-15] [MQTT311-3.1.2-11]
+            r#"10 .. "MQTT" 04 02 003C "id" "w" "bye""#,     // [MQTT311-3.1.2-11]
             r#"10 .. "MQTT" 04 1E 003C "id" "w" "bye""#,     // [MQTT311-3.1.2-14]
             r#"10 .. "MQTT" 04 06 003C "id""#,               // [MQTT311-3.1.2-9]
             r#"10 .. "MQTT" 04 06 003C "id" "w""#,           // [MQTT311-3.1.2-9]
@@ -183,6 +184,7 @@ fn malformed_connects() {
             r#"10 .. "MQTT" 04 82 003C "id""#,               // [MQTT311-3.1.2-19]
             r#"10 .. "MQTT" 04 C2 003C "id" "u""#,           // [MQTT311-3.1.2-21]
             r#"10 .. "MQTT" 04 02 003C "id" "u""#,           // [MQTT311-3.1.2-18]
+            r#"10 .. "MQTT" 04 82 003C "id" "u" "p""#,       // [MQTT311-3.1.2-20]
             r#"10 .. "MQTT" 04 02 003C 0001 FF"#,            // [MQTT311-3.1.3-4] [MQTT311-1.5.3-1]
             r#"10 .. "MQTT" 04 02 003C 0001 00"#,            // [MQTT311-1.5.3-2]
             r#"10 .. "MQTT" 04 06 003C "id" 0001 FF "bye""#, // [MQTT311-3.1.3-10]
@@ -194,6 +196,7 @@ fn malformed_connects() {
         V5,
         &[
             r#"10 .. "MQTT" 05 02 003C"#,
+            r#"10 .. "MQTT" 05 02 003C 00"#,        // [MQTT-3.1.3-3]
             r#"10 .. "MQTT" 05 02 003C "id""#,      // no property length
             r#"10 .. "MQTT" 05 02 003C 8000 "id""#, // [MQTT-1.5.5-1]
             r#"10 .. "MQTT" 05 02 003C 05 11 0000"#,
@@ -205,6 +208,11 @@ fn malformed_connects() {
             r#"10 .. "MQTT" 05 06 003C 00 "id" "w" "bye""#, // [MQTT-3.1.2-9]
             r#"10 .. "MQTT" 05 82 003C 00 "id""#, // [MQTT-3.1.2-17]
             r#"10 .. "MQTT" 05 42 003C 00 "id""#, // [MQTT-3.1.2-19]
+            r#"10 .. "MQTT" 05 02 003C 00 "id" "u""#, // [MQTT-3.1.2-16]
+            r#"10 .. "MQTT" 05 82 003C 00 "id" "u" "p""#, // [MQTT-3.1.2-18]
+            r#"10 .. "MQTT" 05 02 003C 00 0001 FF"#, // [MQTT-3.1.3-4]
+            r#"10 .. "MQTT" 05 06 003C 00 "id" 00 0001 FF "bye""#, // [MQTT-3.1.3-11]
+            r#"10 .. "MQTT" 05 82 003C 00 "id" 0003 EDA080"#, // [MQTT-3.1.3-12] [MQTT-1.5.4-1]
             r#"10 8F00 "MQTT" 05 02 003C 00 "id""#, // [MQTT-1.5.5-1]
         ],
     );

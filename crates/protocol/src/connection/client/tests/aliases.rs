@@ -51,7 +51,7 @@ fn aliases_shorten_topics_on_both_sides() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(topics, ["three", "three"]);
+    assert_eq!(topics, ["three", "three"]); // [MQTT-3.3.2-10]
     assert!(pair.try_serve(from_server("four", 2)).is_err()); // [MQTT-3.3.2-11]
     assert_eq!(pair.sent(), ["disconnect 148"]);
 }

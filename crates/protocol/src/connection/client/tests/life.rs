@@ -17,7 +17,7 @@ fn a_connection_from_start_to_end() {
         pair.client.disconnect(ReasonCode::Success, Properties::EMPTY).unwrap();
         assert_eq!(pair.sent(), ["disconnect 0"]);
         assert!(pair.client.is_closed());
-        // [MQTT-3.14.4-1]
+        // [MQTT-3.14.4-1] [MQTT311-3.14.4-2]
         pair.publish(QoS::AtMostOnce, "late");
         let again = pair.client.disconnect(ReasonCode::Success, Properties::EMPTY);
         assert_eq!(again, Err(ClientError::NotConnected));
@@ -147,7 +147,7 @@ fn keep_alive_asks_and_gives_up() {
     pair.publish(QoS::AtMostOnce, "a"); // at second 9
     assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(19)));
     pair.client.handle_timeout(Duration::from_secs(19));
-    assert_eq!(pair.sent(), ["p0 a", "PINGREQ"]); // [MQTT-3.1.2-20]
+    assert_eq!(pair.sent(), ["p0 a", "PINGREQ"]); // [MQTT-3.1.2-20] [MQTT311-3.1.2-23]
     pair.now = Duration::from_secs(20);
     pair.serve(Packet::Pingresp);
     assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(29)));
@@ -212,6 +212,7 @@ fn the_server_says_goodbye() {
 fn authentication_goes_back_and_forth() {
     let method = Properties::new([Property::AuthenticationMethod("m")]);
     let mut pair = Pair::new(ConnectOptions { properties: method.clone(), ..options(ProtocolVersion::V5) });
+    pair.publish(QoS::AtMostOnce, "early"); // [MQTT-3.1.2-30]
     let reason = ReasonCode::ContinueAuthentication;
     pair.serve(Packet::Auth(Auth { reason, properties: method.clone() }));
     assert_eq!(pair.events(), [ClientEvent::Auth { reason, properties: method.clone() }]);
@@ -219,6 +220,7 @@ fn authentication_goes_back_and_forth() {
     assert_eq!(pair.sent(), ["CONNECT", "AUTH"]); // [MQTT-4.12.0-3]
     pair.accept(false, Properties::EMPTY);
     assert!(pair.client.is_connected());
+    assert_eq!(pair.sent(), ["p0 early"]);
 }
 
 #[test]

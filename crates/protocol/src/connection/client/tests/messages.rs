@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[test]
+#[test] // [MQTT-4.5.0-2] [MQTT311-4.5.0-2]
 fn messages_arrive_at_each_qos() {
     for version in VERSIONS {
         let mut pair = Pair::connected(options(version));
@@ -64,6 +64,22 @@ fn publishes_are_acknowledged_within_the_window() {
     }
 }
 
+#[test] // [MQTT-3.3.4-8]
+fn a_full_window_delays_messages_only() {
+    let mut pair = Pair::new(ConnectOptions { keep_alive: 10, ..options(ProtocolVersion::V5) });
+    pair.accept(false, Properties::new([Property::ReceiveMaximum(1)]));
+    pair.publish(QoS::AtLeastOnce, "a");
+    pair.publish(QoS::AtLeastOnce, "b");
+    let filter = SubscriptionFilter::parse("t").unwrap();
+    pair.client.subscribe([(filter, SubscriptionOptions::default())], Properties::EMPTY).unwrap();
+    pair.deliver(PublishQoS::AtLeastOnce(id(7)), "in");
+    assert_eq!(pair.sent(), ["CONNECT", "p1 a", "sub2", "puback7 0"]);
+    pair.client.handle_timeout(Duration::from_secs(10));
+    assert_eq!(pair.sent(), ["PINGREQ"]);
+    pair.serve(Packet::Puback(Puback::new(id(1))));
+    assert_eq!(pair.sent(), ["p3 b"]);
+}
+
 #[test]
 fn a_refused_message_is_over() {
     let mut pair = Pair::connected(options(ProtocolVersion::V5));
@@ -94,7 +110,7 @@ fn a_resumed_session_sends_again() {
         pair.publish(QoS::AtLeastOnce, "d");
         assert_eq!(pair.sent(), ["CONNECT"]);
         pair.accept(true, Properties::EMPTY);
-        assert_eq!(pair.sent(), ["p1! a", "pubrel2 0", "p3! c", "p4 d"]); // [MQTT-4.4.0-1]
+        assert_eq!(pair.sent(), ["p1! a", "pubrel2 0", "p3! c", "p4 d"]); // [MQTT-4.4.0-1] [MQTT311-2.3.1-3]
         pair.serve(Packet::Pubrel(Pubrel::new(id(5))));
         assert_eq!(pair.messages(), ["in"]);
     }

@@ -1,0 +1,180 @@
+//! `docs/conformance.md`.
+
+use std::fmt::Write as _;
+
+use crate::coverage::{Coverage, Proof, Row};
+use crate::statement::Version;
+
+/// What a section is about, where both versions agree on its number.
+const TITLES: &[(&str, &str)] = &[
+    ("1.5", "Data representation"),
+    ("2.1", "Fixed header"),
+    ("2.2", "Fixed header, Packet Identifier, Properties"),
+    ("2.3", "Packet Identifier"),
+    ("3.1", "CONNECT"),
+    ("3.2", "CONNACK"),
+    ("3.3", "PUBLISH"),
+    ("3.4", "PUBACK"),
+    ("3.5", "PUBREC"),
+    ("3.6", "PUBREL"),
+    ("3.7", "PUBCOMP"),
+    ("3.8", "SUBSCRIBE"),
+    ("3.9", "SUBACK"),
+    ("3.10", "UNSUBSCRIBE"),
+    ("3.11", "UNSUBACK"),
+    ("3.12", "PINGREQ"),
+    ("3.14", "DISCONNECT"),
+    ("3.15", "AUTH"),
+    ("4.1", "Session state"),
+    ("4.2", "Transport"),
+    ("4.3", "Quality of Service"),
+    ("4.4", "Redelivery"),
+    ("4.5", "Receipt of messages"),
+    ("4.6", "Order of messages"),
+    ("4.7", "Topic Names and Topic Filters"),
+    ("4.8", "Shared Subscriptions; in 3.1.1 errors"),
+    ("4.9", "Flow control"),
+    ("4.12", "Enhanced authentication"),
+    ("4.13", "Errors"),
+    ("6.0", "WebSocket"),
+    ("7.0", "Conformance"),
+    ("7.1", "Transport"),
+];
+
+const HEAD: &str = "\
+# Conformance
+
+Every normative statement of MQTT 3.1.1 and 5.0, in our words, with the tests that prove it, or the reason why none can.
+This page is made from the citations in the tests; do not edit it, write it anew with
+
+    UPDATE_DOCS=1 cargo test -p conformance --test page
+
+A citation counts where it stands at a test: at its head, in its body, or in a row of a table of cases. The same test fails if
+a statement has neither test nor reason, if one has both, if a citation names what does not exist, and if this page is
+outdated. What binds the server is proven by tests of the broker; tests of our client do not count for it.
+";
+
+/// The page for these statements.
+pub fn page(coverage: &Coverage<'_>) -> String {
+    let mut page = HEAD.to_owned();
+    figures(&mut page, &coverage.rows);
+    for (title, binds_server) in [("What binds the server", true), ("What binds the client", false)] {
+        let _ = write!(page, "\n## {title}\n");
+        if !binds_server {
+            page.push_str(
+                "\nTests of `crates/client`, `crates/cli` and of the client role in `crates/protocol` show that our client \
+                 obeys;\nthe others show what the broker does with a client that does not.\n",
+            );
+        }
+        for version in Version::ALL {
+            let of_version = |row: &&Row<'_>| {
+                row.statement.version == version && row.statement.binds_server() == binds_server
+            };
+            part(&mut page, version, coverage.rows.iter().filter(of_version));
+        }
+    }
+    page
+}
+
+/// How many there are, per version and side.
+fn figures(page: &mut String, rows: &[Row<'_>]) {
+    page.push_str("\n| | statements | proven by tests | with a reason |\n|---|---|---|---|\n");
+    for version in Version::ALL {
+        for (side, binds_server) in [("server", true), ("client", false)] {
+            let rows: Vec<_> = rows
+                .iter()
+                .filter(|row| {
+                    row.statement.version == version && row.statement.binds_server() == binds_server
+                })
+                .collect();
+            let reasons = rows.iter().filter(|row| row.reason.is_some()).count();
+            let proven = rows.iter().filter(|row| row.reason.is_none() && !row.proofs.is_empty()).count();
+            let _ = writeln!(page, "| {version}, {side} | {} | {proven} | {reasons} |", rows.len());
+        }
+    }
+}
+
+/// All tables of one version.
+fn part<'a>(page: &mut String, version: Version, rows: impl Iterator<Item = &'a Row<'a>>) {
+    let mut last = None;
+    for row in rows {
+        let section = row.statement.section();
+        if last != Some(section) {
+            let title = TITLES.iter().find(|(number, _)| *number == section).map_or("", |(_, title)| title);
+            let _ = write!(
+                page,
+                "\n### {version}: {section} {title}\n\n| statement | says | proof |\n|---|---|---|\n"
+            );
+            last = Some(section);
+        }
+        let _ = writeln!(page, "| {} | {} | {} |", row.statement.id, cell(row.statement.text), proof(row));
+    }
+}
+
+fn proof(row: &Row<'_>) -> String {
+    match row.reason {
+        Some(reason) if row.proofs.is_empty() => format!("No test: {}", cell(reason)),
+        Some(reason) => format!("{}<br>For the broker no test: {}", files(&row.proofs), cell(reason)),
+        None if row.proofs.is_empty() => "**missing**".to_owned(),
+        None => files(&row.proofs),
+    }
+}
+
+/// Each file with its tests, sources come in their order.
+fn files(proofs: &[Proof<'_>]) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for proof in proofs {
+        if proof.path == last {
+            text.push_str(", ");
+        } else {
+            if !text.is_empty() {
+                text.push_str("<br>");
+            }
+            let _ = write!(text, "[{0}](../{0}): ", proof.path);
+            last = proof.path;
+        }
+        // A title is a sentence, the others are names.
+        let _ = match proof.name.contains(' ') {
+            true => write!(text, "“{}”", cell(proof.name)),
+            false => write!(text, "`{}`", proof.name),
+        };
+    }
+    text
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::{Statement, Who};
+
+    #[test]
+    fn a_row_shows_tests_by_file_or_the_reason() {
+        let statement = Statement { id: "MQTT-3.1.0-1", version: Version::V5, who: Who::Both, text: "a|b" };
+        let proofs = vec![
+            Proof { path: "tests/a.rs", name: "x" },
+            Proof { path: "tests/a.rs", name: "y" },
+            Proof { path: "tests/b.rs", name: "z is so" },
+        ];
+        let row = |proofs: &[Proof<'static>], reason| Row { statement, proofs: proofs.to_vec(), reason };
+        let rows =
+            vec![row(&proofs, None), row(&[], Some("never")), row(&[], None), row(&proofs[..1], Some("no"))];
+        let page = page(&Coverage { rows, mistakes: Vec::new() });
+        let expected = "
+### 5.0: 3.1 CONNECT
+
+| statement | says | proof |
+|---|---|---|
+| MQTT-3.1.0-1 | a\\|b | [tests/a.rs](../tests/a.rs): `x`, `y`<br>[tests/b.rs](../tests/b.rs): “z is so” |
+| MQTT-3.1.0-1 | a\\|b | No test: never |
+| MQTT-3.1.0-1 | a\\|b | **missing** |
+| MQTT-3.1.0-1 | a\\|b | [tests/a.rs](../tests/a.rs): `x`<br>For the broker no test: no |
+";
+        assert!(page.contains(expected), "{page}");
+        assert!(page.contains("| 5.0, server | 4 | 1 | 2 |"), "{page}");
+    }
+}
