@@ -15,6 +15,7 @@ mod paho_go;
 mod payload;
 mod process;
 mod qos;
+mod reload;
 mod retained;
 mod session;
 mod shared_subscription;

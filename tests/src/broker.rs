@@ -72,6 +72,24 @@ impl Broker {
         broker
     }
 
+    /// Writes another configuration for [`Broker::hang_up`]; `PORT` stands for the port it listens on.
+    pub fn rewrite(&self, config: &str) {
+        let config = format!("{config}\n{}\n", environment::config_of(&self.program));
+        let text = config.replace("PORT", &self.port().to_string());
+        fs::write(self.config_file(), text).expect("the test's own directory can be written to");
+    }
+
+    /// Sends SIGHUP and waits until standard error tells how that ended; gives what was told from it on.
+    #[track_caller]
+    pub fn hang_up(&self) -> String {
+        let before = self.process().errors().len();
+        self.process().signal(Signal::HUP);
+        eventually("the broker has reloaded its configuration", || {
+            let told = self.process().errors().split_off(before);
+            (told.contains("Config reloaded.") || told.contains("was not reloaded")).then_some(told)
+        })
+    }
+
     /// Starts it again after [`Broker::stop`], on the same port.
     ///
     /// # Panics

@@ -93,6 +93,16 @@ impl LogTypes {
     /// Every line.
     pub const ALL: Self = Self(u16::MAX);
 
+    /// As a number, for [`from_bits`](Self::from_bits).
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) gave.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
     /// Whether lines of this type are written.
     pub const fn contains(self, kind: LogType) -> bool {
         self.0 & kind as u16 != 0

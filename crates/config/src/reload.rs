@@ -36,8 +36,11 @@ impl fmt::Display for Kept {
     }
 }
 
+/// Lets a new value stay as the old one was.
+type Keep<T> = fn(&mut T, &T);
+
 /// Directives for the whole broker that need a restart, and how each keeps its old value.
-const KEPT: &[(&str, fn(&mut Config, &Config))] = &[
+const KEPT: &[(&str, Keep<Config>)] = &[
     ("pid_file", |new, old| new.pid_file.clone_from(&old.pid_file)),
     ("user", |new, old| new.user.clone_from(&old.user)),
     ("worker_connections_min", |new, old| new.worker_connections_min = old.worker_connections_min),
@@ -45,7 +48,7 @@ const KEPT: &[(&str, fn(&mut Config, &Config))] = &[
 ];
 
 /// The same of a listener.
-const KEPT_OF_LISTENER: &[(&str, fn(&mut Listener, &Listener))] = &[
+const KEPT_OF_LISTENER: &[(&str, Keep<Listener>)] = &[
     ("listener_allow_anonymous", |new, old| new.listener_allow_anonymous = old.listener_allow_anonymous),
     ("listener_auto_id_prefix", |new, old| {
         new.listener_auto_id_prefix.clone_from(&old.listener_auto_id_prefix);

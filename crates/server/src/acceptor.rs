@@ -32,7 +32,7 @@ pub(crate) struct Acceptor {
     listeners: Vec<Watched>,
     shards: Arc<Neighbours>,
     log: Log,
-    connection_messages: bool,
+    connection_messages: Arc<AtomicBool>,
     /// Accepted, while every mailbox was full.
     undealt: Option<Accepted>,
     complained_at: Option<Instant>,
@@ -65,7 +65,7 @@ impl Acceptor {
         listeners: Vec<OpenListener>,
         shards: Arc<Neighbours>,
         log: Log,
-        connection_messages: bool,
+        connection_messages: Arc<AtomicBool>,
     ) -> io::Result<(Self, Stopper)> {
         let poll = Poll::new()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -169,7 +169,7 @@ impl Acceptor {
     fn admit(&mut self, index: usize, stream: Stream, peer: SocketAddr) -> Result<(), Accepted> {
         let listener = &self.listeners[index].listener;
         let Some(place) = listener.places.take() else {
-            if self.connection_messages {
+            if self.connection_messages.load(Ordering::Relaxed) {
                 let ip = peer.ip();
                 self.log.notice(format!("Client connection from {ip} denied: max_connections exceeded."));
             }

@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::Poll;
-use noctule_broker::{Shard, ShardIndex, Shared};
-use noctule_config::Config;
+use noctule_broker::{Settings, Shard, ShardIndex, Shared};
+use noctule_config::{Config, LogTypes};
 use noctule_storage::Pipeline;
 
 use crate::Notice;
@@ -34,6 +35,10 @@ pub struct Broker {
     acceptor: Stopper,
     shards: Arc<Neighbours>,
     pipeline: Arc<Pipeline>,
+    /// What the shards were told last.
+    settings: Arc<Settings>,
+    /// Whether the acceptor logs whom it turns away.
+    connection_messages: Arc<AtomicBool>,
     /// Threads that have not ended yet.
     running: usize,
     notices: Receiver<Notice>,
@@ -57,12 +62,10 @@ impl Broker {
         let shared = Arc::new(Shared::new(&settings));
         // `persistence false`: what is in memory is as durable as it gets.
         let pipeline = Arc::new(Pipeline::immediate());
-        let gauge = match settings.memory_limit {
-            0 => None,
-            _ => {
-                let gauge = Gauge::open(give_back_memory, log.clone());
-                Some(Arc::new(gauge.map_err(StartError::system("measure memory"))?))
-            }
+        let gauge = match Gauge::open(give_back_memory, log.clone()) {
+            Ok(gauge) => Some(Arc::new(gauge)),
+            Err(_) if settings.memory_limit == 0 => None,
+            Err(error) => return Err(StartError::system("measure memory")(error)),
         };
         let clock = Clock::start();
 
@@ -88,11 +91,22 @@ impl Broker {
             let event_loop = EventLoop::new(place, core, shared, durability, measurement, clock, log.clone());
             event_loops.push(event_loop);
         }
-        let messages = config.log.connection_messages;
-        let (acceptor, stopper) = Acceptor::new(listeners.0, Arc::clone(&shards), log.clone(), messages)
+        let connection_messages = Arc::new(AtomicBool::new(config.log.connection_messages));
+        let told = Arc::clone(&connection_messages);
+        let (acceptor, stopper) = Acceptor::new(listeners.0, Arc::clone(&shards), log.clone(), told)
             .map_err(StartError::system("watch sockets"))?;
 
-        let mut broker = Self { addresses, acceptor: stopper, shards, pipeline, running: 0, notices, notify };
+        let mut broker = Self {
+            addresses,
+            acceptor: stopper,
+            shards,
+            pipeline,
+            settings,
+            connection_messages,
+            running: 0,
+            notices,
+            notify,
+        };
         for (number, event_loop) in event_loops.into_iter().enumerate() {
             broker.spawn(format!("shard-{number}"), move || event_loop.run())?;
         }
@@ -110,6 +124,20 @@ impl Broker {
         self.shards.count()
     }
 
+    /// Tells all shards a configuration that was read again, of which lines of these types are logged. Each answers with
+    /// [`Notice::SettingsTaken`]; gives how many will.
+    pub(crate) fn change_settings(&mut self, config: &Config, log_types: LogTypes) -> usize {
+        let nothing_opened = Listeners(Vec::new());
+        let mut settings = settings::of_broker(config, &nothing_opened, log_types, self.settings.secret);
+        for (listener, open) in settings.listeners.iter_mut().zip(&self.settings.listeners) {
+            listener.port = open.port;
+        }
+        self.settings = Arc::new(settings);
+        self.connection_messages.store(config.log.connection_messages, Ordering::Relaxed);
+        self.shards.tell_settings(&self.settings, &self.notify);
+        self.shards.count()
+    }
+
     /// Ends it: no new connections, clients are told and get their last bytes, threads end.
     pub fn stop(mut self) -> Result<(), StartError> {
         let deadline = Instant::now() + STOP_TIME_MAX;
@@ -122,7 +150,7 @@ impl Broker {
                     self.running -= 1;
                     result.map_err(|source| StartError::ThreadEnded { thread, source })?;
                 }
-                Ok(Notice::Signal(_)) => {}
+                Ok(Notice::Signal(_) | Notice::SettingsTaken) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(StartError::NotEnded);
                 }

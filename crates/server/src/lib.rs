@@ -15,6 +15,7 @@ mod memory;
 mod panic;
 mod pid_file;
 mod program;
+mod reload;
 mod run;
 mod settings;
 mod shard;
@@ -39,6 +40,8 @@ const LOG_THREAD: &str = "log";
 enum Notice {
     /// The process got a signal.
     Signal(Signal),
+    /// A shard obeys the settings it was told last.
+    SettingsTaken,
     /// A thread is done.
     ThreadEnded {
         /// Its name.

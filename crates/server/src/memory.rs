@@ -118,7 +118,7 @@ impl Gauge {
 /// When one shard measures.
 #[derive(Debug)]
 pub(crate) struct Measurement {
-    /// `None` without a limit: then nobody wants to know.
+    /// `None` where it cannot be measured, and there was no limit.
     gauge: Option<Arc<Gauge>>,
     /// Bytes taken in or put into outboxes since the last time.
     bytes: usize,
@@ -140,6 +140,9 @@ impl Measurement {
     /// Measures.
     pub(crate) fn measure(&mut self, shared: &Shared) {
         self.bytes = 0;
+        if shared.memory_limit() == 0 {
+            return;
+        }
         // A failure leaves the last value; the next one may be measured again.
         if let Some(gauge) = &self.gauge
             && let Some(used) = gauge.resident()
@@ -165,6 +168,7 @@ impl Measurement {
     /// limit on; when memory is short all of them, since each holds some that is free.
     pub(crate) fn is_wanted(&self, shard: ShardIndex, shared: &Shared) -> bool {
         self.gauge.is_some()
+            && shared.memory_limit() > 0
             && (shared.memory_pressure() >= Pressure::ShrinkCaches
                 || shard == ShardIndex(0) && shared.memory_used() >= shared.memory_limit() / 2)
     }

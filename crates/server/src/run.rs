@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::thread;
 
-use noctule_config::Config;
+use noctule_config::{CommandLine, Config};
 
 use crate::broker::Broker;
 use crate::error::StartError;
@@ -13,6 +13,7 @@ use crate::listener::Listeners;
 use crate::log::{Log, Writer};
 use crate::pid_file::PidFile;
 use crate::program::Program;
+use crate::reload::Reload;
 use crate::signals::{self, Signal};
 use crate::{LOG_THREAD, Notice, descriptor_limit, greeting, panic, user};
 
@@ -21,8 +22,10 @@ use crate::{LOG_THREAD, Notice, descriptor_limit, greeting, panic, user};
 pub struct Options {
     /// As what this process was started.
     pub program: Program,
-    /// The configuration file, for the log.
+    /// The configuration file, for the log and for reading it again.
     pub config_file: Option<PathBuf>,
+    /// What stands above that file, also when it is read again.
+    pub command_line: CommandLine,
     /// Go into the background once everything that can fail early has not failed.
     pub daemon: bool,
     /// Gives memory that is free back to the system, as far as the calling thread holds it.
@@ -65,7 +68,7 @@ fn live(
     log: &Log,
     writer: &mut Option<Writer>,
 ) -> Result<(), StartError> {
-    let Options { program, config_file, daemon, give_back_memory } = options;
+    let Options { program, config_file, command_line, daemon, give_back_memory } = options;
     let version = format!("{} version {}", program.name(), program.version());
     log.information(format!("{version} starting"));
     log.information(match config_file {
@@ -107,7 +110,8 @@ fn live(
     if *program == Program::Noctule && !*daemon && io::stderr().is_terminal() {
         greet(greeting::text(config, broker.addresses()), log)?;
     }
-    let ended = match serve(&mut broker, log) {
+    let mut reload = Reload::new(*program, config_file.clone(), command_line.clone(), config.clone());
+    let ended = match serve(&mut broker, &mut reload, log) {
         Ok(()) => {
             log.information(format!("{version} terminating"));
             broker.stop()
@@ -135,16 +139,12 @@ fn greet(text: String, log: &Log) -> Result<(), StartError> {
 }
 
 /// Obeys signals until one says to end.
-fn serve(broker: &mut Broker, log: &Log) -> Result<(), StartError> {
+fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), StartError> {
     loop {
         match broker.next_notice() {
             Notice::Signal(Signal::Terminate) => return Ok(()),
-            Notice::Signal(Signal::Reload) => {
-                log.reopen();
-                log.warning(
-                    "SIGHUP: log files were opened anew. Reloading the configuration is not available yet; restart to apply changes.",
-                );
-            }
+            Notice::Signal(Signal::Reload) => reload.begin(broker, log),
+            Notice::SettingsTaken => reload.shard_is_done(broker, log),
             Notice::Signal(Signal::RotateLog) => log.reopen(),
             Notice::Signal(Signal::Save) => {
                 log.warning("SIGUSR1: everything is kept in memory only, so there is nothing to save to.");
@@ -178,7 +178,9 @@ mod tests {
             let listeners = Listeners::open(&config, &Log::none()).unwrap();
             let mut broker = Broker::start(&config, &Log::none(), listeners, || {}).unwrap();
             broker.spawn("doomed".to_owned(), || body).unwrap();
-            assert_eq!(serve(&mut broker, &Log::none()).unwrap_err().to_string(), told);
+            let command_line = CommandLine::default();
+            let mut reload = Reload::new(Program::Noctule, None, command_line, config.clone());
+            assert_eq!(serve(&mut broker, &mut reload, &Log::none()).unwrap_err().to_string(), told);
         }
     }
 }

@@ -77,7 +77,8 @@ fn log_levels(types: LogTypes) -> LogLevels {
 
 #[cfg(test)]
 mod tests {
-    use noctule_config::MemoryLimit;
+    use noctule_config::directive::{CHANGES, Reload, find};
+    use noctule_config::{CommandLine, MemoryLimit, parse};
 
     use super::*;
 
@@ -91,6 +92,39 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+    }
+
+    /// What a reload takes, and the core need not know: the log's own affairs, and what waits for the durable store.
+    const ELSEWHERE: [&str; 8] = [
+        "log_dest",
+        "log_timestamp",
+        "log_timestamp_format",
+        "log_type",
+        "persistence_file",
+        "persistence_location",
+        "autosave_interval",
+        "autosave_on_changes",
+    ];
+
+    #[test]
+    fn what_a_reload_takes_arrives_in_the_core() {
+        let files = |text: &'static str| {
+            [("m.conf".into(), text.as_bytes()), ("d/a.conf".into(), b"max_keepalive 9".as_slice())]
+        };
+        let config = |text| parse(&files(text), &CommandLine::default()).unwrap().config;
+        let told = |config: &Config| {
+            format!("{:?}", of_broker(config, &Listeners(Vec::new()), LogTypes::NONE, [1, 2]))
+        };
+        for change in CHANGES {
+            let row = find(change.directive).unwrap();
+            let (old, new) = (config(change.before), config(change.after));
+            if row.reload == Reload::Ignored || old == new {
+                continue;
+            }
+            let reloaded = old.reloaded(new).unwrap().config;
+            let arrives = told(&old) != told(&reloaded);
+            assert_eq!(arrives, !ELSEWHERE.contains(&change.directive), "{}", change.directive);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) fn listener_new(listener: &Listener) -> Problem {
         format!("a reload cannot open a listener, and {place} is not open"),
         "restart the broker, or take this listener out again",
     )
-    .as_originally_told()
+    .originally_told()
 }
 
 pub(crate) fn listener_gone(listener: &Listener) -> Problem {
@@ -18,7 +18,7 @@ pub(crate) fn listener_gone(listener: &Listener) -> Problem {
         format!("a reload cannot close a listener, and {place} is open and no longer in the file"),
         "restart the broker, or write this listener again",
     )
-    .as_originally_told()
+    .originally_told()
 }
 
 fn place(listener: &Listener) -> String {
@@ -30,7 +30,7 @@ fn place(listener: &Listener) -> String {
 }
 
 impl Problem {
-    fn as_originally_told(self) -> Self {
+    fn originally_told(self) -> Self {
         self.originally(
             "Error: It is not currently possible to add/remove listeners when reloading the config file.",
         )

@@ -10,7 +10,9 @@ mod stamp;
 mod strftime;
 mod writer;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use noctule_config::{LogType, LogTypes};
@@ -29,8 +31,38 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 /// Takes log lines; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Log {
-    types: LogTypes,
+    /// As bits; a reload changes them for all.
+    types: Arc<AtomicU16>,
     queue: Arc<Queue>,
+}
+
+/// Destinations that are open, and what goes there: for [`Log::switch`].
+#[derive(Debug)]
+pub struct Prepared {
+    types: LogTypes,
+    stamp: Stamp,
+    destinations: Destinations,
+}
+
+impl Prepared {
+    /// Opens what the configuration names. Gives the file that cannot be opened.
+    pub fn open(config: &noctule_config::Log) -> Result<Self, PathBuf> {
+        let (destinations, unopened) = Destinations::open(config);
+        match unopened {
+            Some(path) => Err(path),
+            None => Ok(Self::new(config, destinations)),
+        }
+    }
+
+    fn new(config: &noctule_config::Log, destinations: Destinations) -> Self {
+        let types = if destinations.is_empty() { LogTypes::NONE } else { config.types };
+        Self { types, stamp: Stamp::new(&config.timestamp), destinations }
+    }
+
+    /// Which lines will be taken.
+    pub fn types(&self) -> LogTypes {
+        self.types
+    }
 }
 
 impl Log {
@@ -40,32 +72,35 @@ impl Log {
     /// go to standard error.
     pub fn open(config: &noctule_config::Log) -> (Self, Writer) {
         let (destinations, unopened) = Destinations::open(config);
-        let types = match (&unopened, destinations.is_empty()) {
-            (Some(_), _) => LogTypes::NONE.with(LogType::Error),
-            (None, true) => LogTypes::NONE,
-            (None, false) => config.types,
-        };
+        let prepared = Prepared::new(config, destinations);
+        let types = if unopened.is_some() { LogTypes::NONE.with(LogType::Error) } else { prepared.types };
         let queue = Arc::new(Queue::new(QUEUE_BYTES_MAX));
-        let log = Self { types, queue: Arc::clone(&queue) };
+        let log = Self { types: Arc::new(AtomicU16::new(types.bits())), queue: Arc::clone(&queue) };
         if let Some(path) = unopened {
-            log.error(format!("Error: Unable to open log file {} for writing.", path.display()));
+            log.error(unable_to_open(&path));
         }
-        (log, Writer::new(queue, Stamp::new(&config.timestamp), destinations))
+        (log, Writer::new(queue, prepared))
+    }
+
+    /// Writes what comes from now on to other destinations, and only lines of their types.
+    pub fn switch(&self, prepared: Prepared) {
+        self.types.store(prepared.types.bits(), Ordering::Relaxed);
+        self.queue.switch(prepared);
     }
 
     /// A log that takes nothing.
     pub fn none() -> Self {
-        Self { types: LogTypes::NONE, queue: Arc::new(Queue::new(0)) }
+        Self { types: Arc::new(AtomicU16::new(LogTypes::NONE.bits())), queue: Arc::new(Queue::new(0)) }
     }
 
     /// Which lines are taken; others need not be formatted.
     pub fn types(&self) -> LogTypes {
-        self.types
+        LogTypes::from_bits(self.types.load(Ordering::Relaxed))
     }
 
     /// Takes a line of the given type, without time stamp and line end.
     pub fn write(&self, kind: LogType, line: impl Into<String>) {
-        if self.types.contains(kind) {
+        if self.types().contains(kind) {
             self.queue.push(seconds_now(), line.into());
         }
     }
@@ -93,7 +128,7 @@ impl Log {
     /// An error after which the process ends: it finds room in a full queue, and this returns when it is written,
     /// or after two seconds.
     pub fn fatal(&self, line: impl Into<String>) {
-        if self.types.contains(LogType::Error) {
+        if self.types().contains(LogType::Error) {
             self.queue.push_always(seconds_now(), line.into());
             self.flush();
         }
@@ -114,6 +149,11 @@ impl Log {
         self.queue.close();
         self.flush();
     }
+}
+
+/// What is said of a log file that cannot be opened.
+pub fn unable_to_open(path: &Path) -> String {
+    format!("Error: Unable to open log file {} for writing.", path.display())
 }
 
 /// Seconds since 1970 by the wall clock.

@@ -5,6 +5,8 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Prepared;
+
 /// What a queued line costs beside its text.
 const ENTRY_BYTES: usize = mem::size_of::<Entry>();
 
@@ -24,6 +26,8 @@ pub(super) struct Batch {
     pub(super) lost: u64,
     /// Open the log file anew before the entry at this place.
     pub(super) reopen_at: Option<usize>,
+    /// Go on with other destinations from the entry at this place on.
+    pub(super) switch_at: Option<(usize, Prepared)>,
     /// Nothing will follow.
     pub(super) last: bool,
 }
@@ -53,6 +57,7 @@ impl State {
         !self.batch.entries.is_empty()
             || self.batch.lost > 0
             || self.batch.reopen_at.is_some()
+            || self.batch.switch_at.is_some()
             || self.batch.last
     }
 }
@@ -87,6 +92,14 @@ impl Queue {
     pub(super) fn reopen(&self) {
         let mut state = self.lock();
         state.batch.reopen_at = Some(state.batch.entries.len());
+        self.wake_writer(&mut state);
+    }
+
+    pub(super) fn switch(&self, to: Prepared) {
+        let mut state = self.lock();
+        // They are open already.
+        state.batch.reopen_at = None;
+        state.batch.switch_at = Some((state.batch.entries.len(), to));
         self.wake_writer(&mut state);
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::destination::Destinations;
 use super::queue::{Batch, Queue};
-use super::seconds_now;
 use super::stamp::Stamp;
+use super::{Prepared, seconds_now};
 
 /// Formatted bytes handed to the destinations at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -24,7 +24,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(queue: Arc<Queue>, stamp: Stamp, destinations: Destinations) -> Self {
+    pub(super) fn new(queue: Arc<Queue>, to: Prepared) -> Self {
+        let Prepared { stamp, destinations, .. } = to;
         Self { queue, stamp, destinations, buffer: String::new(), buffered: 0, lost: 0 }
     }
 
@@ -46,8 +47,12 @@ impl Writer {
         self.write(batch);
     }
 
-    fn write(&mut self, batch: Batch) {
+    fn write(&mut self, mut batch: Batch) {
+        let mut switch_at = batch.switch_at.take();
         for (place, entry) in batch.entries.iter().enumerate() {
+            if let Some((_, to)) = switch_at.take_if(|(at, _)| *at == place) {
+                self.switch(to);
+            }
             if batch.reopen_at == Some(place) {
                 self.reopen();
             }
@@ -71,10 +76,18 @@ impl Writer {
                 self.lost = lost;
             }
         }
+        if let Some((_, to)) = switch_at {
+            self.switch(to);
+        }
         if batch.reopen_at == Some(batch.entries.len()) {
             self.reopen();
         }
         self.queue.report_written();
+    }
+
+    fn switch(&mut self, to: Prepared) {
+        self.hand_over();
+        (self.stamp, self.destinations) = (to.stamp, to.destinations);
     }
 
     fn reopen(&mut self) {
@@ -174,16 +187,40 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_after_a_switch_goes_to_the_new_file_with_the_new_stamp() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+        let (log, mut writer) = Log::open(&to_file(&old));
+        let config =
+            Config { types: LogTypes::ALL, timestamp: Timestamp::Format("then".to_owned()), ..to_file(&new) };
+        for at_once in [true, false] {
+            log.error("before");
+            if !at_once {
+                writer.drain();
+            }
+            log.switch(Prepared::open(&config).unwrap());
+            log.write(LogType::Debug, "after");
+            writer.drain();
+            log.switch(Prepared::open(&to_file(&old)).unwrap());
+            log.write(LogType::Debug, "not wanted");
+            writer.drain();
+        }
+        assert_eq!(fs::read_to_string(old).unwrap(), "before\nbefore\n");
+        assert_eq!(fs::read_to_string(new).unwrap(), "then: after\nthen: after\n");
+        let unopened = Prepared::open(&to_file(Path::new("/nonexistent/log"))).unwrap_err();
+        assert_eq!(unopened, Path::new("/nonexistent/log"));
+    }
+
+    #[test]
     fn lost_lines_are_reported_once() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let config = to_file(&path);
-        let (destinations, unopened) = Destinations::open(&config);
-        assert_eq!(unopened, None);
+        let prepared = Prepared::open(&config).unwrap();
         let queue = Arc::new(Queue::new(0));
         queue.push(0, "one".to_owned());
         queue.push(0, "two".to_owned());
-        let mut writer = Writer::new(queue, Stamp::new(&config.timestamp), destinations);
+        let mut writer = Writer::new(queue, prepared);
         writer.drain();
         writer.drain();
         assert_eq!(

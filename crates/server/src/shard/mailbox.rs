@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
-use noctule_broker::{ListenerIndex, Parcel};
+use noctule_broker::{ListenerIndex, Parcel, Settings};
 use noctule_transport::Stream;
 
 use super::Step;
+use crate::Notice;
 use crate::listener::Place;
 
 /// Letters that may wait. Above it the acceptor keeps its connections in the system's queue.
@@ -27,6 +29,8 @@ pub(crate) enum Mail {
     Parcel(Parcel),
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
+    /// New settings, and who is told when they are obeyed.
+    Settings(Arc<Settings>, Sender<Notice>),
     /// The broker ends; this is what is to be done next for it.
     End(Step),
 }
@@ -98,7 +102,13 @@ impl Mailbox {
                 self.connection_ended();
                 Err(accepted)
             }
-            Err(Mail::HandedOver(_) | Mail::Parcel(_) | Mail::MemoryIsShort | Mail::End(_)) => Ok(()),
+            Err(
+                Mail::HandedOver(_)
+                | Mail::Parcel(_)
+                | Mail::MemoryIsShort
+                | Mail::Settings(..)
+                | Mail::End(_),
+            ) => Ok(()),
         }
     }
 

@@ -2,12 +2,15 @@
 //! together.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 
 use mio::{Poll, Token};
-use noctule_broker::ShardIndex;
+use noctule_broker::{Settings, ShardIndex};
 
 use super::{Accepted, Mail, Mailbox};
+use crate::Notice;
 
 /// The steps in which shards end, each begun when all shards are through with the one before. So a shard has in its
 /// mailbox all that others sent it in one step before it comes to the next.
@@ -95,6 +98,13 @@ impl Neighbours {
             for mailbox in &self.boxes {
                 mailbox.send(Mail::MemoryIsShort);
             }
+        }
+    }
+
+    /// Tells all shards new settings; each answers when it obeys them.
+    pub(crate) fn tell_settings(&self, settings: &Arc<Settings>, notify: &Sender<Notice>) {
+        for mailbox in &self.boxes {
+            mailbox.send(Mail::Settings(Arc::clone(settings), notify.clone()));
         }
     }
 

@@ -42,15 +42,19 @@ struct Request {
 }
 
 impl Request {
-    /// Reads the configuration, with this command line above it.
-    fn load(&self) -> Result<Loaded, Diagnostics> {
-        let command_line = CommandLine {
+    /// What stands above the configuration file.
+    fn command_line(&self) -> CommandLine {
+        CommandLine {
             ports: self.ports.clone(),
             verbose: self.verbose,
             quiet: self.quiet,
             persistence_location: env::var_os("MOSQUITTO_PERSISTENCE_LOCATION").map(PathBuf::from),
-        };
-        noctule_config::load(self.config_file.as_deref(), &command_line)
+        }
+    }
+
+    /// Reads the configuration, with this command line above it.
+    fn load(&self) -> Result<Loaded, Diagnostics> {
+        noctule_config::load(self.config_file.as_deref(), &self.command_line())
     }
 
     fn run(
@@ -60,6 +64,7 @@ impl Request {
     ) -> Result<(), noctule_server::StartError> {
         let options = noctule_server::Options {
             program,
+            command_line: self.command_line(),
             config_file: self.config_file,
             daemon: self.daemon,
             give_back_memory: crate::allocator::give_back_memory,

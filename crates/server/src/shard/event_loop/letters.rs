@@ -8,6 +8,7 @@ use noctule_broker::{ConnectionKey, Input, ListenerIndex, Now};
 use noctule_transport::{Stream, system_text};
 
 use super::{EventLoop, SHUTDOWN_TIME_MAX};
+use crate::Notice;
 use crate::listener::Place;
 use crate::shard::connections::Connection;
 use crate::shard::{Accepted, HandedOver, Mail, Step};
@@ -30,6 +31,13 @@ impl EventLoop {
                 }
                 // It is looked at in each turn; this makes one.
                 Mail::MemoryIsShort => {}
+                Mail::Settings(settings, notify) => {
+                    self.handle(Input::Settings(settings), now);
+                    // There may be a limit where there was none.
+                    self.measurement.measure(&self.shared);
+                    // Nobody listens any more when the broker ends.
+                    let _ = notify.send(Notice::SettingsTaken);
+                }
                 Mail::End(step) => self.begin_step(step, now),
             }
         }
