@@ -2,6 +2,7 @@
 
 mod article;
 mod bridge;
+mod configurations;
 mod crowd;
 mod cut_off;
 mod descriptors;

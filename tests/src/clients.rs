@@ -40,7 +40,7 @@ pub fn noctule(command: &str, port: u16, args: &str) -> Program {
     Program::new(broker()).arg(command).args(&format!("-p {port} {args}"))
 }
 
-fn mosquitto(program: &str, port: u16, args: &str) -> Program {
+pub(crate) fn mosquitto(program: &str, port: u16, args: &str) -> Program {
     // Into a pipe they would write their debug output when they end. And options from the files of the user
     // who runs the tests must not reach them.
     Program::new("stdbuf")

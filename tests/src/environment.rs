@@ -20,6 +20,11 @@ pub fn config_of(program: &Path) -> String {
     if program.file_stem().is_none_or(|name| name != "noctule") {
         return String::new();
     }
+    config_of_ours()
+}
+
+/// [`config_of`] the broker under test.
+pub fn config_of_ours() -> String {
     let more = env::var("NOCTULE_E2E_CONFIG").unwrap_or_default();
     format!("worker_connections_min 1\n{more}")
 }
@@ -38,6 +43,16 @@ pub fn client(path: impl AsRef<Path>) -> PathBuf {
         tests().join(".environment").join(path),
         "run tests/install, which installs every client the tests need",
     )
+}
+
+/// The folder with the configurations that brokers are compared on.
+pub fn configurations() -> PathBuf {
+    tests().join("configurations")
+}
+
+/// A file of the documentation.
+pub fn documentation(name: &str) -> PathBuf {
+    tests().join("../docs").join(name)
 }
 
 /// A file of the folder `tests/clients`.

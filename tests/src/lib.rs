@@ -14,6 +14,7 @@ pub mod patience;
 pub mod port;
 pub mod program;
 pub mod proxy;
+pub mod side_by_side;
 pub mod wire;
 
 pub use broker::Broker;

@@ -1,7 +1,8 @@
 //! A TCP port that no other test uses, in this process or in another that runs at the same time.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::process;
 
 /// Below the ports that the kernel gives to outgoing connections, of which these tests make thousands.
@@ -46,22 +47,47 @@ impl Port {
     /// Whether this process listens on it, on 127.0.0.1 or everywhere. That somebody answers there says less:
     /// it may be another program that was quicker.
     pub fn is_listened_on_by(&self, pid: u32) -> bool {
-        let Ok(table) = fs::read_to_string("/proc/net/tcp") else { return false };
-        let inodes: Vec<String> = table.lines().filter_map(|line| self.listening_inode(line)).collect();
-        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|target| {
-            let target = target.to_string_lossy();
-            inodes.iter().any(|inode| *target == format!("socket:[{inode}]"))
-        })
+        listening(pid).iter().any(|(_, number)| *number == self.number)
     }
+}
 
-    /// The socket of a row of /proc/net/tcp, if it listens on this port:
-    /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-    fn listening_inode(&self, row: &str) -> Option<String> {
-        const LISTEN: &str = "0A";
-        let columns: Vec<&str> = row.split_whitespace().collect();
-        let listens =
-            columns.get(1)?.ends_with(&format!(":{:04X}", self.number)) && *columns.get(3)? == LISTEN;
-        columns.get(9).filter(|_| listens).map(|inode| (*inode).to_owned())
+/// The addresses and ports on which this process listens.
+pub fn listening(pid: u32) -> Vec<(IpAddr, u16)> {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let sockets: HashSet<String> = files
+        .flatten()
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .filter_map(|target| {
+            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| table.lines().filter_map(listening_socket).collect::<Vec<_>>())
+        .filter(|(inode, _)| sockets.contains(inode))
+        .map(|(_, address)| address)
+        .collect()
+}
+
+/// The socket of a row of /proc/net/tcp or tcp6, and its address, if it listens:
+/// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
+fn listening_socket(row: &str) -> Option<(String, (IpAddr, u16))> {
+    const LISTEN: &str = "0A";
+    let columns: Vec<&str> = row.split_whitespace().collect();
+    if *columns.get(3)? != LISTEN {
+        return None;
     }
+    let (host, port) = columns.get(1)?.split_once(':')?;
+    // Words of four bytes as this machine has them in memory.
+    let bytes: Vec<u8> = (0..host.len() / 8)
+        .filter_map(|word| u32::from_str_radix(host.get(8 * word..8 * word + 8)?, 16).ok())
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    let address = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+    };
+    Some(((*columns.get(9)?).to_owned(), (address, u16::from_str_radix(port, 16).ok()?)))
 }

@@ -252,6 +252,14 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The exit code as text, or the signal that ended it.
+    pub fn code(&self) -> String {
+        match self.status.code() {
+            Some(code) => format!("exit code {code}"),
+            None => self.status.to_string(),
+        }
+    }
+
     /// The exit code was 0.
     #[track_caller]
     pub fn succeeds(&self) -> &Self {

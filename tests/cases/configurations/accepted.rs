@@ -1,0 +1,102 @@
+//! THE table of the differences from Debian's Mosquitto that are meant. `docs/coming-from-mosquitto.md` lists exactly
+//! these.
+
+use e2e::side_by_side::Difference;
+
+use super::page::Reason::{
+    self, Bridges, DurableStore, KeepAliveOfThree, NestedIncludes, NumbersAreRead, QueueOfQosZero,
+    SinceTwoOne, Texts, WebSockets,
+};
+
+/// A difference that is meant.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// The folder in `tests/configurations`.
+    pub(super) configuration: &'static str,
+    /// What the step begins with.
+    pub(super) step: &'static str,
+    /// A part of what Mosquitto does; empty if it does nothing of what the broker under test does.
+    pub(super) theirs: &'static str,
+    /// A part of what the broker under test does.
+    pub(super) ours: &'static str,
+    /// Why.
+    pub(super) reason: Reason,
+}
+
+impl Accepted {
+    pub(super) fn covers(&self, difference: &Difference) -> bool {
+        let shows = |seen: &[String], part: &str| match part {
+            "" => seen.is_empty(),
+            part => seen.iter().any(|line| line.contains(part)),
+        };
+        difference.step.starts_with(self.step)
+            && shows(&difference.theirs, self.theirs)
+            && shows(&difference.ours, self.ours)
+    }
+}
+
+const fn accepted(
+    configuration: &'static str,
+    step: &'static str,
+    theirs: &'static str,
+    ours: &'static str,
+    reason: Reason,
+) -> Accepted {
+    Accepted { configuration, step, theirs, ours, reason }
+}
+
+pub(super) const ACCEPTED: &[Accepted] = &[
+    accepted(
+        "blanks-and-comments",
+        "start",
+        "listens",
+        "max_queued_messages value not a number",
+        NumbersAreRead,
+    ),
+    accepted("bridge-to-cloud", "start", "listens", "it waits for bridges", Bridges),
+    accepted("edge-device", "pub -V 311 -k 121", "exit code 0", "identifier rejected", KeepAliveOfThree),
+    accepted("keep-alive-limit", "pub -V 31 -k 31", "exit code 0", "identifier rejected", KeepAliveOfThree),
+    accepted("keep-alive-limit", "pub -V 311 -k 31", "exit code 0", "identifier rejected", KeepAliveOfThree),
+    accepted(
+        "mistake-bad-number",
+        "start",
+        "listens",
+        "max_queued_messages value not a number",
+        NumbersAreRead,
+    ),
+    accepted(
+        "mistake-bridge-option",
+        "start",
+        "Invalid bridge configuration",
+        "requires a bridge to be",
+        Texts,
+    ),
+    accepted(
+        "mistake-nested-include",
+        "start",
+        "listens",
+        "only valid in the main configuration",
+        NestedIncludes,
+    ),
+    accepted("mistake-no-port", "start", "Empty listener value", "Empty listener port value", Texts),
+    accepted(
+        "mistake-option-before-listener",
+        "start",
+        "use create a listener",
+        "requires a listener",
+        Texts,
+    ),
+    accepted("mistake-tiny-packets", "start", "Invalid max_packet_size value", "must be >= 20", Texts),
+    accepted(
+        "mistake-wildcard-mount",
+        "start",
+        "Invalid mount_point site",
+        "Invalid mount_point value",
+        Texts,
+    ),
+    accepted("numbers-in-c", "start", "Invalid max_keepalive value (0)", "listens", NumbersAreRead),
+    accepted("only-in-two-one", "start", "Unknown configuration variable", "listens", SinceTwoOne),
+    accepted("persistent", "start", "listens", "it waits for the durable store", DurableStore),
+    accepted("queue-qos-zero", "hear -c -i sleeper", "receives work/00", "receives work/1", QueueOfQosZero),
+    accepted("websockets", "start", "listens", "it waits for listeners of that protocol", WebSockets),
+];

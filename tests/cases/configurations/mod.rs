@@ -1,0 +1,128 @@
+//! Realistic configurations: Debian's Mosquitto and the broker under test are started on each, and asked the same
+//! things by Debian's clients. They must do the same, but for what [`accepted`] lists.
+
+mod accepted;
+mod page;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use e2e::environment;
+use e2e::side_by_side::{Difference, differences};
+
+use accepted::{ACCEPTED, Accepted};
+
+/// A test for each folder of `tests/configurations`.
+macro_rules! configurations {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(#[test]
+        fn $name() {
+            same(stringify!($name));
+        })*
+    };
+}
+
+configurations! {
+    address_families
+    anonymous_off_without_users
+    blanks_and_comments
+    bridge_to_cloud
+    closed_house
+    connections_counted
+    debian_default
+    deprecated_words
+    duplicates
+    edge_device
+    empty_file
+    identifiers
+    in_flight_bytes
+    included_files
+    keep_alive_limit
+    localhost_and_network
+    log_little
+    log_nowhere
+    mistake_bad_boolean
+    mistake_bad_number
+    mistake_bridge_option
+    mistake_capital
+    mistake_expiration
+    mistake_in_included_file
+    mistake_indented_comment
+    mistake_log_destination
+    mistake_log_type
+    mistake_missing_include_dir
+    mistake_nested_include
+    mistake_no_port
+    mistake_no_value
+    mistake_option_before_listener
+    mistake_per_listener_after_listener
+    mistake_per_listener_too_late
+    mistake_port_too_high
+    mistake_qos_of_three
+    mistake_said_twice
+    mistake_tab
+    mistake_tiny_packets
+    mistake_unknown_directive
+    mistake_unknown_user
+    mistake_wildcard_mount
+    no_duplicates
+    no_listener
+    nothing_retained
+    numbers_in_c
+    only_in_two_one
+    open_house
+    packet_size
+    persistent
+    pid_file
+    port_and_bind_address
+    port_only
+    qos_one_at_most
+    qos_zero_only
+    queue_in_bytes
+    queue_of_three
+    queue_qos_zero
+    sessions_that_expire
+    two_default_ports
+    upgraded_qos
+    websockets
+    windows_line_ends
+    zigbee2mqtt
+}
+
+/// The brokers do the same on this configuration, but for what is accepted; and that they do otherwise.
+#[track_caller]
+fn same(name: &str) {
+    let folder = environment::configurations().join(name.replace('_', "-"));
+    let accepted: Vec<&Accepted> =
+        ACCEPTED.iter().filter(|accepted| accepted.configuration == name.replace('_', "-")).collect();
+    let is_accepted = |difference: &Difference| accepted.iter().any(|accepted| accepted.covers(difference));
+    let (expected, unexpected): (Vec<Difference>, Vec<Difference>) =
+        differences(&folder, is_accepted).into_iter().partition(is_accepted);
+    let mut report = String::new();
+    for Difference { step, theirs, ours } in &unexpected {
+        let lines = |seen: &[String]| seen.iter().map(|line| format!("\n    {line}")).collect::<String>();
+        let step = step.replace(" | ", "\n | ");
+        let _ = write!(report, "\n{step}\n  Mosquitto:{}\n  ours:{}", lines(theirs), lines(ours));
+    }
+    assert!(unexpected.is_empty(), "Mosquitto and the broker under test differ:{report}");
+    for accepted in &accepted {
+        let seen = expected.iter().any(|difference| accepted.covers(difference));
+        assert!(seen, "the brokers no longer differ as accepted; remove it from the table: {accepted:?}");
+    }
+}
+
+#[test]
+fn every_folder_has_its_test() {
+    let folders: BTreeSet<String> = std::fs::read_dir(environment::configurations())
+        .expect("the folder is part of the sources")
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let tests: BTreeSet<String> = NAMES.iter().map(|name| name.replace('_', "-")).collect();
+    assert_eq!(folders, tests, "left: the folders of tests/configurations, right: the tests here");
+    for accepted in ACCEPTED {
+        assert!(folders.contains(accepted.configuration), "there is no such folder: {accepted:?}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The reasons for what differs, and the page that tells them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use e2e::environment;
+
+use super::accepted::ACCEPTED;
+
+/// Why the brokers differ.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Reason {
+    DurableStore,
+    WebSockets,
+    Bridges,
+    SinceTwoOne,
+    Texts,
+    NumbersAreRead,
+    NestedIncludes,
+    KeepAliveOfThree,
+    QueueOfQosZero,
+}
+
+impl Reason {
+    const ALL: [Self; 9] = [
+        Self::DurableStore,
+        Self::WebSockets,
+        Self::Bridges,
+        Self::SinceTwoOne,
+        Self::Texts,
+        Self::NumbersAreRead,
+        Self::NestedIncludes,
+        Self::KeepAliveOfThree,
+        Self::QueueOfQosZero,
+    ];
+
+    /// What Mosquitto does, what is done instead, and why.
+    fn told(self) -> [&'static str; 3] {
+        match self {
+            Self::DurableStore => [
+                "`persistence true` saves everything to a file now and then",
+                "Refused at the start; remove the line to run without",
+                "Not built yet. Starting anyway would lose what you asked to keep",
+            ],
+            Self::WebSockets => [
+                "`protocol websockets` listens for browsers",
+                "Refused at the start; remove that listener to run without",
+                "Not built yet",
+            ],
+            Self::Bridges => [
+                "`connection` connects to another broker",
+                "Refused at the start; let the other side connect, whose bridges are welcome",
+                "Not built yet",
+            ],
+            Self::SinceTwoOne => [
+                "Options of Mosquitto 2.1 are unknown",
+                "They work",
+                "The file format is that of 2.1, the newest",
+            ],
+            Self::Texts => [
+                "Some errors in a file are worded otherwise",
+                "Told in the words of 2.1, with the same exit code, file and line",
+                "2.1 reworded them",
+            ],
+            Self::NumbersAreRead => [
+                "Numbers are read as far as they go: `many` is 0, `5#` is 5, `0x20` is 0",
+                "What is no number is an error with its line; `0x20` is 32 and `010` is 8",
+                "As in 2.1. A limit that is silently 0 is no limit",
+            ],
+            Self::NestedIncludes => [
+                "`include_dir` in an included file is ignored without a word",
+                "It is an error with its line",
+                "As in 2.1",
+            ],
+            Self::KeepAliveOfThree => [
+                "`max_keepalive` is for clients of MQTT 5 only",
+                "3.1 and 3.1.1 clients that ask for more are refused with code 2",
+                "As in 2.1: these clients cannot be told another Keep Alive",
+            ],
+            Self::QueueOfQosZero => [
+                "With `queue_qos0_messages`, `max_queued_messages` counts QoS 1 and 2 only; QoS 0 is queued on and on until as many of those wait",
+                "It counts all of them",
+                "A queue without a bound fills the memory",
+            ],
+        }
+    }
+}
+
+/// The table of the page.
+fn table() -> String {
+    let mut table = "| Mosquitto 2.0.11 | Noctule | why | seen in |\n|---|---|---|---|\n".to_owned();
+    for reason in Reason::ALL {
+        let [theirs, ours, why] = reason.told();
+        let seen_in: BTreeSet<String> = ACCEPTED
+            .iter()
+            .filter(|accepted| accepted.reason == reason)
+            .map(|accepted| {
+                let name = accepted.configuration;
+                format!("[{name}](../tests/configurations/{name}/mosquitto.conf)")
+            })
+            .collect();
+        assert!(!seen_in.is_empty(), "no configuration shows {reason:?}; remove it");
+        let seen_in = Vec::from_iter(seen_in).join(", ");
+        let _ = writeln!(table, "| {theirs} | {ours} | {why} | {seen_in} |");
+    }
+    table
+}
+
+#[test]
+fn the_page_lists_what_differs() {
+    let path = environment::documentation("coming-from-mosquitto.md");
+    let page = fs::read_to_string(&path).expect("the page is part of the sources");
+    let table = table();
+    assert!(page.contains(&table), "{} should contain\n{table}", path.display());
+    let rows = |text: &str| text.lines().filter(|line| line.contains("tests/configurations/")).count();
+    assert_eq!(rows(&page), rows(&table), "the page has rows that no test knows");
+}
