@@ -40,7 +40,7 @@ fn connack_tells_every_limit_that_is_set_in_mosquittos_order() {
     let id = client.connack.assigned_client_identifier().unwrap().to_owned();
     let properties: Vec<_> = client.connack.iter().collect();
     let expected = [
-        Property::ServerKeepAlive(60), // [MQTT-3.1.2-21]
+        Property::ServerKeepAlive(60),
         Property::TopicAliasMaximum(10),
         Property::AssignedClientIdentifier(&id), // [MQTT-3.1.3-7]
         Property::RetainAvailable(0),
@@ -68,7 +68,7 @@ fn nothing_is_told_that_was_not_asked_for() {
     assert_eq!(client.connack.authentication_method(), None);
 }
 
-#[test] // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] [MQTT-3.14.0-1] [MQTT311-3.2.0-1]
+#[test] // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] [MQTT-3.14.0-1]
 fn the_first_packet_is_a_connect() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -214,16 +214,27 @@ fn an_assigned_identifier_is_new_and_good_for_coming_back() {
     assert_eq!(again.connack.assigned_client_identifier(), None);
 }
 
+#[test] // [MQTT-3.1.3-6] [MQTT311-3.1.3-6]
+fn clients_without_identifier_are_not_taken_for_each_other() {
+    for version in [V311, V5] {
+        let desk = Desk::new();
+        let [first, second] = [(), ()].map(|()| desk.client_of(version, ""));
+        assert_eq!(desk.session_count(), 2);
+        assert!(!first.is_closed() && !second.is_closed());
+    }
+}
+
 #[test] // [MQTT-3.1.3-5] [MQTT311-3.1.3-5] [MQTT-3.1.3-2] [MQTT311-3.1.3-2]
 fn any_identifier_with_characters_is_taken_as_it_is() {
     let desk = Desk::new();
     let long = "x".repeat(65_535);
-    for id in ["0123456789abcdefghijklm", "ÄÖ", " ", &long] {
+    let [digits, letters] = ["0123456789abcdefghijklm", "nopqrstuvwxyzABCDEFGHIJ"];
+    for id in [digits, letters, "KLMNOPQRSTUVWXYZ", "Z", "ÄÖ", " ", &long] {
         for version in VERSIONS {
             desk.client_of(version, id);
         }
     }
-    assert_eq!(desk.session_count(), 4);
+    assert_eq!(desk.session_count(), 7);
 }
 
 #[test] // [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6], [MQTT-3.2.2-2] [MQTT-3.2.2-3]; [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3] [MQTT-3.1.4-4] [MQTT311-3.1.4-3]
@@ -266,7 +277,7 @@ fn a_second_connection_takes_the_session_over() {
     }
 }
 
-#[test] // [MQTT-3.1.2-4] [MQTT-3.1.2-5]
+#[test] // [MQTT-3.1.2-6]
 fn a_taken_over_session_that_ends_with_its_connection_leaves_nothing() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -279,11 +290,12 @@ fn a_taken_over_session_that_ends_with_its_connection_leaves_nothing() {
     }
 }
 
-#[test] // [MQTT-3.1.2-22] [MQTT311-3.1.2-24] [MQTT311-3.12.4-1]
+#[test] // [MQTT-3.1.2-22] [MQTT-3.2.2-22] [MQTT311-3.1.2-24] [MQTT311-3.12.4-1]
 fn silence_ends_after_one_and_a_half_keep_alives() {
     for version in VERSIONS {
         let desk = Desk::new();
         let client = desk.hello("a").version(version).keep_alive(10).connect();
+        assert_eq!(client.connack.server_keep_alive(), None);
         desk.sleep(14.9);
         client.send(pingreq()); // [MQTT-3.12.4-1]
         client.expect([pingresp()]);
@@ -328,7 +340,7 @@ fn a_connect_has_a_deadline() {
     client.expect_closed();
 }
 
-#[test] // [MQTT-3.2.2-21] [MQTT-3.2.2-22]
+#[test] // [MQTT-3.2.2-21]
 fn max_keepalive_is_the_longest_silence_for_all() {
     for asked in [0, 61, 65_535] {
         let desk = Desk::with(|settings| settings.max_keepalive = 60);
@@ -350,6 +362,17 @@ fn max_keepalive_is_the_longest_silence_for_all() {
         let client = desk.hello("a").version(version).keep_alive(60).connect();
         assert_eq!(client.connack.server_keep_alive(), None);
     }
+}
+
+#[test] // [MQTT-3.2.2-6] [MQTT311-3.2.2-4]
+fn a_refusal_says_nothing_of_a_stored_session() {
+    let desk = Desk::with(|settings| settings.max_keepalive = 60);
+    let hello = desk.hello("a").lasting();
+    hello.clone().keep_alive(60).connect().lose();
+    hello.clone().v311().keep_alive(61).send().expect([refused(Code::IdentifierRejected)]);
+    let client = hello.with(Property::AuthenticationMethod("x")).send();
+    client.expect([connack(Reason::BadAuthenticationMethod.code())]);
+    assert_eq!(desk.session_count(), 1);
 }
 
 #[test] // [MQTT-4.12.0-1] [MQTT-4.12.0-4]
@@ -413,7 +436,7 @@ fn a_client_that_cannot_take_its_connack_is_let_go() {
     desk.hello("a").maximum_packet_size(16).connect();
 }
 
-#[test] // [MQTT-3.2.0-1]
+#[test] // [MQTT-3.2.0-1] [MQTT311-3.2.0-1]
 fn the_connack_of_a_lasting_session_waits_for_the_disk_and_all_else_for_it() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -445,7 +468,7 @@ fn no_disconnect_comes_before_a_connack_that_is_held() {
     second.expect_nothing();
 }
 
-#[test] // [MQTT-3.1.2-23]
+#[test]
 fn the_longest_life_of_a_session_is_told() {
     let desk = Desk::with(|s| s.persistent_client_expiration = Some(std::time::Duration::from_secs(60)));
     for (asked, told) in [(u32::MAX, Some(60)), (61, Some(60)), (60, None), (1, None)] {

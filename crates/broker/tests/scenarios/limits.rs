@@ -70,7 +70,7 @@ fn a_giant_first_packet_is_refused_at_its_header() {
     }
 }
 
-#[test] // [MQTT-1.5.5-1]
+#[test] // Section 1.5.5
 fn a_length_of_five_bytes_is_malformed() {
     for version in VERSIONS {
         let client = Desk::new().client_of(version, "a");

@@ -172,7 +172,7 @@ fn from_97_percent_what_deletes_nothing_is_refused_like_any_other() {
     publisher.expect([puback(1).reason(Reason::QuotaExceeded), pubrec(2).reason(Reason::QuotaExceeded)]);
 }
 
-#[test] // [MQTT-3.1.2-22] is about what a client does, and it cannot send while it is not read.
+#[test] // Section 3.1.2.10 is about what a client does, and it cannot send while it is not read.
 fn while_a_publisher_is_paused_its_keep_alive_stands_still() {
     let desk = desk();
     let publishers: Vec<_> = (0..60).map(|n| desk.hello(&format!("p{n}")).keep_alive(10).connect()).collect();

@@ -51,14 +51,27 @@ fn an_unknown_pubrel_is_answered_as_mosquitto_does() {
     }
 }
 
-#[test] // [MQTT-4.6.0-4] [MQTT311-4.6.0-4]
+#[test] // [MQTT-4.3.3-9]
+fn an_identifier_that_was_refused_means_a_new_message() {
+    let desk = Desk::new();
+    let mut subscriber = desk.client("s");
+    subscriber.subscribe("t", 0);
+    let publisher = desk.client("p");
+    publisher.send(publish("$SYS/x", "refused").qos2(4));
+    publisher.expect([pubrec(4).reason(Reason::NotAuthorized)]);
+    publisher.send_all([publish("t", "new").qos2(4), pubrel(4)]);
+    publisher.expect([pubrec(4), pubcomp(4)]);
+    subscriber.expect_payloads(["new"]);
+}
+
+#[test]
 fn messages_are_passed_on_in_the_order_of_their_pubrels() {
     let desk = Desk::new();
     let mut subscriber = desk.client("s");
     subscriber.subscribe("t", 2);
     let publisher = desk.client("p");
     publisher.send_all([publish("t", "1").qos2(1), publish("t", "2").qos2(2), publish("t", "3").qos2(3)]);
-    publisher.expect([pubrec(1), pubrec(2), pubrec(3)]); // [MQTT-4.6.0-3] [MQTT311-4.6.0-3]
+    publisher.expect([pubrec(1), pubrec(2), pubrec(3)]); // [MQTT311-4.6.0-3]
     publisher.send_all([pubrel(1), pubrel(2), pubrel(3)]);
     let payloads: Vec<_> = subscriber.acknowledge_all().iter().map(Wire::text).collect();
     assert_eq!(payloads, ["1", "2", "3"]);
@@ -103,7 +116,38 @@ fn the_senders_side() {
     }
 }
 
+#[test] // [MQTT311-4.6.0-4]
+fn pubrels_follow_the_order_of_pubrecs() {
+    for version in VERSIONS {
+        let desk = Desk::new();
+        let mut subscriber = desk.client_of(version, "s");
+        subscriber.subscribe("t", 2);
+        let publisher = desk.client("p");
+        publisher.send_all((1..=3).flat_map(|n| [publish("t", n.to_string()).qos2(n), pubrel(n)]));
+        subscriber.expect_payloads(["1", "2", "3"]);
+        subscriber.send_all([pubrec(2), pubrec(3), pubrec(1)]);
+        subscriber.expect([pubrel(2), pubrel(3), pubrel(1)]);
+    }
+}
+
 #[test] // [MQTT-4.4.0-2]
+fn what_was_refused_is_not_sent_again() {
+    let desk = Desk::new();
+    let hello = desk.hello("s").lasting();
+    let mut subscriber = hello.connect();
+    subscriber.subscribe("t", 2);
+    let publisher = desk.client("p");
+    publisher.send_all([publish("t", "1").qos1(1), publish("t", "2").qos2(2), pubrel(2)]);
+    publisher.send(publish("t", "3").qos1(3));
+    subscriber.expect_payloads(["1", "2", "3"]);
+    let reason = Reason::ImplementationSpecificError;
+    subscriber.send_all([puback(1).reason(reason), pubrec(2).reason(reason)]);
+    subscriber.expect_nothing();
+    subscriber.lose();
+    hello.connect().expect([publish("t", "3").qos1(3).dup()]);
+}
+
+#[test]
 fn an_error_pubrec_ends_the_exchange_and_gives_the_quota_back() {
     let desk = Desk::new();
     let mut subscriber = desk.hello("s").receive_maximum(1).connect();

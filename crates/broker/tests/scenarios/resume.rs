@@ -6,7 +6,7 @@ use noctule_protocol::ReasonCode as Reason;
 
 use crate::desk::*;
 
-#[test] // [MQTT311-3.1.2-4] [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT311-4.4.0-1] [MQTT311-3.3.1-1] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-4.1.0-1] [MQTT311-4.1.0-1]
+#[test] // [MQTT311-3.1.2-4] [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT311-4.4.0-1] [MQTT311-3.3.1-1] [MQTT311-4.3.2-1] [MQTT311-4.3.3-1] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-4.1.0-1] [MQTT311-4.1.0-1]
 fn unacknowledged_messages_are_sent_again_with_dup_and_their_identifiers() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -123,7 +123,7 @@ fn the_receivers_side_of_qos_2_survives_the_connection() {
     }
 }
 
-#[test] // [MQTT-3.1.2-4] [MQTT311-3.1.2-6] [MQTT-4.1.0-2]
+#[test] // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
 fn a_clean_start_forgets_everything() {
     for version in VERSIONS {
         let desk = Desk::new();

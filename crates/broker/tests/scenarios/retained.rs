@@ -60,7 +60,7 @@ fn qos_0_replaces_a_higher_one() {
     client.expect([publish("t", "0").retained()]);
 }
 
-#[test] // [MQTT-3.1.2-7]: section 3.1.2.4; [MQTT311-3.1.2-7]
+#[test] // [MQTT311-3.1.2-7]; section 3.1.2.4 of 5.0
 fn they_outlive_the_session_that_published_them() {
     let desk = Desk::new();
     let publisher = desk.client("p");

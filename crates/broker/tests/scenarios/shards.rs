@@ -174,7 +174,7 @@ fn who_feeds_a_busy_shard_is_not_read_until_it_has_caught_up() {
     assert_eq!(desk.drops(), []);
 }
 
-#[test] // [MQTT-4.8.2-3]
+#[test]
 fn each_message_of_a_group_goes_to_one_member_wherever_members_and_publishers_are() {
     let desk = Desk::sharded(3, |_| {});
     let members: Vec<Client> = (0..5)
@@ -197,7 +197,7 @@ fn each_message_of_a_group_goes_to_one_member_wherever_members_and_publishers_ar
     drop(members);
 }
 
-#[test] // [MQTT-4.8.2-4]
+#[test]
 fn what_a_member_leaves_goes_to_members_on_other_shards() {
     let desk = Desk::sharded(3, |_| {});
     let mut keeper = desk.client("keeper of the group");
@@ -424,7 +424,7 @@ fn silence_counts_from_when_a_paused_connection_is_read_again() {
     publisher.expect_end(Reason::KeepAliveTimeout);
 }
 
-#[test] // [MQTT-4.8.2-4]
+#[test]
 fn a_qos_0_message_that_a_member_gives_back_frees_no_place_in_its_window() {
     let desk = Desk::sharded(2, |settings| settings.queue_qos0_messages = true);
     let mut keeper = desk.client("keeper of the group");

@@ -19,6 +19,17 @@ fn member(hello: &Hello, level: u8) -> Client {
 }
 
 #[test] // [MQTT-4.8.2-3]
+fn each_member_gets_messages_at_its_own_qos() {
+    let desk = Desk::new();
+    let members: Vec<_> = (0..3).map(|level| member(&desk.hello(&format!("m{level}")), level)).collect();
+    let publisher = desk.client("p");
+    publisher.send_all((1..=3).flat_map(|n| [publish("t", n.to_string()).qos2(n), pubrel(n)]));
+    members[0].expect([publish("t", "1")]);
+    members[1].expect([publish("t", "2").qos1(1)]);
+    members[2].expect([publish("t", "3").qos2(1)]);
+}
+
+#[test]
 fn each_message_goes_to_one_member_in_turn() {
     for version in VERSIONS {
         let desk = Desk::new();

@@ -139,7 +139,7 @@ fn retain_as_published() {
     old.expect([publish("t", "1"), publish("t", "2")]);
 }
 
-#[test] // [MQTT-3.3.4-3] [MQTT-3.3.4-5]
+#[test] // [MQTT-3.3.4-3]
 fn identifiers_travel_with_their_subscription() {
     let desk = Desk::new();
     let client = desk.client("a");
@@ -189,7 +189,7 @@ fn raw_subscribe(version: noctule_protocol::ProtocolVersion, filter: &[u8], opti
     [&[0x82, body.len() as u8][..], &body].concat()
 }
 
-#[test] // [MQTT-4.7.3-1] [MQTT-4.7.1-1] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-3.8.3-1] [MQTT311-3.8.3-1]
+#[test] // [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT311-4.7.3-1] [MQTT311-4.7.3-2] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-3.8.3-1] [MQTT311-3.8.3-1]
 fn bad_filters_end_the_connection() {
     let bad: [&[u8]; 13] = [
         b"",
@@ -236,7 +236,7 @@ fn bad_options_end_the_connection() {
     }
 }
 
-#[test] // [MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT-2.2.1-3] [MQTT311-3.8.3-3] [MQTT311-2.3.1-1]
+#[test] // [MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT-2.2.1-3] [MQTT311-3.8.3-3] [MQTT311-3.10.3-2] [MQTT311-2.3.1-1]
 fn packets_without_filters_or_identifiers_end_the_connection() {
     for version in VERSIONS {
         let properties: &[u8] = if version == V5 { &[0] } else { &[] };

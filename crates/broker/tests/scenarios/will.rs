@@ -30,7 +30,7 @@ fn published_once_when_the_connection_is_lost() {
     }
 }
 
-#[test] // [MQTT-3.14.4-3] [MQTT311-3.14.4-3] [MQTT311-3.1.2-10]
+#[test] // [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT311-3.14.4-3] [MQTT311-3.1.2-10]
 fn discarded_by_a_normal_disconnect() {
     for version in VERSIONS {
         let (desk, watcher) = watched();

@@ -284,7 +284,7 @@ mod tests {
     fn malformed_acks() {
         for (_, first) in ACKS {
             for version in ALL {
-                let table = ["00", "01 01", "02 0000"].map(|rest| format!("{first} {rest}")); // [MQTT-2.2.1-5]
+                let table = ["00", "01 01", "02 0000"].map(|rest| format!("{first} {rest}")); // section 2.2.1
                 malformed(version, &table.each_ref().map(String::as_str));
             }
             for version in BEFORE_5 {

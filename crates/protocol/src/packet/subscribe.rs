@@ -277,7 +277,7 @@ mod tests {
             SubscriptionOptions::from_byte(0x10).unwrap().retain_handling,
             RetainHandling::SendAtNewSubscribe
         );
-        // 3.x has the QoS alone [MQTT311-3.8.3-4].
+        // 3.x has the QoS alone.
         let mut out = Vec::new();
         subscribe(&[("a", all), ("b", all)], Properties::EMPTY).encode(V311, &mut out).unwrap();
         assert_eq!(out, crate::packet::wire::bytes(r#"82 .. 000A "a" 02 "b" 02"#));

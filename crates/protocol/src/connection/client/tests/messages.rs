@@ -64,6 +64,25 @@ fn publishes_are_acknowledged_within_the_window() {
     }
 }
 
+#[test] // [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4]
+fn answers_keep_the_order_of_what_they_answer() {
+    let mut pair = Pair::connected(options(ProtocolVersion::V5));
+    for number in [7, 5, 9] {
+        pair.deliver(PublishQoS::AtLeastOnce(id(number)), "at least");
+    }
+    for number in [8, 4] {
+        pair.deliver(PublishQoS::ExactlyOnce(id(number)), "exactly");
+    }
+    assert_eq!(pair.sent(), ["puback7 0", "puback5 0", "puback9 0", "pubrec8 0", "pubrec4 0"]);
+    pair.publish(QoS::ExactlyOnce, "a");
+    pair.publish(QoS::ExactlyOnce, "b");
+    pair.sent();
+    for number in [2, 1] {
+        pair.serve(Packet::Pubrec(Pubrec::new(id(number))));
+    }
+    assert_eq!(pair.sent(), ["pubrel2 0", "pubrel1 0"]);
+}
+
 #[test] // [MQTT-3.3.4-8]
 fn a_full_window_delays_messages_only() {
     let mut pair = Pair::new(ConnectOptions { keep_alive: 10, ..options(ProtocolVersion::V5) });
@@ -110,7 +129,7 @@ fn a_resumed_session_sends_again() {
         pair.publish(QoS::AtLeastOnce, "d");
         assert_eq!(pair.sent(), ["CONNECT"]);
         pair.accept(true, Properties::EMPTY);
-        assert_eq!(pair.sent(), ["p1! a", "pubrel2 0", "p3! c", "p4 d"]); // [MQTT-4.4.0-1] [MQTT311-2.3.1-3]
+        assert_eq!(pair.sent(), ["p1! a", "pubrel2 0", "p3! c", "p4 d"]); // [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT311-2.3.1-3]
         pair.serve(Packet::Pubrel(Pubrel::new(id(5))));
         assert_eq!(pair.messages(), ["in"]);
     }
