@@ -21,4 +21,5 @@ mod retained;
 mod session;
 mod shared_subscription;
 mod subscription;
+mod sys;
 mod will;

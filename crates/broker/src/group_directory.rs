@@ -39,6 +39,11 @@ impl GroupDirectory {
         Self { groups: HashMap::with_hasher(hasher.clone()), filters: HashMap::with_hasher(hasher), next: 0 }
     }
 
+    /// How many groups there are.
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// A session joins a group, which is made if there is none; `again` if it is in it already.
     pub(crate) fn join(&mut self, filter: &str, again: bool, lasts: bool, shard: ShardIndex) -> Joined {
         let Self { groups, filters, next } = self;

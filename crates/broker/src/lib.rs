@@ -6,9 +6,11 @@
 
 pub mod metric;
 pub mod record;
+pub mod sys_topics;
 
 mod arena;
 mod authorize;
+mod coarse;
 mod directory;
 mod effect;
 mod encoded;

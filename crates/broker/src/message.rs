@@ -319,6 +319,10 @@ impl Topical for RetainedMessage {
     fn topic(&self) -> &str {
         self.message.topic()
     }
+
+    fn payload_bytes(&self) -> usize {
+        self.message.payload_bytes()
+    }
 }
 
 /// A message in passing: borrowed from the packet it came in, or from a [`Message`].

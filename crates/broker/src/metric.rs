@@ -34,10 +34,15 @@ metrics! {
     PacketsReceived, "packets_received", "Packets received from clients.";
     PublishReceived, "publish_received", "PUBLISH packets received from clients.";
     PublishSent, "publish_sent", "PUBLISH packets put into clients' outboxes.";
+    PublishBytesReceived, "publish_bytes_received", "Payload bytes of PUBLISH packets received from clients.";
+    PublishBytesSent, "publish_bytes_sent", "Payload bytes of PUBLISH packets put into clients' outboxes.";
+    AnswersSent, "answers_sent", "Packets other than PUBLISH put into clients' outboxes.";
     ConnectionsOpened, "connections_opened", "Transports accepted.";
     ConnectionsClosed, "connections_closed", "Transports that ended.";
+    ConnectsReceived, "connects_received", "CONNECT packets that were accepted or refused.";
     SessionsCreated, "sessions_created", "Sessions created.";
     SessionsEnded, "sessions_ended", "Sessions that ended or expired.";
+    SessionsExpired, "sessions_expired", "Sessions that expired.";
     DroppedOutboxFull, "dropped_outbox_full", "QoS 0 messages dropped because the receiver's outbox was full.";
     DroppedQueueFull, "dropped_queue_full", "Messages dropped because the session's queue was full.";
     DroppedExpired, "dropped_expired", "Messages dropped because their expiry interval had passed.";
@@ -53,20 +58,43 @@ metrics! {
     DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
 }
 
+/// What goes up and down, and is nowhere else.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Gauge {
+    /// Clients with a connection whose CONNECT was accepted.
+    ConnectedClients,
+    /// Messages that wait in sessions, in their queues, in flight, or for PUBREL; one for each session.
+    WaitingMessages,
+    /// Their payload bytes.
+    WaitingBytes,
+    /// Bytes in outboxes that the transport did not take.
+    OutboxBytes,
+}
+
+const GAUGES: usize = Gauge::OutboxBytes as usize + 1;
+
 /// The values of all metrics, shared by all shards.
 #[derive(Debug)]
-pub struct Metrics([AtomicU64; Metric::ALL.len()]);
+pub struct Metrics {
+    counters: [AtomicU64; Metric::ALL.len()],
+    /// Each shard adds how much its part has changed, so a decrease wraps around.
+    gauges: [AtomicU64; GAUGES],
+}
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; Metric::ALL.len()])
+        Self {
+            counters: [const { AtomicU64::new(0) }; Metric::ALL.len()],
+            gauges: [const { AtomicU64::new(0) }; GAUGES],
+        }
     }
 }
 
 impl Metrics {
     /// Counts `n` more.
     pub fn add(&self, metric: Metric, n: u64) {
-        self.0[metric as usize].fetch_add(n, Ordering::Relaxed);
+        self.counters[metric as usize].fetch_add(n, Ordering::Relaxed);
     }
 
     /// Counts one more.
@@ -76,7 +104,12 @@ impl Metrics {
 
     /// The value now.
     pub fn get(&self, metric: Metric) -> u64 {
-        self.0[metric as usize].load(Ordering::Relaxed)
+        self.counters[metric as usize].load(Ordering::Relaxed)
+    }
+
+    /// The value now.
+    pub fn gauge(&self, gauge: Gauge) -> u64 {
+        self.gauges[gauge as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -86,13 +119,15 @@ pub(crate) struct Counts {
     counts: [u64; Metric::ALL.len()],
     /// A bit for each that is not 0: most are.
     touched: u64,
+    /// By how much the shard's part of each has changed.
+    gauges: [u64; GAUGES],
 }
 
 const _: () = assert!(Metric::ALL.len() <= u64::BITS as usize);
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { counts: [0; Metric::ALL.len()], touched: 0 }
+        Self { counts: [0; Metric::ALL.len()], touched: 0, gauges: [0; GAUGES] }
     }
 }
 
@@ -108,7 +143,26 @@ impl Counts {
         self.add(metric, 1);
     }
 
+    /// A PUBLISH with so much payload was put into an outbox.
+    #[inline]
+    pub(crate) fn publish_sent(&mut self, payload_bytes: usize) {
+        self.count(Metric::PublishSent);
+        self.add(Metric::PublishBytesSent, payload_bytes as u64);
+    }
+
+    /// What was `before` of a gauge is `now`.
+    #[inline]
+    pub(crate) fn change(&mut self, gauge: Gauge, before: usize, now: usize) {
+        let change = (now as u64).wrapping_sub(before as u64);
+        self.gauges[gauge as usize] = self.gauges[gauge as usize].wrapping_add(change);
+    }
+
     pub(crate) fn hand_over(&mut self, metrics: &Metrics) {
+        for (change, gauge) in self.gauges.iter_mut().zip(&metrics.gauges) {
+            if *change != 0 {
+                gauge.fetch_add(std::mem::take(change), Ordering::Relaxed);
+            }
+        }
         let mut touched = std::mem::take(&mut self.touched);
         while touched != 0 {
             let metric = Metric::ALL[touched.trailing_zeros() as usize];
@@ -136,6 +190,22 @@ mod tests {
         counts.hand_over(&metrics);
         let sum: u64 = Metric::ALL.iter().map(|metric| metrics.get(*metric)).sum();
         assert_eq!(sum, 9);
+    }
+
+    #[test]
+    fn a_gauge_is_the_sum_of_its_shards_parts() {
+        let (metrics, mut here, mut there) = (Metrics::default(), Counts::default(), Counts::default());
+        here.change(Gauge::WaitingMessages, 0, 5);
+        there.change(Gauge::WaitingMessages, 0, 2);
+        here.change(Gauge::WaitingMessages, 5, 1);
+        here.hand_over(&metrics);
+        there.hand_over(&metrics);
+        assert_eq!(metrics.gauge(Gauge::WaitingMessages), 3);
+        here.change(Gauge::WaitingMessages, 1, 0);
+        for _ in 0..2 {
+            here.hand_over(&metrics);
+            assert_eq!(metrics.gauge(Gauge::WaitingMessages), 2);
+        }
     }
 
     #[test]

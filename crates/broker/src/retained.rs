@@ -29,6 +29,7 @@ pub(crate) struct Retained<M> {
     index: RwLock<TextSet>,
     version: AtomicU64,
     len: AtomicU64,
+    payload_bytes: AtomicU64,
 }
 
 const STRIPE_BITS: u32 = if cfg!(feature = "shuttle") { 1 } else { 6 };
@@ -41,6 +42,8 @@ const NEIGHBOURS: usize = 8;
 pub(crate) trait Topical {
     /// The Topic Name it is retained for.
     fn topic(&self) -> &str;
+    /// How long the message is.
+    fn payload_bytes(&self) -> usize;
 }
 
 /// Counts changes of the retained store. Tells which way a message comes to a subscriber that enters while it is being
@@ -85,12 +88,26 @@ impl<M: Topical> Retained<M> {
             index: RwLock::new(TextSet::new()),
             version: AtomicU64::new(0),
             len: AtomicU64::new(0),
+            payload_bytes: AtomicU64::new(0),
         }
     }
 
     /// How many topics have a retained message.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed) as usize
+    }
+
+    /// How long all these messages are.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes.load(Ordering::Relaxed)
+    }
+
+    fn count_bytes(&self, before: usize, now: usize) {
+        if before != now {
+            // A decrease wraps around.
+            let change = (now as u64).wrapping_sub(before as u64);
+            self.payload_bytes.fetch_add(change, Ordering::Relaxed);
+        }
     }
 
     /// The newest version there is, for a subscriber that enters now.
@@ -110,11 +127,14 @@ impl<M: Topical> Retained<M> {
     pub(crate) fn set(&self, message: M) -> Version {
         let (stripe, hash) = self.stripe(message.topic());
         let mut stripe = lock(stripe);
+        let bytes = message.payload_bytes();
         if let Some(entry) = stripe.get_mut(hash, message.topic()) {
+            self.count_bytes(entry.message.payload_bytes(), bytes);
             entry.message = message;
             entry.version = self.next_version();
             return entry.version;
         }
+        self.count_bytes(0, bytes);
         write(&self.index).insert(message.topic());
         self.len.fetch_add(1, Ordering::Relaxed);
         let version = self.next_version();
@@ -130,7 +150,8 @@ impl<M: Topical> Retained<M> {
     }
 
     fn remove_from(&self, stripe: &mut Stripe<M>, hash: u64, topic: &str) -> Option<Version> {
-        stripe.remove(hash, topic)?;
+        let removed = stripe.remove(hash, topic)?;
+        self.count_bytes(removed.message.payload_bytes(), 0);
         write(&self.index).remove(topic);
         self.len.fetch_sub(1, Ordering::Relaxed);
         Some(self.next_version())

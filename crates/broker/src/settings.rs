@@ -59,6 +59,10 @@ pub struct Settings {
     pub clientid_prefixes: String,
     /// Whether a retained message is delivered only while its publisher may still write to its topic (`check_retain_source`).
     pub check_retain_source: bool,
+    /// How often `$SYS` is published, zero for never (`sys_interval`).
+    pub sys_interval: Duration,
+    /// Name and version of the program, as `$SYS/broker/version` tells them.
+    pub version: String,
     /// Which log lines are wanted.
     pub log_levels: LogLevels,
     /// Random 128 bits that make assigned client identifiers unguessable.
@@ -100,6 +104,8 @@ impl Default for Settings {
             memory_limit: 0,
             clientid_prefixes: String::new(),
             check_retain_source: true,
+            sys_interval: Duration::ZERO,
+            version: concat!("noctule version ", env!("CARGO_PKG_VERSION")).to_owned(),
             log_levels: LogLevels::default(),
             secret: [0; 2],
         }

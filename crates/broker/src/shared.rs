@@ -95,6 +95,16 @@ impl Shared {
         self.retained.len()
     }
 
+    /// How long the payloads of the retained messages are.
+    pub fn retained_bytes(&self) -> u64 {
+        self.retained.payload_bytes()
+    }
+
+    /// How many shared subscriptions exist; one with several members counts once.
+    pub fn shared_subscription_count(&self) -> usize {
+        lock(&self.groups).len()
+    }
+
     /// How many subscriptions exist; a shared one counts once.
     pub fn subscription_count(&self) -> usize {
         read(&self.subscriptions).len()

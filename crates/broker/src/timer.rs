@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     RetainedSweep,
     /// Publishers were paused for want of memory.
     Memory,
+    /// What the broker tells about itself is published.
+    SysTopics,
 }
 
 /// Armed timers. Each owner remembers when its timer is armed for, so that it can be taken out: nothing

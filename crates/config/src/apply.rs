@@ -88,6 +88,9 @@ impl Draft {
                 self.config.memory_limit = bytes.map_or(MemoryLimit::Unlimited, MemoryLimit::Bytes);
             }
             ("sys_interval", Value::Number(0)) => self.config.sys_interval = None,
+            ("sys_interval", Value::Number(seconds)) => {
+                self.config.sys_interval = Some(Duration::from_secs(narrow(seconds)));
+            }
 
             ("persistence", Value::Flag(false)) => persistence.enabled = false,
             ("persistence_file", Value::Text(name)) => persistence.file = name,

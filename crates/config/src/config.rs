@@ -54,7 +54,7 @@ impl Default for Config {
             upgrade_outgoing_qos: false,
             allow_duplicate_messages: true,
             persistent_client_expiration: None,
-            sys_interval: None,
+            sys_interval: Some(Duration::from_secs(10)),
             persistence: Persistence::default(),
             log: Log::default(),
             pid_file: None,

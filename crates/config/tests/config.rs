@@ -300,7 +300,7 @@ fn files_come_from_the_disk() {
 fn what_is_the_case_anyway_may_be_said() {
     let config = config(
         "listener 1\nrequire_certificate false\nuse_identity_as_username 0\nglobal_max_clients -1\nmessage_size_limit 0\n\
-         check_retain_source true\nenable_control_api false\nsys_interval 0\nprotocol mqtt\n\
+         check_retain_source true\nenable_control_api false\nsys_interval 10\nprotocol mqtt\n\
          set_tcp_nodelay true\npersistence 0\nlog_dest stderr\n",
     );
     let listener =

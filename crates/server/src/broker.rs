@@ -20,6 +20,7 @@ use crate::error::StartError;
 use crate::listener::Listeners;
 use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
+use crate::program::Program;
 use crate::settings;
 use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Neighbours};
 
@@ -49,6 +50,7 @@ impl Broker {
     /// Starts serving. The log lines of its life go to `log`. `give_back_memory` gives what is free back to the system, as
     /// far as the calling thread holds it.
     pub fn start(
+        program: Program,
         config: &Config,
         log: &Log,
         listeners: Listeners,
@@ -58,7 +60,10 @@ impl Broker {
         let no_random = |error: getrandom::Error| StartError::system("get random numbers")(error.into());
         let secret = [getrandom::u64().map_err(no_random)?, getrandom::u64().map_err(no_random)?];
         let first_source = getrandom::u32().map_err(no_random)?;
-        let settings = Arc::new(settings::of_broker(config, &listeners, log.types(), secret));
+        let settings = Arc::new(Settings {
+            version: program.full_version(),
+            ..settings::of_broker(config, &listeners, log.types(), secret)
+        });
         let shared = Arc::new(Shared::new(&settings));
         // `persistence false`: what is in memory is as durable as it gets.
         let pipeline = Arc::new(Pipeline::immediate());
@@ -129,6 +134,7 @@ impl Broker {
     pub(crate) fn change_settings(&mut self, config: &Config, log_types: LogTypes) -> usize {
         let nothing_opened = Listeners(Vec::new());
         let mut settings = settings::of_broker(config, &nothing_opened, log_types, self.settings.secret);
+        settings.version.clone_from(&self.settings.version);
         for (listener, open) in settings.listeners.iter_mut().zip(&self.settings.listeners) {
             listener.port = open.port;
         }

@@ -97,7 +97,10 @@ impl Gauge {
 
     /// Tells once when memory becomes short, whichever shard sees it first, and once when it is no longer.
     fn news(&self, used: usize, limit: usize) -> Option<(LogType, String)> {
-        let hundredths = used as u128 * 100 / (limit as u128).max(1);
+        if limit == 0 {
+            return None;
+        }
+        let hundredths = used as u128 * 100 / limit as u128;
         let megabytes = |bytes: usize| bytes / 1_000_000;
         if hundredths >= SHORT_FROM && !self.is_short.swap(true, Ordering::Relaxed) {
             let line = format!(
@@ -132,7 +135,7 @@ impl Measurement {
     /// Measures if so many bytes more make it necessary.
     pub(crate) fn count(&mut self, bytes: usize, shared: &Shared) {
         self.bytes += bytes;
-        if self.bytes >= MEASURED_BYTES {
+        if self.bytes >= MEASURED_BYTES && shared.memory_limit() > 0 {
             self.measure(shared);
         }
     }
@@ -140,9 +143,6 @@ impl Measurement {
     /// Measures.
     pub(crate) fn measure(&mut self, shared: &Shared) {
         self.bytes = 0;
-        if shared.memory_limit() == 0 {
-            return;
-        }
         // A failure leaves the last value; the next one may be measured again.
         if let Some(gauge) = &self.gauge
             && let Some(used) = gauge.resident()
@@ -195,6 +195,7 @@ mod tests {
         });
         let (short, enough) = (Some((LogType::Warning, false)), Some((LogType::Notice, true)));
         assert_eq!(told, [None, None, short, None, None, None, enough, None, short]);
+        assert_eq!(gauge.news(1, 0), None, "without a limit it is never short");
     }
 
     #[test]

@@ -18,6 +18,11 @@ impl Program {
         }
     }
 
+    /// Both, as in the log and below `$SYS`.
+    pub fn full_version(self) -> String {
+        format!("{} version {}", self.name(), self.version())
+    }
+
     /// Its version; for Mosquitto the one whose behaviour is shown, and ours.
     pub const fn version(self) -> &'static str {
         match self {

@@ -132,7 +132,8 @@ mod tests {
         let config =
             Config { listeners: vec![Listener::new(address)], worker_threads: shards, ..Config::default() };
         let log = Log::none();
-        let mut broker = Broker::start(&config, &log, Listeners(Vec::new()), || {}).unwrap();
+        let mut broker =
+            Broker::start(Program::Noctule, &config, &log, Listeners(Vec::new()), || {}).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("m.conf");
         let mut reload =
@@ -141,7 +142,7 @@ mod tests {
             std::fs::write(&file, format!("listener 1 127.0.0.1\nconnect_timeout {seconds}\n")).unwrap();
         };
         let is_told = |reload: &Reload| reload.config.limits.connect_timeout.as_secs();
-        let mut answer = |reload: &mut Reload, broker: &mut Broker| match broker.next_notice() {
+        let answer = |reload: &mut Reload, broker: &mut Broker| match broker.next_notice() {
             Notice::SettingsTaken => reload.shard_is_done(broker, &log),
             other => panic!("{other:?}"),
         };

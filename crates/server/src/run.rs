@@ -69,7 +69,7 @@ fn live(
     writer: &mut Option<Writer>,
 ) -> Result<(), StartError> {
     let Options { program, config_file, command_line, daemon, give_back_memory } = options;
-    let version = format!("{} version {}", program.name(), program.version());
+    let version = program.full_version();
     log.information(format!("{version} starting"));
     log.information(match config_file {
         Some(path) => format!("Config loaded from {}.", path.display()),
@@ -97,7 +97,7 @@ fn live(
         let thread = thread::Builder::new().name(LOG_THREAD.to_owned());
         thread.spawn(move || writer.run()).map_err(StartError::system("start a thread"))?;
     }
-    let mut broker = Broker::start(config, log, listeners, *give_back_memory)?;
+    let mut broker = Broker::start(*program, config, log, listeners, *give_back_memory)?;
     signals::watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
     if *program == Program::Noctule {
         let threads = match broker.worker_threads() {
@@ -176,7 +176,8 @@ mod tests {
             (Ok(()), "thread 'doomed' ended: nobody asked it to"),
         ] {
             let listeners = Listeners::open(&config, &Log::none()).unwrap();
-            let mut broker = Broker::start(&config, &Log::none(), listeners, || {}).unwrap();
+            let mut broker =
+                Broker::start(Program::Noctule, &config, &Log::none(), listeners, || {}).unwrap();
             broker.spawn("doomed".to_owned(), || body).unwrap();
             let command_line = CommandLine::default();
             let mut reload = Reload::new(Program::Noctule, None, command_line, config.clone());

@@ -51,6 +51,7 @@ pub(crate) fn of_broker(
         connection_messages: config.log.connection_messages,
         outbox_bytes_max: saturating_usize(limits.outbox_bytes_max.into()),
         log_levels: log_levels(log_types),
+        sys_interval: config.sys_interval.unwrap_or_default(),
         memory_limit: memory::limit(config.memory_limit),
         secret,
         ..Settings::default()
@@ -77,6 +78,8 @@ fn log_levels(types: LogTypes) -> LogLevels {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use noctule_config::directive::{CHANGES, Reload, find};
     use noctule_config::{CommandLine, MemoryLimit, parse};
 
@@ -89,6 +92,7 @@ mod tests {
         let expected = Settings {
             listeners: vec![ListenerSettings::default(); 2],
             secret: [1, 2],
+            sys_interval: Duration::from_secs(10),
             ..Settings::default()
         };
         assert_eq!(format!("{told:?}"), format!("{expected:?}"));

@@ -10,6 +10,10 @@ impl Topical for Note {
     fn topic(&self) -> &str {
         &self.0
     }
+
+    fn payload_bytes(&self) -> usize {
+        self.1 as usize
+    }
 }
 
 fn empty() -> Retained<Note> {

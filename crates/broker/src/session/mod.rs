@@ -6,7 +6,9 @@ use std::sync::Arc;
 use noctule_protocol::delivery::{Incoming, Outgoing};
 
 use crate::ConnectionKey;
+use crate::coarse::Coarse;
 use crate::message::{Message, Publisher};
+use crate::metric::{Counts, Gauge};
 use crate::moment::Moment;
 use crate::record::SessionRecord;
 use crate::router::SessionAddress;
@@ -50,6 +52,10 @@ pub(crate) struct Session {
     pub(crate) dropping: bool,
     /// Whether the store has a record of it.
     pub(crate) stored: bool,
+    /// How many bytes it holds, as counted in the metrics.
+    counted_bytes: Coarse,
+    /// How many messages they are.
+    counted_messages: u32,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
     pub(crate) subscriptions: Subscriptions,
     /// Its shared subscriptions.
@@ -100,6 +106,8 @@ impl Session {
             connection: None,
             expiry: 0,
             stored: false,
+            counted_bytes: Coarse::default(),
+            counted_messages: 0,
             subscriptions: Subscriptions::default(),
             memberships: Memberships::default(),
             outgoing: Outgoing::new(window),
@@ -129,6 +137,29 @@ impl Session {
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.outgoing.has_resends()
+    }
+
+    /// Takes notice of what it holds: queued, in flight where that is kept, or between PUBLISH and PUBREL.
+    #[inline]
+    pub(crate) fn recount(&mut self, counts: &mut Counts) {
+        let messages = self.queue.limited() + self.outgoing.kept() + self.incoming.len();
+        let bytes = self.queue.limited_bytes() + self.flight_bytes + self.incoming_bytes;
+        self.count(messages, bytes, counts);
+    }
+
+    /// It ends, and whatever it holds with it.
+    pub(crate) fn hold_nothing(&mut self, counts: &mut Counts) {
+        self.count(0, 0, counts);
+    }
+
+    #[inline]
+    fn count(&mut self, messages: usize, bytes: usize, counts: &mut Counts) {
+        let (messages, bytes) = (messages as u32, Coarse::new(bytes));
+        if self.counted_messages != messages || self.counted_bytes != bytes {
+            counts.change(Gauge::WaitingMessages, self.counted_messages as usize, messages as usize);
+            counts.change(Gauge::WaitingBytes, self.counted_bytes.get(), bytes.get());
+            (self.counted_messages, self.counted_bytes) = (messages, bytes);
+        }
     }
 
     /// Whether it outlives its connection, so that its state must survive the broker too.

@@ -73,6 +73,7 @@ impl Shard {
         counts.add(Metric::PacketsReceived, taken as u64);
         let mut is_full = false;
         if answers > 0 {
+            counts.add(Metric::AnswersSent, answers.into());
             connection.answered(answers * PlainAck::LENGTH as u32);
             connection.mark_dirty(dirty);
             is_full = connection.answer_bytes as usize > settings.outbox_bytes_max;

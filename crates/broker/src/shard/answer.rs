@@ -176,7 +176,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let packet = PlainAck { kind, packet_id }.encode();
-        let Self { settings, connections, pool, dirty, .. } = self;
+        let Self { settings, connections, pool, dirty, counts, .. } = self;
         if !wait
             && let Some(Some(connection)) = connections.get_mut(key.index as usize)
             && connection.key == key
@@ -185,6 +185,7 @@ impl Shard {
         {
             connection.outbox.end(pool).extend_from_slice(&packet);
             connection.answered(PlainAck::LENGTH as u32);
+            counts.count(Metric::AnswersSent);
             connection.mark_dirty(dirty);
             if connection.answer_bytes as usize > settings.outbox_bytes_max {
                 self.pause(key, Pauses::UNREAD_ANSWERS, turn);
@@ -209,7 +210,7 @@ impl Shard {
         packet_ids: impl Iterator<Item = PacketId>,
         turn: &mut Turn<'_>,
     ) {
-        let Self { settings, connections, pool, dirty, .. } = self;
+        let Self { settings, connections, pool, dirty, counts, .. } = self;
         if let Some(Some(connection)) = connections.get_mut(key.index as usize)
             && connection.key == key
             && connection.held.is_empty()
@@ -223,6 +224,7 @@ impl Shard {
             let bytes = out.len() - before;
             if bytes > 0 {
                 connection.answered(bytes as u32);
+                counts.add(Metric::AnswersSent, (bytes / PlainAck::LENGTH) as u64);
                 connection.mark_dirty(dirty);
             }
             if connection.answer_bytes as usize > settings.outbox_bytes_max {
@@ -296,6 +298,7 @@ impl Shard {
         }
         connection.answered(length as u32);
         connection.mark_dirty(&mut self.dirty);
+        self.counts.count(Metric::AnswersSent);
         true
     }
 
@@ -321,7 +324,7 @@ impl Shard {
         }
         connection.outbox.written(bytes, &mut self.pool);
         let left = connection.outbox.len();
-        connection.lags = left > 0;
+        connection.note_unsent(left, &mut self.counts);
         if left > 0 {
             connection.mark_dirty(&mut self.dirty);
         }

@@ -19,7 +19,7 @@ use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::Publisher;
-use crate::metric::Metric;
+use crate::metric::{Gauge, Metric};
 use crate::moment::Milliseconds;
 use crate::parcel::ShardIndex;
 use crate::record::Operation;
@@ -194,6 +194,7 @@ impl Shard {
             self.refuse_with(key, ConnackCode::V3(code), Properties::EMPTY, refusal.why, turn);
         } else {
             // [MQTT311-3.2.2-6]
+            self.count(Metric::ConnectsReceived);
             self.close(key, Ending::NotAccepted(refusal.why), turn);
         }
     }
@@ -207,6 +208,7 @@ impl Shard {
         why: &'static str,
         turn: &mut Turn<'_>,
     ) {
+        self.count(Metric::ConnectsReceived);
         self.answer(key, false, turn, |out, version| {
             Connack { session_present: false, code, properties }.encode(version, out)
         });
@@ -235,6 +237,8 @@ impl Shard {
                 }
             }
         };
+        self.count(Metric::ConnectsReceived);
+        self.counts.change(Gauge::ConnectedClients, 0, 1);
         let expiry = self.limit_expiry(asked_expiry);
         let window = self.send_window(connect);
 

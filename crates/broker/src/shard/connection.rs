@@ -13,9 +13,10 @@ use super::frames::Partial;
 use super::memory::Allowance;
 use super::peer::Peer;
 use super::{Shard, Turn};
+use crate::coarse::Coarse;
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex};
-use crate::metric::Metric;
+use crate::metric::{Counts, Gauge, Metric};
 use crate::moment::{Milliseconds, Moment};
 use crate::parcel::ShardIndex;
 use crate::session::Outbox;
@@ -34,8 +35,8 @@ pub(crate) struct Connection {
     pub(crate) maximum_packet_size: u32,
     pub(crate) version: ProtocolVersion,
     pub(crate) dirty: bool,
-    /// Its socket did not take all that it was given last.
-    pub(super) lags: bool,
+    /// The owner of a group on another shard was told that its outbox is full.
+    pub(super) told_full: bool,
     /// Why it is not read.
     pub(super) pauses: Pauses,
     pub(crate) stage: Stage,
@@ -51,14 +52,14 @@ pub(crate) struct Connection {
     pub(super) deadline: Moment,
     pub(crate) peer: Peer,
     pub(crate) listener: ListenerIndex,
+    /// Bytes in its outbox that its socket did not take when it was last asked, as counted in the metrics.
+    unsent: Coarse,
     /// Mosquitto's bridge bit: no echo, retain as published.
     pub(crate) bridge: bool,
     /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
     pub(crate) problem_information: bool,
     /// Whether its session lasted from the beginning: only then may DISCONNECT prolong it.
     pub(crate) had_expiry: bool,
-    /// The owner of a group on another shard was told that its outbox is full.
-    pub(super) told_full: bool,
     /// What it may still take of short memory.
     pub(super) allowance: Allowance,
 }
@@ -139,7 +140,7 @@ impl Connection {
             outbox: Outbox::default(),
             dirty: false,
             answer_bytes: 0,
-            lags: false,
+            unsent: Coarse::default(),
             told_full: false,
             allowance: Allowance::default(),
             pauses: Pauses::default(),
@@ -162,6 +163,21 @@ impl Connection {
     /// Bytes that wait, for the transport or for the disk: what `outbox_bytes_max` limits.
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.outbox.len() + self.held.bytes()
+    }
+
+    /// Whether its socket did not take all that it was given last.
+    pub(super) fn lags(&self) -> bool {
+        self.unsent != Coarse::default()
+    }
+
+    /// Takes notice of how many bytes its socket did not take.
+    #[inline]
+    pub(super) fn note_unsent(&mut self, bytes: usize, counts: &mut Counts) {
+        let unsent = Coarse::new(bytes);
+        if self.unsent != unsent {
+            counts.change(Gauge::OutboxBytes, self.unsent.get(), unsent.get());
+            self.unsent = unsent;
+        }
     }
 
     /// Whether its outbox has room, and owners of groups think that it is full: then they are to be told.

@@ -83,7 +83,7 @@ impl Shard {
         let envelope = Envelope { qos: sent, dup: false, retain, identifiers: &target.identifiers };
         if connection.push(&publication.view, envelope, turn.now.wall, pool, &mut publication.encoded) {
             connection.mark_dirty(dirty);
-            counts.count(Metric::PublishSent);
+            counts.publish_sent(view.payload.len());
             return true;
         }
         if let Some(packet_id) = packet_id {
@@ -118,8 +118,8 @@ impl Shard {
         let qos = granted(&self.settings, publication.view.qos, target.qos);
         let fate = self.try_to_deliver(address, target, membership, publication, recording, turn);
         match fate {
-            Fate::Taken => return,
-            Fate::Sent => self.count(Metric::PublishSent),
+            Fate::Taken => return self.recount(address.slot),
+            Fate::Sent => self.counts.publish_sent(publication.view.payload.len()),
             Fate::Dropped(Metric::DroppedQueueFull) => self.dropped_queue_full(address.slot, turn),
             Fate::Dropped(metric) => self.count(metric),
         }

@@ -81,6 +81,7 @@ impl Shard {
 
     pub(super) fn session_expired(&mut self, slot: u32, number: SessionNumber, turn: &mut Turn<'_>) {
         if self.session(slot).is_some_and(|session| session.address.number == number) {
+            self.count(Metric::SessionsExpired);
             self.end_session(slot, turn);
         }
     }
@@ -128,6 +129,7 @@ impl Shard {
         let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
         let number = session.address.number;
         self.count(Metric::SessionsEnded);
+        session.hold_nothing(&mut self.counts);
         if let Some(at) = session.seldom.get().ends_at {
             self.timers.disarm(at, Timer::SessionExpiry(slot, number));
         }

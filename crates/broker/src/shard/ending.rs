@@ -8,7 +8,7 @@ use super::connection::{Connection, Stage};
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::ConnectionKey;
-use crate::metric::Metric;
+use crate::metric::{Gauge, Metric};
 use crate::timer::Timer;
 
 /// Why a connection ends.
@@ -38,6 +38,10 @@ impl Shard {
         let Some(mut connection) = self.connections[key.index as usize].take() else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
         self.count(Metric::ConnectionsClosed);
+        connection.note_unsent(0, &mut self.counts);
+        if connection.slot().is_some() {
+            self.counts.change(Gauge::ConnectedClients, 1, 0);
+        }
         if let (Some(reason), ProtocolVersion::V5, Stage::Established { .. }, true) =
             (ending.told(), connection.version, connection.stage, connection.is_ready())
         {
@@ -52,6 +56,7 @@ impl Shard {
             for properties in properties {
                 let told = Disconnect { reason, properties }.encode(connection.version, end);
                 if told.is_ok() && end.len() - before <= connection.maximum_packet_size as usize {
+                    self.counts.count(Metric::AnswersSent);
                     break;
                 }
                 end.truncate(before);

@@ -32,6 +32,7 @@ impl Shard {
             wait = session.lasts();
             let stored = wait.then(|| (session.address.number, publication.keep()));
             session.incoming.publish(packet_id, publication.keep_last());
+            self.recount(slot);
             if let Some((session, message)) = stored {
                 self.persist(Operation::PutIncoming { session, packet_id, message });
             }
@@ -53,6 +54,7 @@ impl Shard {
         let Some(session) = self.session_mut(slot) else { return };
         let message = session.incoming.pubrel(packet_id);
         session.incoming_bytes -= message.as_ref().map_or(0, Message::payload_bytes);
+        self.recount(slot);
         self.pass_on_held(key, slot, packet_id, message, turn);
     }
 

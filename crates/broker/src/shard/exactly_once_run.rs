@@ -57,6 +57,7 @@ impl Shard {
         let packets = run.len() as u64;
         counts.add(Metric::PacketsReceived, packets);
         counts.add(Metric::PublishReceived, packets);
+        counts.add(Metric::PublishBytesReceived, run.payload_bytes(run.len()) as u64);
         for publish in run.packets() {
             sequence.counter += 1;
             let Some(packet_id) = publish.qos.packet_id() else { continue };
@@ -66,6 +67,7 @@ impl Shard {
                 session.incoming_bytes += publish.payload.len();
             }
         }
+        session.recount(counts);
         self.acknowledge_all(key, AckKind::Pubrec, run.packet_ids(), turn);
         true
     }
@@ -183,6 +185,7 @@ impl Shard {
             taken += 1;
         }
         counts.add(Metric::PacketsReceived, taken as u64);
+        session.recount(counts);
         (taken, apart)
     }
 
@@ -239,7 +242,7 @@ impl Shard {
         if qos != QoS::AtMostOnce && session.lasts() {
             return 0;
         }
-        let (mut done, mut too_large) = (0, 0);
+        let (mut done, mut too_large, mut payload_bytes) = (0, 0, 0);
         for message in messages {
             if connection.outbox.len() >= settings.outbox_bytes_max {
                 break;
@@ -259,6 +262,8 @@ impl Shard {
                 if let Some(packet_id) = sent.packet_id() {
                     session.outgoing.forget(packet_id);
                 }
+            } else {
+                payload_bytes += view.payload.len();
             }
             done += 1;
         }
@@ -266,6 +271,7 @@ impl Shard {
             connection.mark_dirty(dirty);
         }
         counts.add(Metric::PublishSent, (done - too_large) as u64);
+        counts.add(Metric::PublishBytesSent, payload_bytes as u64);
         counts.add(Metric::DroppedTooLarge, too_large as u64);
         done
     }

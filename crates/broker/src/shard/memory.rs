@@ -70,7 +70,7 @@ impl Shard {
 
     /// Whether a QoS 0 message to this connection is dropped for want of memory: its client does not keep up.
     pub(super) fn is_spared(pressure: Pressure, connection: Option<&Connection>) -> bool {
-        pressure >= Pressure::DropQos0 && connection.is_none_or(|connection| connection.lags)
+        pressure >= Pressure::DropQos0 && connection.is_none_or(|connection| connection.lags())
     }
 
     /// Whether this packet must wait, because it takes memory and its connection has had its share. What gives memory

@@ -9,8 +9,9 @@ use noctule_protocol::packet::Place;
 
 use crate::effect::{Effect, LogLevel, Ticket};
 use crate::input::{ConnectionKey, Input, TransportEnd};
-use crate::message::{Message, Sequence};
+use crate::message::{Message, Publisher, Sequence};
 use crate::metric::{Counts, Metric};
+use crate::moment::Moment;
 use crate::now::Now;
 use crate::parcel::ShardIndex;
 use crate::record::Operation;
@@ -18,6 +19,7 @@ use crate::router::Router;
 use crate::session::{Pool, Session};
 use crate::settings::Settings;
 use crate::shared::{self, Shared};
+use crate::sys_topics::SysTopics;
 use crate::timer::{Timer, Timers};
 
 mod acknowledge;
@@ -45,6 +47,7 @@ mod reload;
 mod restore;
 mod retain;
 mod subscribe;
+mod sys;
 
 use connection::Connection;
 use ending::Ending;
@@ -110,6 +113,12 @@ pub struct Shard {
     /// Retained messages that replays may still look at in this turn.
     replay_steps: usize,
     replays: WaitingReplays,
+    /// What was last published about the broker, by the first shard.
+    sys_topics: SysTopics,
+    /// When its timer is armed for.
+    sys_at: Option<Moment>,
+    /// The broker itself, where it publishes something.
+    broker: Arc<Publisher>,
 }
 
 /// What every step of a turn needs.
@@ -124,7 +133,7 @@ impl Shard {
     /// for another.
     pub fn new(settings: Arc<Settings>, index: ShardIndex, shards: u16, source: u32) -> Self {
         let hasher = shared::hasher(&settings);
-        Self {
+        let mut shard = Self {
             index,
             router: Router::new(settings.allow_duplicate_messages, index),
             connections: Vec::with_capacity(TABLE_ROOM),
@@ -156,7 +165,13 @@ impl Shard {
             sweep_armed: false,
             replay_steps: retain::REPLAY_STEPS,
             replays: WaitingReplays::default(),
-        }
+            sys_topics: SysTopics::default(),
+            sys_at: None,
+            broker: Arc::default(),
+        };
+        // At once: whoever subscribes finds something.
+        shard.arm_sys_topics(Duration::ZERO);
+        shard
     }
 
     /// Decides about one thing that happened. `now` never goes back. Bytes to send are appended to outboxes
@@ -269,6 +284,7 @@ impl Shard {
                 Timer::Replay => self.go_on_with_replays(turn),
                 Timer::RetainedSweep => self.sweep_retained(turn),
                 Timer::Memory => self.look_at_paused(turn),
+                Timer::SysTopics => self.publish_sys_topics(turn),
             }
         }
     }

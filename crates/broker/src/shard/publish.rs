@@ -20,6 +20,7 @@ use crate::metric::Metric;
 use crate::parcel::{Publishing, Sender, ShardIndex, Way};
 use crate::record::{Operation, Recipient};
 use crate::router::{Destination, Recipients, Target};
+use crate::sys_topics::SYS_TOPICS;
 
 /// What one target costs beside the bytes of the message, in the measure of `fan_out_bytes_max`.
 pub(super) const TARGET_COST: usize = 64;
@@ -35,6 +36,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
         self.count(Metric::PublishReceived);
+        self.counts.add(Metric::PublishBytesReceived, publish.payload.len() as u64);
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else { return Ok(()) };
         let version = connection.version;
         let limits = self.settings.listeners.get(usize::from(connection.listener.0));
@@ -321,11 +323,17 @@ impl Shard {
     ) -> Option<Arc<str>> {
         let view = &publication.view;
         let bytes = view.topic.len() + view.payload.len() + view.properties.len();
-        let is_long = targets.len().saturating_mul(bytes + TARGET_COST) > self.settings.fan_out_bytes_max;
+        let session = self.session(slot);
+        let most = match session {
+            Some(_) => self.settings.fan_out_bytes_max,
+            // The broker says much at a time.
+            None => self.settings.fan_out_bytes_max / SYS_TOPICS.len(),
+        };
+        let is_long = targets.len().saturating_mul(bytes + TARGET_COST) > most;
         if targets.is_empty() || !is_long && !self.mail.has_any_own() {
             return None;
         }
-        let client_id = &self.session(slot)?.publisher.client_id;
+        let client_id = &session.map_or(&*self.broker, |session| &session.publisher).client_id;
         (is_long || self.mail.has_own(client_id)).then(|| Arc::clone(client_id))
     }
 

@@ -91,6 +91,7 @@ impl Shard {
             let packets = run.len() as u64;
             self.counts.add(Metric::PacketsReceived, packets);
             self.counts.add(Metric::PublishReceived, packets);
+            self.counts.add(Metric::PublishBytesReceived, run.payload_bytes(run.len()) as u64);
             self.sequence.counter += packets;
             let first = first.into_inner();
             self.fed_by_group(); // What others did is not its doing.
@@ -209,6 +210,7 @@ impl Shard {
         pool.appended += appended;
         connection.mark_dirty(dirty);
         counts.add(Metric::PublishSent, sent as u64);
+        counts.add(Metric::PublishBytesSent, run.payload_bytes(sent) as u64);
         sent
     }
 }

@@ -20,6 +20,7 @@ impl Shard {
     /// [MQTT-4.4.0-1], then what waits.
     pub(super) fn pump(&mut self, slot: u32, turn: &mut Turn<'_>) {
         while self.pump_one(slot, turn) {}
+        self.recount(slot);
     }
 
     /// Sends one packet, or takes one message off the queue. False if nothing more can be done now.
@@ -116,7 +117,7 @@ impl Shard {
         }
         if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
             connection.mark_dirty(dirty);
-            counts.count(Metric::PublishSent);
+            counts.publish_sent(delivery.message.payload_bytes());
             return true;
         }
         self.forget_too_large(slot, packet_id);
@@ -138,7 +139,7 @@ impl Shard {
         let pushed = connection.push_delivery(delivery, qos, dup, turn.now.wall, pool);
         if pushed {
             connection.mark_dirty(dirty);
-            counts.count(Metric::PublishSent);
+            counts.publish_sent(delivery.message.payload_bytes());
         }
         pushed
     }
@@ -173,6 +174,16 @@ impl Shard {
         session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
         if let Some(delivery) = flight.delivery {
             self.settle(&delivery);
+            self.recount(slot);
+        }
+    }
+
+    /// Takes notice of how much a session holds, after that has changed.
+    #[inline]
+    pub(super) fn recount(&mut self, slot: u32) {
+        let Self { sessions, counts, .. } = self;
+        if let Some(Some(session)) = sessions.get_mut(slot as usize) {
+            session.recount(counts);
         }
     }
 }

@@ -20,7 +20,11 @@ impl Shard {
         self.router.change_settings(&settings);
         self.mail.change_settings(&settings);
         turn.shared.set_memory_limit(settings.memory_limit);
+        let has_new_interval = self.settings.sys_interval != settings.sys_interval;
         self.settings = settings;
+        if has_new_interval {
+            self.arm_sys_topics(turn.now.monotonic);
+        }
         let pressure = turn.shared.memory_pressure();
         if pressure != self.thrift.pressure {
             self.feel_pressure(pressure, turn);

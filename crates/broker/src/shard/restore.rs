@@ -108,6 +108,9 @@ impl Shard {
             shard.sequence_base = start.saturating_sub(nanoseconds(now.monotonic));
         }
         restore_messages(shards, &mut found, turn);
+        for shard in shards {
+            (0..shard.sessions.len() as u32).for_each(|slot| shard.recount(slot));
+        }
         Ok(())
     }
 

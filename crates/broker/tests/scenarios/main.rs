@@ -27,6 +27,7 @@ mod shared_across_shards;
 mod shared_histories;
 mod shared_subscription;
 mod subscribe;
+mod sys_topics;
 mod topic_alias;
 mod will;
 mod wire;

@@ -10,7 +10,7 @@ use crate::support::Broker;
 fn signals_that_are_not_obeyed_yet_do_not_end_it() {
     let broker = Broker::start("allow_anonymous true");
     for (signal, line) in [
-        (Signal::SIGHUP, "not available yet"),
+        (Signal::SIGHUP, "Config reloaded."),
         (Signal::SIGUSR1, "nothing to save"),
         (Signal::SIGUSR2, "not available yet"),
     ] {
@@ -26,7 +26,7 @@ fn sighup_opens_the_log_file_anew() {
         Broker::start("allow_anonymous true\nlog_dest stderr\nlog_dest file DIR/log\nlog_timestamp false");
     fs::rename(broker.file("log"), broker.file("log.1")).unwrap();
     broker.signal(Signal::SIGHUP);
-    broker.wait_for("SIGHUP");
+    broker.wait_for("Config reloaded.");
     drop(broker.connect());
     broker.wait_for("New connection");
     let old = fs::read_to_string(broker.file("log.1")).unwrap();

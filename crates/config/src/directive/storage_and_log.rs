@@ -19,9 +19,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("Seconds between two saves; 0 is only at exit and on SIGUSR1"),
     Directive::new("autosave_on_changes", Global, Flag, "false")
         .help("`autosave_interval` counts changes instead of seconds"),
-    Directive::new("sys_interval", Global, number(0, 65535), "0")
-        .help("Seconds between two publications of `$SYS`; 0 is never")
-        .only("`sys_interval 0`", "$SYS"),
+    Directive::new("sys_interval", Global, number(0, 65535), "10")
+        .help("Seconds between two publications of [`$SYS`](sys-topics.md); 0 is never"),
     Directive::new("log_dest", Global, LogDestination, "stderr")
         .help("Where log lines go; may be written several times, but only with one file")
         .only("`log_dest stdout`, `stderr`, `file PATH` or `none`", "that destination"),

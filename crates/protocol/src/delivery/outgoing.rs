@@ -283,12 +283,18 @@ impl<M> Outgoing<M> {
         messages.flat_map(|messages| messages.iter_mut()).map(|(_, message)| message)
     }
 
+    /// How many messages are kept, since no PUBACK or PUBREC has come for them.
+    #[inline]
+    pub fn kept(&self) -> usize {
+        let messages = self.begun.as_ref().and_then(|begun| begun.messages.as_ref());
+        messages.map_or(0, |messages| messages.len())
+    }
+
     /// How many exchanges wait for PUBACK or PUBREC whose message was not kept.
     pub fn bare(&self) -> usize {
         let exchanges = self.begun.iter().flat_map(|begun| begun.exchanges.iter());
         let unreleased = exchanges.filter(|(_, exchange)| exchange.awaits != Awaits::Pubcomp).count();
-        let messages = self.begun.as_ref().and_then(|begun| begun.messages.as_ref());
-        unreleased - messages.map_or(0, |messages| messages.len())
+        unreleased - self.kept()
     }
 
     /// Ends an exchange without an acknowledgement and gives its place in the window back.

@@ -141,6 +141,13 @@ impl<'a> PublishRun<'a> {
         self.shape.packet_bytes_max as usize
     }
 
+    /// How long the payloads of the first packets are, of so many.
+    pub fn payload_bytes(&self, packets: usize) -> usize {
+        let offset = self.shape.payload_offset();
+        let first = self.places.iter().take(packets);
+        first.map(|place| (place.end - place.behind_topic) as usize - offset).sum()
+    }
+
     /// Each packet by itself.
     pub fn packets(&self) -> impl Iterator<Item = Publish<'a>> {
         let Self { bytes, topic, places, shape } = *self;

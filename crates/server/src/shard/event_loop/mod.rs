@@ -213,6 +213,10 @@ impl EventLoop {
     fn time_out(&mut self, now: Now) {
         if self.next_core_timeout().is_some_and(|at| at <= now.monotonic) {
             self.timed_out_at = Some(now.monotonic);
+            // What the core publishes about itself says how much is used.
+            if self.index == ShardIndex(0) {
+                self.measurement.measure(&self.shared);
+            }
             self.handle(Input::TimedOut, now);
         }
     }
