@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use noctule_broker::{
     ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, ShardIndex, Shared, Ticket,
-    TransportEnd,
+    TransportEnd, Verdict,
 };
 use noctule_protocol::frame::next_frame;
 use noctule_protocol::packet::Packet;
@@ -213,7 +213,7 @@ impl Desk {
                 self.handle(to.get(), Input::HandedOver { connection, listener, peer, bytes, authenticated });
             }
             Effect::Authenticate { connection, .. } => {
-                self.handle(shard, Input::Authenticated { connection, accepted: true });
+                self.handle(shard, Input::Authenticated { connection, verdict: Verdict::Accepted });
             }
             Effect::Close { connection, farewell } => {
                 self.open.retain(|_, (_, key)| *key != connection);

@@ -77,8 +77,8 @@ pub enum Input<'a> {
     Authenticated {
         /// Whose.
         connection: ConnectionKey,
-        /// Whether they are right.
-        accepted: bool,
+        /// What came of it.
+        verdict: Verdict,
     },
     /// A deadline of [`Shard::next_timeout`](crate::Shard::next_timeout) has passed.
     TimedOut,
@@ -95,6 +95,17 @@ pub enum Input<'a> {
     PublishWills,
     /// The broker ends: clients are told, all connections are closed.
     Shutdown,
+}
+
+/// What came of checking a User Name and a Password.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// They are right.
+    Accepted,
+    /// They are not.
+    Refused,
+    /// They were not checked, since too many others are waiting.
+    Busy,
 }
 
 /// How a transport ended.

@@ -42,7 +42,7 @@ mod topic_tree;
 mod will;
 
 pub use effect::{Effect, LogLevel, LogLevels, Ticket};
-pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd};
+pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd, Verdict};
 pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 pub use now::Now;

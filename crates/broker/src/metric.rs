@@ -54,6 +54,7 @@ metrics! {
     DroppedMemory, "dropped_memory", "QoS 0 messages dropped for want of memory, since their receiver did not keep up or they would have had to be kept.";
     RefusedMemory, "refused_memory", "QoS 1 and 2 messages refused for want of memory.";
     ConnectsRefusedMemory, "connects_refused_memory", "Clients refused for want of memory.";
+    ConnectsRefusedBusy, "connects_refused_busy", "Clients refused because too many passwords were waiting to be checked.";
     PublishersPaused, "publishers_paused", "Times that a publisher was not read for want of memory.";
     DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
 }

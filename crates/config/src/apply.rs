@@ -43,6 +43,10 @@ impl Draft {
                 self.security(block).allow_zero_length_clientid = Some(on);
             }
             ("auto_id_prefix", Value::Text(prefix)) => self.security(block).auto_id_prefix = Some(prefix),
+            ("acl_file", Value::Text(path)) => self.security(block).acl_file = Some(path),
+            ("password_file", Value::Text(path)) => self.security(block).password_file = Some(path),
+            ("clientid_prefixes", Value::Text(prefix)) => self.config.clientid_prefixes = Some(prefix),
+            ("check_retain_source", Value::Flag(on)) => self.config.check_retain_source = on,
             ("per_listener_settings", Value::Flag(on)) => return self.per_listener_settings(on),
 
             ("max_inflight_messages", Value::Number(count)) => {
@@ -125,6 +129,7 @@ impl Draft {
             Block::Broker | Block::Listener(_) | Block::Plugin(_) => None,
         };
         match (name, value, bridge) {
+            ("psk_file", Value::Text(path), _) => self.security(block).psk_file = Some(path.clone()),
             ("connection", Value::Text(connection), _) => {
                 if self.bridges.iter().any(|bridge| bridge.name == *connection) {
                     return Err(bridge::name_taken(connection));
@@ -230,6 +235,10 @@ fn apply_to_listener(
         ("listener_auto_id_prefix", Value::Text(prefix)) => {
             listener.listener_auto_id_prefix = Some(prefix.clone());
         }
+        ("accept_protocol_versions", Value::ProtocolVersions(versions)) => {
+            listener.accept_protocol_versions.clone_from(versions);
+        }
+        ("use_username_as_clientid", Value::Flag(on)) => listener.use_username_as_clientid = *on,
         _ => return None,
     }
     Some(Ok(()))

@@ -2,8 +2,10 @@
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{AclFile, PasswordFile};
 use crate::diagnostic::Position;
 use crate::log::Log;
 
@@ -28,6 +30,10 @@ pub struct Config {
     pub persistent_client_expiration: Option<Duration>,
     /// How often `$SYS` is published; `None` is never.
     pub sys_interval: Option<Duration>,
+    /// What client identifiers must begin with; `None` is anything.
+    pub clientid_prefixes: Option<String>,
+    /// A retained message is delivered only while its publisher may still write to its topic.
+    pub check_retain_source: bool,
     /// What survives a restart.
     pub persistence: Persistence,
     /// Where log lines go and which of them.
@@ -55,6 +61,8 @@ impl Default for Config {
             allow_duplicate_messages: true,
             persistent_client_expiration: None,
             sys_interval: Some(Duration::from_secs(10)),
+            clientid_prefixes: None,
+            check_retain_source: true,
             persistence: Persistence::default(),
             log: Log::default(),
             pid_file: None,
@@ -145,6 +153,14 @@ pub struct Listener {
     pub auto_id_prefix: String,
     /// What its own directive says about that.
     pub listener_auto_id_prefix: Option<String>,
+    /// Versions of the protocol that are accepted: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0.
+    pub accept_protocol_versions: Vec<u8>,
+    /// The user name is the client identifier.
+    pub use_username_as_clientid: bool,
+    /// Who may come in with a user name; `None` is everybody that `allow_anonymous` lets in.
+    pub password_file: Option<Arc<PasswordFile>>,
+    /// Who may do what; `None` is everybody everything.
+    pub acl_file: Option<Arc<AclFile>>,
     /// The line that opened this listener, for messages about it. `None` for loopback listeners nobody asked for.
     pub defined_at: Option<Position>,
 }
@@ -164,6 +180,10 @@ impl Listener {
             allow_zero_length_clientid: true,
             auto_id_prefix: "auto-".to_owned(),
             listener_auto_id_prefix: None,
+            accept_protocol_versions: vec![3, 4, 5],
+            use_username_as_clientid: false,
+            password_file: None,
+            acl_file: None,
             defined_at: None,
         }
     }

@@ -62,6 +62,7 @@ impl Diagnostic {
     /// What Mosquitto prints for this, line by line. Where Mosquitto has no such message, ours in its form.
     pub fn original(&self) -> Vec<String> {
         let mut lines = vec![self.problem.original.clone()];
+        lines.extend(self.problem.original_follow_up.clone());
         if self.severity() == Severity::Error && self.problem.original_names_line {
             match (&self.at, &self.included_at) {
                 (Some(at), Some(included_at)) => {

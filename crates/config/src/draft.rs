@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::access;
 use crate::config::{Config, ListenAddress, Listener, SocketDomain};
 use crate::diagnostic::Position;
 use crate::directive::{Directive, Scope};
@@ -61,6 +62,11 @@ pub(crate) struct Security {
     pub(crate) allow_anonymous: Option<bool>,
     pub(crate) allow_zero_length_clientid: Option<bool>,
     pub(crate) auto_id_prefix: Option<String>,
+    pub(crate) acl_file: Option<String>,
+    pub(crate) password_file: Option<String>,
+    pub(crate) psk_file: Option<String>,
+    /// What these files say, once they were read.
+    pub(crate) files: access::Files,
 }
 
 /// What must hold between bridges.
@@ -207,6 +213,8 @@ impl Draft {
                     .auto_id_prefix
                     .or_else(|| self.security.auto_id_prefix.clone())
                     .unwrap_or(listener.auto_id_prefix),
+                acl_file: own.files.acl.or_else(|| self.security.files.acl.clone()),
+                password_file: own.files.passwords.or_else(|| self.security.files.passwords.clone()),
                 ..listener
             })
             .collect();

@@ -1,8 +1,9 @@
 //! Where the files of a configuration come from.
 
 use std::cmp::Ordering;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Bytes of all files of a configuration together. What is larger is something else, given by mistake.
@@ -13,8 +14,22 @@ pub(crate) trait Files {
     /// The file's content, or a little more than `bytes_max` bytes of it.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
 
+    /// The content of a file that decides who gets in, or a little more than `bytes_max` bytes of it.
+    fn read_secret(&self, path: &Path, bytes_max: u64, allow_symlinks: bool) -> Result<Vec<u8>, SecretError>;
+
     /// The `*.conf` files of a directory, in the order they are read.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Why a file that decides who gets in is not read.
+#[derive(Debug)]
+pub(crate) enum SecretError {
+    /// It is a symbolic link.
+    Symlink,
+    /// It is a directory, a device, …
+    NotAFile,
+    /// The system refuses.
+    Unreadable(io::Error),
 }
 
 /// The disk.
@@ -24,6 +39,26 @@ impl Files for Disk {
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn read_secret(&self, path: &Path, bytes_max: u64, allow_symlinks: bool) -> Result<Vec<u8>, SecretError> {
+        let named = fs::symlink_metadata(path)?;
+        if named.is_symlink() && !allow_symlinks {
+            return Err(SecretError::Symlink);
+        }
+        // To open a pipe could take for ever.
+        if !fs::metadata(path)?.is_file() {
+            return Err(SecretError::NotAFile);
+        }
+        let file = File::open(path)?;
+        let opened = file.metadata()?;
+        // Somebody may have put a link there since.
+        if !allow_symlinks && (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            return Err(SecretError::Symlink);
+        }
+        let mut content = Vec::new();
+        file.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
         Ok(content)
     }
 
@@ -43,6 +78,15 @@ impl Files for Memory<'_> {
     fn read(&self, path: &Path, _bytes_max: u64) -> io::Result<Vec<u8>> {
         let found = self.0.iter().find(|(known, _)| known == path);
         found.map(|(_, content)| content.to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn read_secret(
+        &self,
+        path: &Path,
+        bytes_max: u64,
+        _allow_symlinks: bool,
+    ) -> Result<Vec<u8>, SecretError> {
+        Ok(self.read(path, bytes_max)?)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -4,6 +4,7 @@
 //! [`value`] parses what stands behind the name, and [`load()`] puts it into a [`Config`], collecting all mistakes
 //! of all files as [`Diagnostics`]. Nothing here listens, forks or logs.
 
+pub mod access;
 pub mod config;
 pub mod diagnostic;
 pub mod directive;
@@ -19,6 +20,7 @@ mod files;
 mod load;
 mod reload;
 
+pub use access::{AclAccess, AclFile, AclRule, AclSubject, Argon2id, PasswordFile, PasswordHash};
 pub use config::{
     ClientLimits, Config, ListenAddress, Listener, MemoryLimit, Persistence, Protocol, SocketDomain,
 };

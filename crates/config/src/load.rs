@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::access::{self, AccessFiles};
 use crate::check;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position, Severity};
@@ -22,6 +23,8 @@ pub struct CommandLine {
     pub verbose: bool,
     /// `-q`: log nothing; wins over `verbose`.
     pub quiet: bool,
+    /// `MOSQUITTO_UNSAFE_ALLOW_SYMLINKS` is set: files that decide who gets in may be symbolic links.
+    pub allow_symlinks: bool,
     /// `MOSQUITTO_PERSISTENCE_LOCATION`.
     pub persistence_location: Option<PathBuf>,
 }
@@ -49,8 +52,9 @@ pub fn parse(sources: &[(PathBuf, &[u8])], command_line: &CommandLine) -> Result
     Loader::new(&Memory(sources), command_line).load(main)
 }
 
-/// Any bytes as the main file and as an included one: it must not panic. For fuzzing.
+/// Any bytes as the main file, as an included one, and as a file of access control: it must not panic. For fuzzing.
 pub fn fuzz_parse(bytes: &[u8]) {
+    access::fuzz_parse(bytes);
     let main: &[u8] = b"include_dir d\n";
     let command_line = CommandLine::default();
     let as_main = parse(&[(PathBuf::from("main.conf"), bytes)], &command_line);
@@ -92,6 +96,10 @@ impl<'a> Loader<'a> {
             self.file(main, None);
             for (problem, at) in check::check(&self.draft) {
                 self.tell(problem, Some(at), None);
+            }
+            let files = AccessFiles::new(self.files, self.command_line.allow_symlinks);
+            for Diagnostic { problem, at, included_at } in files.read(&mut self.draft) {
+                self.tell(problem, at, included_at);
             }
             if self.draft.told_where_to_listen && !self.command_line.ports.is_empty() {
                 self.tell(block::ports_without_effect(), None, None);

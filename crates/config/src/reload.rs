@@ -41,6 +41,7 @@ type Keep<T> = fn(&mut T, &T);
 
 /// Directives for the whole broker that need a restart, and how each keeps its old value.
 const KEPT: &[(&str, Keep<Config>)] = &[
+    ("check_retain_source", |new, old| new.check_retain_source = old.check_retain_source),
     ("pid_file", |new, old| new.pid_file.clone_from(&old.pid_file)),
     ("user", |new, old| new.user.clone_from(&old.user)),
     ("worker_connections_min", |new, old| new.worker_connections_min = old.worker_connections_min),
@@ -59,6 +60,7 @@ const KEPT_OF_LISTENER: &[(&str, Keep<Listener>)] = &[
     ("max_topic_alias_broker", |new, old| new.max_topic_alias_broker = old.max_topic_alias_broker),
     ("protocol", |new, old| new.protocol = old.protocol),
     ("socket_domain", |new, old| new.address.domain = old.address.domain),
+    ("use_username_as_clientid", |new, old| new.use_username_as_clientid = old.use_username_as_clientid),
 ];
 
 impl Config {
@@ -117,15 +119,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::directive::{CHANGES, Change, Reload, Status, all, find};
+    use crate::directive::{CHANGE_FILES, CHANGES, Change, Reload, Status, all, find};
     use crate::load::{CommandLine, parse};
 
     /// What only a restart can change, and what keeps a reload from being done at all.
     const LISTENERS: [&str; 3] = ["listener", "port", "bind_address"];
 
     fn config(text: &str) -> Config {
-        let files =
-            [(PathBuf::from("m.conf"), text.as_bytes()), (PathBuf::from("d/a.conf"), b"max_keepalive 9")];
+        let named = CHANGE_FILES.iter().map(|(name, content)| (PathBuf::from(name), *content));
+        let files: Vec<(PathBuf, &[u8])> =
+            std::iter::once(("m.conf".into(), text.as_bytes())).chain(named).collect();
         let loaded = parse(&files, &CommandLine::default());
         loaded.unwrap_or_else(|mistakes| panic!("{text:?}: {mistakes}")).config
     }

@@ -12,7 +12,9 @@ use noctule_config::{
 };
 
 fn loaded_with(main: &str, command_line: &CommandLine) -> Loaded {
-    let result = parse(&[(PathBuf::from("m.conf"), main.as_bytes())], command_line);
+    let sources: [(PathBuf, &[u8]); 2] =
+        [("m.conf".into(), main.as_bytes()), ("sample".into(), b"# nothing")];
+    let result = parse(&sources, command_line);
     result.unwrap_or_else(|diagnostics| panic!("{main:?}: {diagnostics}"))
 }
 
@@ -336,6 +338,7 @@ fn sample(directive: &Directive) -> String {
         Takes::Listener => "1884".to_owned(),
         Takes::LogTypeName => "debug".to_owned(),
         Takes::LogDestination => "stdout".to_owned(),
+        Takes::ProtocolVersions => "5".to_owned(),
         _ => "sample".to_owned(),
     }
 }
@@ -369,7 +372,6 @@ fn every_other_directive_is_refused() {
         let value = match (directive.takes, directive.status) {
             (_, Status::Supported | Status::Removed(_)) => continue,
             _ if matches!(directive.name, "listener" | "user") => continue,
-            (Takes::ProtocolVersions, _) => "5".to_owned(),
             (Takes::LogDestination, _) => "syslog".to_owned(),
             (Takes::PluginLoad, _) => "name path".to_owned(),
             (Takes::RestartTimeout, _) => "7".to_owned(),

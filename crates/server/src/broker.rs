@@ -16,6 +16,7 @@ use noctule_storage::Pipeline;
 
 use crate::Notice;
 use crate::acceptor::{Acceptor, Stopper};
+use crate::auth::Verifier;
 use crate::error::StartError;
 use crate::listener::Listeners;
 use crate::log::Log;
@@ -36,6 +37,7 @@ pub struct Broker {
     acceptor: Stopper,
     shards: Arc<Neighbours>,
     pipeline: Arc<Pipeline>,
+    verifier: Arc<Verifier>,
     /// What the shards were told last.
     settings: Arc<Settings>,
     /// Whether the acceptor logs whom it turns away.
@@ -81,6 +83,8 @@ impl Broker {
         let shards = Neighbours::new(&polls, MAILBOX, config.worker_connections_min)
             .map_err(StartError::system("watch sockets"))?;
         let shards = Arc::new(shards);
+        let verifier = Verifier::start(config, Arc::clone(&shards), log.clone());
+        let verifier = Arc::new(verifier.map_err(StartError::system("start a thread"))?);
         let mut event_loops = Vec::new();
         for (poll, index) in polls.into_iter().zip(0..count) {
             let core = Shard::new(
@@ -93,7 +97,9 @@ impl Broker {
             let durability = Durability::new(Arc::clone(&pipeline));
             let shared = Arc::clone(&shared);
             let measurement = Measurement::new(gauge.clone());
-            let event_loop = EventLoop::new(place, core, shared, durability, measurement, clock, log.clone());
+            let verifier = Arc::clone(&verifier);
+            let event_loop =
+                EventLoop::new(place, (core, shared), durability, verifier, measurement, clock, log.clone());
             event_loops.push(event_loop);
         }
         let connection_messages = Arc::new(AtomicBool::new(config.log.connection_messages));
@@ -106,6 +112,7 @@ impl Broker {
             acceptor: stopper,
             shards,
             pipeline,
+            verifier,
             settings,
             connection_messages,
             running: 0,
@@ -139,6 +146,7 @@ impl Broker {
             listener.port = open.port;
         }
         self.settings = Arc::new(settings);
+        self.verifier.use_files_of(config);
         self.connection_messages.store(config.log.connection_messages, Ordering::Relaxed);
         self.shards.tell_settings(&self.settings, &self.notify);
         self.shards.count()

@@ -6,6 +6,7 @@
 pub mod log;
 
 mod acceptor;
+mod auth;
 mod broker;
 mod descriptor_limit;
 mod error;

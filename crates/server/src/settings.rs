@@ -1,8 +1,12 @@
 //! From what the configuration says to what the core is told.
 
-use noctule_broker::{ListenerSettings, LogLevel, LogLevels, Settings};
-use noctule_config::{Config, LogType, LogTypes};
-use noctule_protocol::QoS;
+use std::sync::Arc;
+
+use noctule_broker::{
+    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, Settings, Whom,
+};
+use noctule_config::{AclAccess, AclFile, AclSubject, Config, LogType, LogTypes};
+use noctule_protocol::{ProtocolVersion, QoS};
 
 use crate::listener::Listeners;
 use crate::memory;
@@ -15,6 +19,7 @@ pub(crate) fn of_broker(
     secret: [u64; 2],
 ) -> Settings {
     let limits = &config.limits;
+    let mut rules = Rules::default();
     Settings {
         listeners: config
             .listeners
@@ -30,7 +35,10 @@ pub(crate) fn of_broker(
                     maximum_qos: QoS::from_level(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
                     max_topic_alias: listener.max_topic_alias,
                     max_topic_alias_broker: listener.max_topic_alias_broker,
-                    ..ListenerSettings::default()
+                    authenticates: listener.password_file.is_some(),
+                    access: listener.acl_file.as_ref().map(|file| rules.of(file)),
+                    use_username_as_clientid: listener.use_username_as_clientid,
+                    protocol_versions: protocol_versions(&listener.accept_protocol_versions),
                 }
             })
             .collect(),
@@ -48,6 +56,8 @@ pub(crate) fn of_broker(
         allow_duplicate_messages: config.allow_duplicate_messages,
         upgrade_outgoing_qos: config.upgrade_outgoing_qos,
         persistent_client_expiration: config.persistent_client_expiration,
+        clientid_prefixes: config.clientid_prefixes.clone().unwrap_or_default(),
+        check_retain_source: config.check_retain_source,
         connection_messages: config.log.connection_messages,
         outbox_bytes_max: saturating_usize(limits.outbox_bytes_max.into()),
         log_levels: log_levels(log_types),
@@ -56,6 +66,39 @@ pub(crate) fn of_broker(
         secret,
         ..Settings::default()
     }
+}
+
+/// The rules of each `acl_file`, once for all listeners that name it.
+#[derive(Default)]
+struct Rules(Vec<(Arc<AclFile>, Arc<AccessRules>)>);
+
+impl Rules {
+    fn of(&mut self, file: &Arc<AclFile>) -> Arc<AccessRules> {
+        if let Some((_, rules)) = self.0.iter().find(|(known, _)| Arc::ptr_eq(known, file)) {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(AccessRules::new(file.rules().iter().map(|rule| AccessRule {
+            whom: match &rule.subject {
+                AclSubject::Anonymous => Whom::Anonymous,
+                AclSubject::User(name) => Whom::User(name.clone()),
+                AclSubject::Pattern => Whom::Pattern,
+            },
+            access: match rule.access {
+                AclAccess::Read => Access::Read,
+                AclAccess::Write => Access::Write,
+                AclAccess::ReadWrite => Access::ReadWrite,
+                AclAccess::Deny => Access::Deny,
+            },
+            filter: rule.filter.clone(),
+        })));
+        self.0.push((Arc::clone(file), Arc::clone(&rules)));
+        rules
+    }
+}
+
+fn protocol_versions(accepted: &[u8]) -> Vec<ProtocolVersion> {
+    let all = [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5];
+    all.into_iter().filter(|version| accepted.contains(&version.level())).collect()
 }
 
 fn saturating_usize(value: u64) -> usize {
@@ -78,9 +121,10 @@ fn log_levels(types: LogTypes) -> LogLevels {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
-    use noctule_config::directive::{CHANGES, Reload, find};
+    use noctule_config::directive::{CHANGE_FILES, CHANGES, Reload, find};
     use noctule_config::{CommandLine, MemoryLimit, parse};
 
     use super::*;
@@ -112,8 +156,9 @@ mod tests {
 
     #[test]
     fn what_a_reload_takes_arrives_in_the_core() {
-        let files = |text: &'static str| {
-            [("m.conf".into(), text.as_bytes()), ("d/a.conf".into(), b"max_keepalive 9".as_slice())]
+        let files = |text: &'static str| -> Vec<(PathBuf, &[u8])> {
+            let named = CHANGE_FILES.iter().map(|(name, content)| (name.into(), *content));
+            std::iter::once(("m.conf".into(), text.as_bytes())).chain(named).collect()
         };
         let config = |text| parse(&files(text), &CommandLine::default()).unwrap().config;
         let told = |config: &Config| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd};
+use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd, Verdict};
 
 use super::connection::Connection;
 use super::mailbox::{HandedOver, Letter};
@@ -316,7 +316,7 @@ impl Host {
                 commons.send(from, to.get(), letter, context);
             }
             Effect::Authenticate { connection, .. } => {
-                self.handle(Input::Authenticated { connection, accepted: true }, around);
+                self.handle(Input::Authenticated { connection, verdict: Verdict::Accepted }, around);
             }
             Effect::Log { line, .. } => context.broker_log(&line),
         }

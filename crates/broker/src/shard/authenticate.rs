@@ -8,7 +8,8 @@ use super::connect::Refusal;
 use super::connection::{Pauses, Stage};
 use super::{Shard, Turn};
 use crate::effect::Effect;
-use crate::input::ConnectionKey;
+use crate::input::{ConnectionKey, Verdict};
+use crate::metric::Metric;
 
 impl Shard {
     /// Has the User Name of a CONNECT checked, if that is to be done and was not yet. True if the answer must be waited
@@ -37,17 +38,22 @@ impl Shard {
     }
 
     /// The answer. Its connection may have ended meanwhile.
-    pub(super) fn authenticated(&mut self, key: ConnectionKey, accepted: bool, turn: &mut Turn<'_>) {
+    pub(super) fn authenticated(&mut self, key: ConnectionKey, verdict: Verdict, turn: &mut Turn<'_>) {
         let Some(connection) = self.connection_mut(key) else { return };
         if connection.stage != Stage::Authenticating {
             return;
         }
-        if accepted {
-            connection.stage = Stage::Authenticated;
-            self.resume_reading(key, Pauses::AUTHENTICATION, turn);
-        } else {
-            let version = connection.version;
-            self.refuse(key, version, &Refusal::NOT_AUTHORIZED, turn);
+        let version = connection.version;
+        match verdict {
+            Verdict::Accepted => {
+                connection.stage = Stage::Authenticated;
+                self.resume_reading(key, Pauses::AUTHENTICATION, turn);
+            }
+            Verdict::Refused => self.refuse(key, version, &Refusal::NOT_AUTHORIZED, turn),
+            Verdict::Busy => {
+                self.count(Metric::ConnectsRefusedBusy);
+                self.refuse(key, version, &Refusal::SERVER_BUSY, turn);
+            }
         }
     }
 }

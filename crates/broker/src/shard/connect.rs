@@ -40,6 +40,9 @@ impl Refusal {
     /// No User Name where one is needed, or not this one with this Password.
     pub(super) const NOT_AUTHORIZED: Self = Self::new(ReasonCode::NotAuthorized, "not authorised");
 
+    /// Too many are waiting to be told whether their Password is right.
+    pub(super) const SERVER_BUSY: Self = Self::new(ReasonCode::ServerBusy, "server busy");
+
     const fn new(reason: ReasonCode, why: &'static str) -> Self {
         Self { reason, why }
     }

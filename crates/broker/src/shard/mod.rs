@@ -188,7 +188,7 @@ impl Shard {
             Input::HandedOver { connection, listener, peer, bytes, authenticated } => {
                 self.take_over((connection, listener, peer), bytes, authenticated, turn);
             }
-            Input::Authenticated { connection, accepted } => self.authenticated(connection, accepted, turn),
+            Input::Authenticated { connection, verdict } => self.authenticated(connection, verdict, turn),
             Input::Parcel { parcel } => self.receive(parcel, turn),
             Input::Continue => self.read_mail(turn),
             Input::Received { connection, bytes } => self.received(connection, bytes, turn),

@@ -22,14 +22,12 @@ const fn of(name: &'static str, scope: super::Scope, takes: Takes, default: &'st
     Directive::new(name, scope, takes, default)
 }
 
-const ACCESS_CONTROL: &str = "access control";
 const PLUGINS: &str = "the plugins that Mosquitto ships";
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     of("acl_file", Security, Path(Replace), "")
         .help("Rules: who may read and write which topics")
-        .reads_file_again()
-        .waits_for(ACCESS_CONTROL),
+        .reads_file_again(),
     of("allow_anonymous", Security, Flag, "false")
         .help("Accept clients that give no user name; without any listener the default is true"),
     of("listener_allow_anonymous", InListener, Flag, "false")
@@ -45,16 +43,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .needs_restart(),
     of("clientid_prefixes", Global, Text(Replace), "")
         .help("Refuse clients whose identifier begins otherwise")
-        .deprecated("use access control")
-        .waits_for(ACCESS_CONTROL),
+        .deprecated("use access control"),
     of("check_retain_source", Global, Flag, "true")
         .help("Deliver a retained message only while its publisher may still write its topic")
-        .needs_restart()
-        .waits_for(ACCESS_CONTROL),
+        .needs_restart(),
     of("password_file", Security, Path(Replace), "")
         .help("User names and hashed passwords")
-        .reads_file_again()
-        .waits_for("password files"),
+        .reads_file_again(),
     of("psk_file", Security, Path(Replace), "")
         .help("Identities and their pre-shared keys")
         .reads_file_again()

@@ -15,8 +15,18 @@ const fn of(directive: &'static str, before: &'static str, after: &'static str) 
     Change { directive, before, after }
 }
 
+/// Files that the files of [`CHANGES`] name.
+pub const CHANGE_FILES: [(&str, &[u8]); 3] =
+    [("d/a.conf", b"max_keepalive 9"), ("acl", b"topic read a"), ("passwords", b"# nobody")];
+
 /// One for each directive that is obeyed; a test holds that none is missing.
 pub const CHANGES: &[Change] = &[
+    of("acl_file", "listener 1", "listener 1\nacl_file acl"),
+    of("password_file", "listener 1", "listener 1\npassword_file passwords"),
+    of("clientid_prefixes", "", "clientid_prefixes a-"),
+    of("check_retain_source", "", "check_retain_source false"),
+    of("accept_protocol_versions", "listener 1", "listener 1\naccept_protocol_versions 5"),
+    of("use_username_as_clientid", "listener 1", "listener 1\nuse_username_as_clientid true"),
     of("allow_anonymous", "listener 1", "listener 1\nallow_anonymous true"),
     of("listener_allow_anonymous", "listener 1", "listener 1\nlistener_allow_anonymous true"),
     of("allow_zero_length_clientid", "", "allow_zero_length_clientid false"),

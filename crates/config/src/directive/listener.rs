@@ -9,7 +9,6 @@ use crate::value::Takes::{self, Flag, Path, ProtocolVersions, Text, TopicPrefix,
 const TLS: &str = "TLS listeners";
 const PSK: &str = "TLS with pre-shared keys";
 const PROXY: &str = "the PROXY protocol";
-const ACCESS: &str = "user names and passwords";
 const ENGINES: &str = "OpenSSL engines";
 
 const fn of(name: &'static str, scope: Scope, takes: Takes, default: &'static str) -> Directive {
@@ -46,11 +45,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     of("max_topic_alias_broker", InListener, number(0, 65535), "10")
         .help("Topic aliases that the broker may use towards a client"),
     Directive::new("accept_protocol_versions", InOwnListener, ProtocolVersions, "3, 4, 5")
-        .help("Which of MQTT 3.1, 3.1.1 and 5.0 are accepted")
-        .waits_for("a choice of protocol versions"),
+        .help("Which of MQTT 3.1, 3.1.1 and 5.0 are accepted; they are 3, 4 and 5"),
     of("use_username_as_clientid", Scope::Listener, Flag, "false")
-        .help("The user name is the client identifier too")
-        .waits_for(ACCESS),
+        .help("The user name is the client identifier too"),
     of("enable_proxy_protocol", InListener, number(1, 2), "")
         .help("Connections begin with a PROXY header of this version")
         .waits_for(PROXY),

@@ -10,7 +10,7 @@ mod listener;
 mod reference;
 mod storage_and_log;
 
-pub use changes::{CHANGES, Change};
+pub use changes::{CHANGE_FILES, CHANGES, Change};
 pub use reference::reference_markdown;
 
 use crate::value::Takes;

@@ -1,5 +1,6 @@
 //! THE problems of a configuration, one function each: what is wrong, how to mend it, and what Mosquitto says.
 
+pub(crate) mod access;
 pub(crate) mod block;
 pub(crate) mod bridge;
 pub(crate) mod file;
@@ -22,6 +23,8 @@ pub struct Problem {
     pub original: String,
     /// Mosquitto follows up with the line at fault.
     pub(crate) original_names_line: bool,
+    /// What Mosquitto says on a second line.
+    pub(crate) original_follow_up: Option<String>,
 }
 
 impl Problem {
@@ -32,7 +35,14 @@ impl Problem {
             Severity::Notice => "",
         };
         let original = format!("{form}{what}.");
-        Self { severity, what, mend: mend.into(), original, original_names_line: true }
+        Self {
+            severity,
+            what,
+            mend: mend.into(),
+            original,
+            original_names_line: true,
+            original_follow_up: None,
+        }
     }
 
     pub(crate) fn error(what: String, mend: impl Into<String>) -> Self {
@@ -50,6 +60,11 @@ impl Problem {
     /// Mosquitto's own text for it.
     fn originally(self, original: impl Into<String>) -> Self {
         Self { original: original.into(), ..self }
+    }
+
+    /// Mosquitto says this on a line behind, instead of the line at fault.
+    fn followed_by(self, follow_up: String) -> Self {
+        Self { original_names_line: false, original_follow_up: Some(follow_up), ..self }
     }
 
     /// Mosquitto finds this after it read everything, and names no line.

@@ -9,6 +9,8 @@ mod text;
 use std::time::Duration;
 
 pub use address::{ListenPlace, ListenerArguments};
+pub(crate) use text::is_topic_filter;
+
 pub use bridge::{BridgeAddress, BridgeTopic, Direction, RestartTimeout, TcpKeepalive};
 
 use crate::lexer::Words;

@@ -66,7 +66,7 @@ pub(super) fn is_topic(text: &str) -> bool {
 
 /// Whether this can stand in a SUBSCRIBE: wildcards only as whole levels, `#` only as the last one
 /// [MQTT-4.7.1-1] [MQTT-4.7.1-2].
-pub(super) fn is_topic_filter(text: &str) -> bool {
+pub(crate) fn is_topic_filter(text: &str) -> bool {
     let without_last = text.rsplit_once('/').map_or("", |(head, _)| head);
     !text.is_empty()
         && text.len() <= BYTES_MAX

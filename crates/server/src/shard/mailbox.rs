@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
-use noctule_broker::{ListenerIndex, Parcel, Settings};
+use noctule_broker::{ConnectionKey, ListenerIndex, Parcel, Settings, Verdict};
 use noctule_transport::Stream;
 
 use super::Step;
@@ -27,6 +27,8 @@ pub(crate) enum Mail {
     HandedOver(Box<HandedOver>),
     /// What another shard's core has for this one's.
     Parcel(Parcel),
+    /// A log-in was checked.
+    Authenticated { connection: ConnectionKey, verdict: Verdict },
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
     /// New settings, and who is told when they are obeyed.
@@ -105,6 +107,7 @@ impl Mailbox {
             Err(
                 Mail::HandedOver(_)
                 | Mail::Parcel(_)
+                | Mail::Authenticated { .. }
                 | Mail::MemoryIsShort
                 | Mail::Settings(..)
                 | Mail::End(_),

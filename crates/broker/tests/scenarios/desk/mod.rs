@@ -14,7 +14,7 @@ use noctule_broker::metric::Metric;
 use noctule_broker::record::{Operation, Table};
 use noctule_broker::{
     ConnectionKey, Effect, Input, ListenerIndex, Now, Parcel, Settings, Shard, ShardIndex, Shared, Ticket,
-    TransportEnd,
+    TransportEnd, Verdict,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -529,7 +529,7 @@ impl State {
                     }
                 }
                 Effect::Authenticate { connection, .. } => {
-                    self.input(shard, Input::Authenticated { connection, accepted: true });
+                    self.input(shard, Input::Authenticated { connection, verdict: Verdict::Accepted });
                 }
                 Effect::Log { line, .. } => self.log.push(line),
             }

@@ -48,6 +48,7 @@ impl Request {
             ports: self.ports.clone(),
             verbose: self.verbose,
             quiet: self.quiet,
+            allow_symlinks: env::var_os("MOSQUITTO_UNSAFE_ALLOW_SYMLINKS").is_some(),
             persistence_location: env::var_os("MOSQUITTO_PERSISTENCE_LOCATION").map(PathBuf::from),
         }
     }

@@ -62,9 +62,8 @@ impl EventLoop {
                     self.neighbours.mailbox(to).send(Mail::HandedOver(Box::new(handed_over)));
                 }
             }
-            Effect::Authenticate { connection, .. } => {
-                // No listener says that it authenticates: who would check is not there.
-                self.handle(Input::Authenticated { connection, accepted: false }, now);
+            Effect::Authenticate { connection, listener, user_name, password } => {
+                self.ask_who_it_is(connection, listener, user_name, password, now);
             }
             Effect::Log { level, line } => self.log.write(log_type(level), line),
         }

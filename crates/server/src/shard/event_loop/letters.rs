@@ -29,6 +29,7 @@ impl EventLoop {
                     self.measurement.count(parcel.bytes(), &self.shared);
                     self.handle(Input::Parcel { parcel }, now);
                 }
+                Mail::Authenticated { connection, verdict } => self.tell_who_it_is(connection, verdict, now),
                 // It is looked at in each turn; this makes one.
                 Mail::MemoryIsShort => {}
                 Mail::Settings(settings, notify) => {

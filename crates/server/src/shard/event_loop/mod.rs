@@ -2,10 +2,11 @@
 
 mod effects;
 mod letters;
+mod logins;
 mod reading;
 mod writing;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use noctule_broker::{ConnectionKey, Effect, Input, Now, Pressure, Shard, ShardIn
 use super::connections::{Connection, Connections};
 use super::lingering::Lingering;
 use super::{Clock, Durability, Mail, Mailbox, Neighbours, Step};
+use crate::auth::{Pending, Verifier};
 use crate::log::Log;
 use crate::memory::Measurement;
 
@@ -47,6 +49,9 @@ pub(crate) struct EventLoop {
     core: Shard,
     shared: Arc<Shared>,
     durability: Durability,
+    verifier: Arc<Verifier>,
+    /// Log-ins of this shard's connections that are being checked.
+    logins: HashMap<ConnectionKey, Arc<Pending>>,
     measurement: Measurement,
     /// When memory was last measured without need, and by this shard.
     measured_at: Duration,
@@ -77,9 +82,9 @@ impl EventLoop {
     /// The shard at `index` of `neighbours`, which know its mailbox as [`MAILBOX`] of `poll`; not running yet.
     pub(crate) fn new(
         (poll, index, neighbours): (Poll, ShardIndex, Arc<Neighbours>),
-        core: Shard,
-        shared: Arc<Shared>,
+        (core, shared): (Shard, Arc<Shared>),
         durability: Durability,
+        verifier: Arc<Verifier>,
         measurement: Measurement,
         clock: Clock,
         log: Log,
@@ -92,6 +97,8 @@ impl EventLoop {
             core,
             shared,
             durability,
+            verifier,
+            logins: HashMap::new(),
             measurement,
             measured_at: Duration::ZERO,
             log,
@@ -235,6 +242,9 @@ impl EventLoop {
     /// Takes a connection out of the table.
     fn forget(&mut self, key: ConnectionKey) -> Option<Connection> {
         let connection = self.connections.remove(key)?;
+        if !self.logins.is_empty() {
+            self.logins.remove(&key);
+        }
         self.mailbox().connection_ended();
         Some(connection)
     }
