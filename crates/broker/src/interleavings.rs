@@ -33,7 +33,7 @@ fn shared() -> Arc<Shared> {
 }
 
 fn router() -> Router {
-    Router::new(true, HERE)
+    Router::new(&Settings::default(), HERE)
 }
 
 fn address(number: u32) -> SessionAddress {

@@ -63,6 +63,8 @@ pub(crate) enum Letter {
         copy: Option<u32>,
         /// Whether another member has a connection, so that it may be refused.
         has_others: bool,
+        /// What its [`Target`] says of that.
+        upgrades: bool,
     },
     /// Messages that a member got from the addressee's group are done with.
     Finished { membership: Arc<Membership>, messages: u32 },

@@ -81,8 +81,25 @@ pub(crate) struct Target {
     pub(crate) audience: Audience,
     pub(crate) retain_as_published: bool,
     pub(crate) lasts: bool,
+    /// `upgrade_outgoing_qos`. Whoever resolves the route decides it for all shards, which may have other settings for a
+    /// moment: what is recorded for a target and what is delivered to it must agree.
+    pub(crate) upgrades: bool,
     pub(crate) since: Version,
     pub(crate) identifiers: Identifiers,
+}
+
+impl Target {
+    /// The QoS of a delivery: the lower of published and granted [MQTT-3.8.4-8], unless configured otherwise.
+    #[inline]
+    pub(crate) fn granted(&self, published: QoS) -> QoS {
+        granted(self.upgrades, published, self.qos)
+    }
+}
+
+/// The QoS of a delivery; `upgrades` is `upgrade_outgoing_qos`.
+#[inline]
+pub(crate) fn granted(upgrades: bool, published: QoS, subscribed: QoS) -> QoS {
+    if upgrades { subscribed } else { published.min(subscribed) }
 }
 
 /// All copies of a message on one topic.
@@ -146,6 +163,8 @@ pub(crate) struct Router {
     cache: RouteCache<Recipients>,
     /// Whether overlapping subscriptions of one session give a copy each.
     duplicates: bool,
+    /// What targets say of it.
+    upgrades: bool,
     here: ShardIndex,
     last: Last,
     /// A route that was not worth remembering: the next one is written into it.
@@ -187,10 +206,11 @@ impl Deref for Lent {
 }
 
 impl Router {
-    pub(crate) fn new(duplicates: bool, here: ShardIndex) -> Self {
+    pub(crate) fn new(settings: &Settings, here: ShardIndex) -> Self {
         Self {
             cache: RouteCache::new(CACHE_BYTES_MAX),
-            duplicates,
+            duplicates: settings.allow_duplicate_messages,
+            upgrades: settings.upgrade_outgoing_qos,
             here,
             last: Last::default(),
             spare: None,
@@ -201,8 +221,9 @@ impl Router {
 
     /// Obeys new settings. What it remembers was resolved under the old ones.
     pub(crate) fn change_settings(&mut self, settings: &Settings) {
-        if self.duplicates != settings.allow_duplicate_messages {
-            self.duplicates = settings.allow_duplicate_messages;
+        let new = (settings.allow_duplicate_messages, settings.upgrade_outgoing_qos);
+        if (self.duplicates, self.upgrades) != new {
+            (self.duplicates, self.upgrades) = new;
             self.forget_routes();
         }
     }
@@ -264,7 +285,17 @@ impl Router {
             let Subscriber { to, qos, no_local, retain_as_published, lasts, identifier, since } = subscriber;
             let audience = if no_local { Audience::Others } else { Audience::Everybodys };
             let identifiers = Identifiers::from_wire(identifier);
-            targets.push(Target { to, qos, audience, retain_as_published, lasts, since, identifiers });
+            let upgrades = self.upgrades;
+            targets.push(Target {
+                to,
+                qos,
+                audience,
+                retain_as_published,
+                lasts,
+                upgrades,
+                since,
+                identifiers,
+            });
         });
         if !self.duplicates {
             targets = merge_overlaps(targets);
@@ -345,6 +376,7 @@ mod tests {
             audience: Audience::Everybodys,
             retain_as_published: false,
             lasts: false,
+            upgrades: false,
             since: Version::ZERO,
             identifiers: Identifiers::from_wire(identifier),
         }

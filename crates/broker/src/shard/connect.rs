@@ -11,7 +11,7 @@ use noctule_protocol::{ConnectReturnCode, DecodeError, ProtocolVersion, QoS, Rea
 
 use super::answer::HeldPacket;
 use super::authenticate::user_name;
-use super::connection::Stage;
+use super::connection::{Said, Stage};
 use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::directory::Claim;
@@ -98,8 +98,9 @@ impl Shard {
         };
         if let Some(connection) = self.connection_mut(key) {
             connection.version = connect.version;
-            connection.bridge = connect.bridge;
-            connection.problem_information = connect.properties.request_problem_information().unwrap_or(true);
+            connection.said.set(Said::BRIDGE, connect.bridge);
+            let wants_reasons = connect.properties.request_problem_information().unwrap_or(true);
+            connection.said.set(Said::NO_REASONS, !wants_reasons);
             connection.maximum_packet_size = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
         }
         match self.examine(key, &connect, turn) {
@@ -242,7 +243,11 @@ impl Shard {
         };
         self.count(Metric::ConnectsReceived);
         self.counts.change(Gauge::ConnectedClients, 0, 1);
-        let expiry = self.limit_expiry(asked_expiry);
+        // 3.x cannot be told another one; what is configured when it leaves is what counts.
+        let expiry = match connect.version {
+            ProtocolVersion::V5 => self.limit_expiry(asked_expiry),
+            ProtocolVersion::V31 | ProtocolVersion::V311 => asked_expiry,
+        };
         let window = self.send_window(connect);
 
         let Some(session) = self.session_mut(slot) else { return };
@@ -271,11 +276,12 @@ impl Shard {
             self.urgent += 1;
         }
 
-        let had_expiry = asked_expiry > 0;
+        let receive_maximum = self.settings.receive_maximum();
         if let Some(connection) = self.connection_mut(key) {
             connection.stage = Stage::Established { slot };
             connection.silence_max = silence_max(keep_alive).map(Milliseconds::from);
-            connection.had_expiry = had_expiry;
+            connection.said.set(Said::LASTS, asked_expiry > 0);
+            connection.receive_maximum = receive_maximum;
             let accepted = listener.max_topic_alias;
             let made =
                 connect.properties.topic_alias_maximum().unwrap_or(0).min(listener.max_topic_alias_broker);
@@ -424,7 +430,7 @@ impl Shard {
         })
     }
 
-    /// `persistent_client_expiration` caps every session's life.
+    /// `persistent_client_expiration` caps the life of every session without connection.
     pub(super) fn limit_expiry(&self, asked: u32) -> u32 {
         let cap = self.settings.persistent_client_expiration.map(|cap: Duration| cap.as_secs());
         cap.map_or(asked, |cap| asked.min(u32::try_from(cap).unwrap_or(NEVER)))

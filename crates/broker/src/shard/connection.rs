@@ -54,12 +54,10 @@ pub(crate) struct Connection {
     pub(crate) listener: ListenerIndex,
     /// Bytes in its outbox that its socket did not take when it was last asked, as counted in the metrics.
     unsent: Coarse,
-    /// Mosquitto's bridge bit: no echo, retain as published.
-    pub(crate) bridge: bool,
-    /// Whether the client wants Reason Strings [MQTT-3.1.2-29].
-    pub(crate) problem_information: bool,
-    /// Whether its session lasted from the beginning: only then may DISCONNECT prolong it.
-    pub(crate) had_expiry: bool,
+    /// The Receive Maximum that its client was told.
+    pub(super) receive_maximum: u16,
+    /// What its CONNECT said.
+    pub(super) said: Said,
     /// What it may still take of short memory.
     pub(super) allowance: Allowance,
 }
@@ -75,6 +73,27 @@ pub(crate) struct Aliases {
     /// In a box, since it is taken out while a PUBLISH with its topic goes round.
     pub(crate) incoming: Option<Box<IncomingAliases>>,
     pub(crate) outgoing: Option<OutgoingAliases>,
+}
+
+/// Things that a CONNECT says, or does not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Said(u8);
+
+impl Said {
+    /// Mosquitto's bridge bit: no echo, retain as published.
+    pub(crate) const BRIDGE: Self = Self(1);
+    /// No Reason Strings are wanted [MQTT-3.1.2-29].
+    pub(crate) const NO_REASONS: Self = Self(2);
+    /// The session lasts: only then may DISCONNECT prolong it.
+    pub(crate) const LASTS: Self = Self(4);
+
+    pub(crate) const fn contains(self, what: Self) -> bool {
+        self.0 & what.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, what: Self, is_so: bool) {
+        self.0 = if is_so { self.0 | what.0 } else { self.0 & !what.0 };
+    }
 }
 
 /// How far a connection is.
@@ -135,7 +154,6 @@ impl Connection {
             peer: peer.into(),
             stage: Stage::AwaitingConnect,
             version: ProtocolVersion::V311,
-            bridge: false,
             partial: None,
             outbox: Outbox::default(),
             dirty: false,
@@ -149,9 +167,9 @@ impl Connection {
             silence_max: None,
             last_received: now.into(),
             maximum_packet_size: u32::MAX,
-            problem_information: true,
+            receive_maximum: u16::MAX,
+            said: Said::default(),
             aliases: None,
-            had_expiry: false,
         }
     }
 

@@ -67,7 +67,7 @@ impl Shard {
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return false };
         let view = &publication.view;
-        let qos = granted(settings, view.qos, target.qos);
+        let qos = target.granted(view.qos);
         let (sent, packet_id) = match qos {
             QoS::AtMostOnce => (PublishQoS::AtMostOnce, None),
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
@@ -115,7 +115,7 @@ impl Shard {
             Recording::Made(copy) => copy,
             Recording::Make(_) => None,
         };
-        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let qos = target.granted(publication.view.qos);
         let fate = self.try_to_deliver(address, target, membership, publication, recording, turn);
         match fate {
             Fate::Taken => return self.recount(address.slot),
@@ -154,7 +154,7 @@ impl Shard {
             return Fate::Dropped(Metric::DroppedSessionEnded);
         };
         let view = publication.view;
-        let qos = granted(settings, view.qos, target.qos);
+        let qos = target.granted(view.qos);
         let retain = target.retain_as_published && view.retain;
         let mut connection = connection_of(connections, session);
         if qos == QoS::AtMostOnce
@@ -284,11 +284,6 @@ impl Shard {
             });
         }
     }
-}
-
-/// The QoS of a delivery: the lower of published and granted [MQTT-3.8.4-8], unless configured otherwise.
-pub(super) fn granted(settings: &Settings, published: QoS, subscribed: QoS) -> QoS {
-    if settings.upgrade_outgoing_qos { subscribed } else { published.min(subscribed) }
 }
 
 /// Whether a QoS 1 or 2 message may go out: window, bytes in flight, and room in the outbox.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use noctule_protocol::packet::Disconnect;
 use noctule_protocol::{DecodeError, QoS};
 
+use super::connection::Said;
 use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::authorize::authorize;
@@ -25,7 +26,9 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
         if let Some(asked) = disconnect.properties.session_expiry_interval() {
-            if asked > 0 && self.connection(key).is_some_and(|connection| !connection.had_expiry) {
+            if asked > 0
+                && self.connection(key).is_some_and(|connection| !connection.said.contains(Said::LASTS))
+            {
                 return Err(DecodeError::protocol(
                     "DISCONNECT prolongs a session that was to end with its connection",
                 ));
@@ -41,14 +44,18 @@ impl Shard {
 
     /// The session's connection ended.
     pub(super) fn leave(&mut self, slot: u32, ending: Ending<'_>, turn: &mut Turn<'_>) {
+        let Some(expiry) = self.session(slot).map(|session| self.limit_expiry(session.expiry)) else {
+            return;
+        };
         let Some(session) = self.session_mut(slot) else { return };
         session.connection = None;
+        session.expiry = expiry;
         session.outgoing.interrupt();
         session.incoming.rest();
         if ending.discards_will() {
             session.seldom.take(|things| things.will.take());
         }
-        let (number, expiry) = (session.address.number, session.expiry);
+        let number = session.address.number;
         if !session.lasts() {
             return self.end_session(slot, turn);
         }

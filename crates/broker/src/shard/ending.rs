@@ -4,7 +4,7 @@ use noctule_protocol::packet::Disconnect;
 use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode};
 
-use super::connection::{Connection, Stage};
+use super::connection::{Connection, Said, Stage};
 use super::{Shard, Turn};
 use crate::effect::{Effect, LogLevel};
 use crate::input::ConnectionKey;
@@ -46,7 +46,7 @@ impl Shard {
             (ending.told(), connection.version, connection.stage, connection.is_ready())
         {
             let why = match ending {
-                Ending::Refused(error) if connection.problem_information => Some(error.what),
+                Ending::Refused(error) if !connection.said.contains(Said::NO_REASONS) => Some(error.what),
                 _ => None,
             };
             // With its Reason String if it fits [MQTT-3.14.2-3].

@@ -26,7 +26,7 @@ impl Shard {
         // A duplicate costs no quota and no memory [MQTT-4.3.3-10].
         if !session.incoming.contains(packet_id) {
             self.check_receive_maximum(key, slot, version)?;
-            self.check_held_bytes(slot, publication.view.payload.len())?;
+            self.check_held_bytes(key, slot, publication.view.payload.len())?;
             let Some(session) = self.session_mut(slot) else { return Ok(()) };
             session.incoming_bytes += publication.view.payload.len();
             wait = session.lasts();
@@ -103,8 +103,14 @@ impl Shard {
 
     /// 3.x has no Receive Maximum; what a session may make us hold for PUBREL is bounded in bytes instead, by
     /// as much as a 5.0 client could.
-    fn check_held_bytes(&self, slot: u32, payload_bytes: usize) -> Result<(), DecodeError> {
-        let messages = usize::from(self.settings.receive_maximum());
+    fn check_held_bytes(
+        &self,
+        key: ConnectionKey,
+        slot: u32,
+        payload_bytes: usize,
+    ) -> Result<(), DecodeError> {
+        let Some(connection) = self.connection(key) else { return Ok(()) };
+        let messages = usize::from(connection.receive_maximum);
         let limit = messages.saturating_mul(self.settings.maximum_packet_size as usize);
         let held = self.session(slot).map_or(0, |session| session.incoming_bytes);
         if held + payload_bytes > limit {

@@ -5,7 +5,7 @@ use noctule_protocol::delivery::Received;
 use noctule_protocol::packet::{AckKind, PlainAck, PublishQoS, PublishRun};
 use noctule_protocol::{PacketId, ProtocolVersion, QoS};
 
-use super::deliver::{Recording, connection_of, granted, ready_at_once};
+use super::deliver::{Recording, connection_of, ready_at_once};
 use super::envelope::{Envelope, numbered};
 use super::publish::TARGET_COST;
 use super::publish_run::{Run, view};
@@ -36,7 +36,7 @@ impl Shard {
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
         let Some(connection) = connection_of(connections, session) else { return false };
         let listener = settings.listeners.get(usize::from(connection.listener.0));
-        let messages = usize::from(settings.receive_maximum());
+        let messages = usize::from(connection.receive_maximum);
         // A duplicate would take no place, but where there is enough for all that makes no difference.
         let has_place =
             connection.version != ProtocolVersion::V5 || session.incoming.len() + run.len() <= messages;
@@ -238,7 +238,7 @@ impl Shard {
         let Self { settings, connections, sessions, pool, dirty, counts, thrift, .. } = self;
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };
-        let qos = granted(settings, QoS::ExactlyOnce, target.qos);
+        let qos = target.granted(QoS::ExactlyOnce);
         if qos != QoS::AtMostOnce && session.lasts() {
             return 0;
         }

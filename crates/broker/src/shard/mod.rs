@@ -135,7 +135,7 @@ impl Shard {
         let hasher = shared::hasher(&settings);
         let mut shard = Self {
             index,
-            router: Router::new(settings.allow_duplicate_messages, index),
+            router: Router::new(&settings, index),
             connections: Vec::with_capacity(TABLE_ROOM),
             sessions: Vec::with_capacity(TABLE_ROOM),
             free_sessions: Vec::new(),

@@ -9,7 +9,7 @@ use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
 use super::connection::Pauses;
-use super::deliver::{Recording, granted};
+use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::authorize::{Authorized, authorize};
 use crate::effect::LogLevel;
@@ -218,10 +218,10 @@ impl Shard {
         if version != ProtocolVersion::V5 {
             return Ok(());
         }
-        let limit = usize::from(self.settings.receive_maximum());
         let (Some(connection), Some(session)) = (self.connection(key), self.session(slot)) else {
             return Ok(());
         };
+        let limit = usize::from(connection.receive_maximum);
         if session.incoming.len() + connection.held.pubacks() >= limit {
             return Err(DecodeError {
                 reason: ReasonCode::ReceiveMaximumExceeded,
@@ -350,7 +350,7 @@ impl Shard {
         let mut first_copy = None;
         if publication.view.qos != QoS::AtMostOnce || self.settings.upgrade_outgoing_qos {
             for target in targets.iter() {
-                if publication.reaches(target) && self.is_recorded(target, publication) {
+                if publication.reaches(target) && Self::is_recorded(target, publication) {
                     let recipient = self.recipient(target, publication, turn);
                     first_copy.get_or_insert(recipient.copy);
                     recipients.push(recipient);
@@ -369,7 +369,7 @@ impl Shard {
         Recipient {
             copy: publication.keep().add_copy(),
             session,
-            qos: granted(&self.settings, publication.view.qos, target.qos),
+            qos: target.granted(publication.view.qos),
             retain: target.retain_as_published && publication.view.retain,
             identifiers: target.identifiers.clone(),
             group,
@@ -377,8 +377,8 @@ impl Shard {
     }
 
     /// Whether a target's copy is recorded when it is addressed.
-    pub(super) fn is_recorded(&self, target: &Target, publication: &Publication<'_>) -> bool {
-        target.lasts && granted(&self.settings, publication.view.qos, target.qos) != QoS::AtMostOnce
+    pub(super) fn is_recorded(target: &Target, publication: &Publication<'_>) -> bool {
+        target.lasts && target.granted(publication.view.qos) != QoS::AtMostOnce
     }
 }
 

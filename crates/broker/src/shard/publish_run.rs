@@ -4,7 +4,7 @@
 use noctule_protocol::packet::{AckKind, PlainAck, Publish, PublishRun};
 use noctule_protocol::{ProtocolVersion, QoS};
 
-use super::deliver::{Recording, granted, ready_at_once};
+use super::deliver::{Recording, ready_at_once};
 use super::publish::{SHARED_BYTES_MIN, TARGET_COST};
 use super::{Shard, Turn};
 use crate::authorize::authorize;
@@ -144,7 +144,7 @@ impl Shard {
 
     /// Whether a target's copy of a message that was published with this QoS is recorded, or may be.
     pub(super) fn may_record(&self, target: &Target, published: QoS) -> bool {
-        granted(&self.settings, published, target.qos) != QoS::AtMostOnce
+        target.granted(published) != QoS::AtMostOnce
             && match target.to {
                 Destination::Group(_) => true,
                 Destination::Session(address) => {
@@ -192,7 +192,7 @@ impl Shard {
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };
         let gets_these_bytes = connection.version.has_properties() == run.shape().version.has_properties()
-            && granted(settings, run.qos(), target.qos) == run.qos()
+            && target.granted(run.qos()) == run.qos()
             && target.identifiers.is_empty()
             && connection.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none())
             && run.packet_bytes_max() <= connection.maximum_packet_size as usize;

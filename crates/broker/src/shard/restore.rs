@@ -120,6 +120,7 @@ impl Shard {
 
     fn restore_session(&mut self, record: SessionRecord, turn: &mut Turn<'_>) -> SessionAddress {
         let SessionRecord { number, client_id, user_name, expiry, disconnected_at, will } = record;
+        let expiry = self.limit_expiry(expiry);
         let slot = self.free_slot();
         let address = SessionAddress { shard: self.index, slot, number };
         let publisher = Publisher { client_id: Arc::clone(&client_id), user_name };

@@ -9,6 +9,7 @@ use noctule_protocol::property::Properties;
 use noctule_protocol::{QoS, ReasonCode, SubscriptionFilter};
 
 use super::answer::HeldPacket;
+use super::connection::Said;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
@@ -30,7 +31,7 @@ impl Shard {
         let Some(connection) = self.connection(key) else { return };
         let listener = self.settings.listeners.get(usize::from(connection.listener.0));
         let maximum_qos = listener.map_or(QoS::ExactlyOnce, |listener| listener.maximum_qos);
-        let bridge = connection.bridge;
+        let bridge = connection.said.contains(Said::BRIDGE);
         let identifier = subscribe.properties.subscription_identifier().unwrap_or(0);
         let before = self.urgent;
         self.fed_by_group(); // What others did is not its doing.

@@ -6,9 +6,10 @@ use super::Seat;
 use crate::message::SessionNumber;
 use crate::parcel::{Member, Room};
 use crate::router::GroupAddress;
+use crate::router::granted;
 use crate::session::{Delivery, Membership};
 use crate::shard::Shard;
-use crate::shard::deliver::{granted, may_send};
+use crate::shard::deliver::may_send;
 
 /// Members that are looked at for one message.
 const LOOKS_MAX: usize = 64;
@@ -68,7 +69,7 @@ impl Shard {
     fn readiness(&self, seat: &Seat, qos: QoS, payload_bytes: usize) -> Option<Readiness> {
         let Seat { member, outstanding, is_full, .. } = seat;
         let address = member.membership.member;
-        let qos = granted(&self.settings, qos, member.options.qos);
+        let qos = granted(self.settings.upgrade_outgoing_qos, qos, member.options.qos);
         if address.shard != self.index {
             let waiting = *outstanding as usize;
             return match member.window {
@@ -117,7 +118,7 @@ impl Shard {
             Readiness::Absent(_) => return false,
         };
         let address = member.membership.member;
-        let qos = granted(&self.settings, delivery.message.qos(), member.options.qos);
+        let qos = granted(self.settings.upgrade_outgoing_qos, delivery.message.qos(), member.options.qos);
         if address.shard != self.index {
             // What it has by other ways only its own shard knows, and how many bytes wait.
             let queue = self.settings.max_queued_messages;
@@ -134,7 +135,7 @@ impl Shard {
     /// Whether it is known of a member on another shard that it would have to drop the message.
     pub(super) fn would_drop(&self, readiness: Readiness, member: &Member, qos: QoS) -> bool {
         let is_elsewhere = member.membership.member.shard != self.index;
-        let qos = granted(&self.settings, qos, member.options.qos);
+        let qos = granted(self.settings.upgrade_outgoing_qos, qos, member.options.qos);
         is_elsewhere && qos == QoS::AtMostOnce && matches!(readiness, Readiness::Busy(_))
     }
 

@@ -11,18 +11,19 @@ use crate::record::{Operation, Recipient};
 use crate::retained::Version;
 use crate::router::{Audience, Destination, GroupAddress, Target};
 use crate::session::{Delivery, Identifiers, Queued};
-use crate::shard::deliver::{Recording, granted};
+use crate::shard::deliver::Recording;
 use crate::shard::membership::full;
 use crate::shard::{Shard, Turn};
 
 impl Member {
-    fn target(&self, group_lasts: bool) -> Target {
+    fn target(&self, group_lasts: bool, upgrades: bool) -> Target {
         Target {
             to: Destination::Session(self.membership.member),
             qos: self.options.qos,
             audience: Audience::Everybodys,
             retain_as_published: self.options.retain_as_published,
             lasts: group_lasts,
+            upgrades,
             since: Version::ZERO,
             identifiers: Identifiers::from_wire(self.identifier),
         }
@@ -103,12 +104,12 @@ impl Shard {
         let group = self.groups.groups.get(&membership.group.number);
         let lasts = group.is_some_and(|group| group.lasts);
         let has_others = group.is_some_and(|group| group.connected > usize::from(member.window.is_some()));
-        let target = member.target(lasts);
+        let target = member.target(lasts, self.settings.upgrade_outgoing_qos);
         if membership.member.shard == self.index {
             let address = membership.member;
             return self.deliver(address, &target, Some(membership), publication, recording, turn);
         }
-        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let qos = target.granted(publication.view.qos);
         let copy = match recording {
             Recording::Made(copy) => copy,
             Recording::Make(recipients) if qos != QoS::AtMostOnce && (member.lasts || lasts) => {
@@ -138,20 +139,23 @@ impl Shard {
             Letter::Placed(Box::new(delivery))
         } else {
             let message = self.mail.carry(shard, publication, false);
-            Letter::Grouped { member: Box::new(member.clone()), message, copy, has_others }
+            let upgrades = target.upgrades;
+            Letter::Grouped { member: Box::new(member.clone()), message, copy, has_others, upgrades }
         };
         self.mail.post(shard, letter);
     }
 
     /// A message for a session here, by way of a group of another shard.
     pub(in crate::shard) fn read_grouped(&mut self, parcel: &Parcel, letter: usize, turn: &mut Turn<'_>) {
-        let Some(Letter::Grouped { member, message, copy, has_others }) = parcel.letters.get(letter) else {
+        let Some(Letter::Grouped { member, message, copy, has_others, upgrades }) =
+            parcel.letters.get(letter)
+        else {
             return;
         };
         let mut publication = parcel.publication(message);
         let membership = &member.membership;
-        let (address, target) = (membership.member, member.target(true));
-        let qos = granted(&self.settings, publication.view.qos, target.qos);
+        let (address, target) = (membership.member, member.target(true, *upgrades));
+        let qos = target.granted(publication.view.qos);
         let session = self.session(address.slot).filter(|session| session.address == address);
         let is_here = session.is_some();
         let is_member = session.is_some_and(|session| session.memberships.get(membership.group).is_some());

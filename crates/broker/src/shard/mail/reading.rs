@@ -135,7 +135,7 @@ impl Shard {
                 continue;
             }
             let copy = match first_copy {
-                Some(first) if self.is_recorded(next, &publication) => {
+                Some(first) if Self::is_recorded(next, &publication) => {
                     *copies += 1;
                     Some(*first + *copies - 1)
                 }
