@@ -18,6 +18,7 @@ mod process;
 mod qos;
 mod reload;
 mod retained;
+mod selftest;
 mod session;
 mod shared_subscription;
 mod subscription;

@@ -4,6 +4,7 @@
 mod bench;
 mod broker;
 mod r#pub;
+mod selftest;
 mod sub;
 
 use std::ffi::OsString;
@@ -38,7 +39,8 @@ struct Program {
 const EXIT_WRONG_FLAGS: u8 = 2;
 
 /// All commands, in the order of `noctule help`.
-const COMMANDS: &[Command] = &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND, bench::COMMAND];
+const COMMANDS: &[Command] =
+    &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND, bench::COMMAND, selftest::COMMAND];
 
 /// Runs what the process was called as, with what stands behind that.
 pub(crate) fn run(called_as: &str, arguments: Vec<OsString>) -> ExitCode {

@@ -1,0 +1,32 @@
+//! All tables, in the order of the standard.
+
+mod connect;
+mod connect_properties;
+mod disconnect;
+mod flow_control;
+mod ping;
+mod publish;
+mod publish_properties;
+mod session_state;
+mod subscribe;
+mod topic_alias;
+mod unsubscribe;
+mod will;
+
+use crate::case::Section;
+
+/// All sections.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { name: "connect", cases: connect::CASES },
+    Section { name: "connect properties", cases: connect_properties::CASES },
+    Section { name: "will", cases: will::CASES },
+    Section { name: "publish", cases: publish::CASES },
+    Section { name: "publish properties", cases: publish_properties::CASES },
+    Section { name: "topic alias", cases: topic_alias::CASES },
+    Section { name: "subscribe", cases: subscribe::CASES },
+    Section { name: "unsubscribe", cases: unsubscribe::CASES },
+    Section { name: "ping", cases: ping::CASES },
+    Section { name: "disconnect", cases: disconnect::CASES },
+    Section { name: "session state", cases: session_state::CASES },
+    Section { name: "flow control", cases: flow_control::CASES },
+];
