@@ -13,6 +13,7 @@ mod mqttjs;
 mod own_clients;
 mod paho;
 mod paho_go;
+mod passwords;
 mod payload;
 mod process;
 mod qos;

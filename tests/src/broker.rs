@@ -1,6 +1,7 @@
 //! A broker, started for one test on a port and in a directory of its own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
@@ -36,31 +37,43 @@ impl Broker {
     /// Starts the broker under test with this text as its whole configuration; `PORT` stands for a free port.
     #[track_caller]
     pub fn with_config(config: &str) -> Self {
-        Self::start_program(environment::broker(), config)
+        Self::with_files(environment::broker(), config, &[])
+    }
+
+    /// Starts this program with this text as its whole configuration, and these files in its directory; `PORT` stands
+    /// for a free port, `DIR` for the directory.
+    #[track_caller]
+    pub fn with_files(program: &Path, config: &str, files: &[(&str, &str)]) -> Self {
+        Self::start_program(program, config, files)
     }
 
     /// Starts this program as the broker.
     #[track_caller]
     pub fn with_program(program: &Path) -> Self {
-        Self::start_program(program, &open_to_everybody(""))
+        Self::with_files(program, &open_to_everybody(""), &[])
     }
 
     /// Starts Debian's Mosquitto in the same way, as a peer of the broker under test.
     #[track_caller]
     pub fn debian(config: &str) -> Self {
-        Self::start_program(&environment::debian_mosquitto(), &open_to_everybody(config))
+        Self::with_files(&environment::debian_mosquitto(), &open_to_everybody(config), &[])
     }
 
     #[track_caller]
-    fn start_program(program: &Path, config: &str) -> Self {
+    fn start_program(program: &Path, config: &str, files: &[(&str, &str)]) -> Self {
         let config = format!("{config}\n{}\n", environment::config_of(program));
         let directory = TempDir::new().expect("the directory for temporary files can be written to");
         let port = Port::reserve();
         let mut broker = Self { program: program.to_owned(), port, directory, process: None };
+        // Started as root, Debian's Mosquitto becomes another user, who has to read here.
+        let readable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(broker.directory.path(), readable).expect("a directory of ours");
+        for (name, content) in files {
+            broker.write(name, content);
+        }
         // Somebody else may have been quicker to take a port that was free a moment ago.
         for attempt in 1.. {
-            let text = config.replace("PORT", &broker.port().to_string());
-            fs::write(broker.config_file(), text).expect("the test's own directory can be written to");
+            broker.write("broker.conf", &broker.in_place(&config));
             match broker.try_begin() {
                 Ok(()) => break,
                 Err(errors) if errors.contains("Address already in use") && attempt < 5 => {
@@ -72,11 +85,20 @@ impl Broker {
         broker
     }
 
-    /// Writes another configuration for [`Broker::hang_up`]; `PORT` stands for the port it listens on.
+    /// Writes another configuration for [`Broker::hang_up`]; `PORT` and `DIR` stand for its port and directory.
     pub fn rewrite(&self, config: &str) {
         let config = format!("{config}\n{}\n", environment::config_of(&self.program));
-        let text = config.replace("PORT", &self.port().to_string());
-        fs::write(self.config_file(), text).expect("the test's own directory can be written to");
+        self.write("broker.conf", &self.in_place(&config));
+    }
+
+    /// Writes a file in its directory.
+    pub fn write(&self, name: &str, content: &str) {
+        fs::write(self.file(name), content).expect("the test's own directory can be written to");
+    }
+
+    fn in_place(&self, config: &str) -> String {
+        let directory = self.directory.path().display().to_string();
+        config.replace("PORT", &self.port().to_string()).replace("DIR", &directory)
     }
 
     /// Sends SIGHUP and waits until standard error tells how that ended; gives what was told from it on.

@@ -21,6 +21,7 @@ mod run;
 mod settings;
 mod shard;
 mod signals;
+mod surprises;
 mod user;
 
 pub use broker::Broker;

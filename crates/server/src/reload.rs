@@ -7,6 +7,7 @@ use noctule_config::{CommandLine, Config, Diagnostic, Diagnostics, Reloaded};
 use crate::broker::Broker;
 use crate::log::{self, Log, Prepared};
 use crate::program::Program;
+use crate::surprises;
 
 /// What a reload needs to know.
 #[derive(Debug)]
@@ -64,6 +65,9 @@ impl Reload {
                     log.warning(format!(
                         "Warning: The new value of {kept} needs a restart; the old one stays."
                     ));
+                }
+                for warning in surprises::warnings(&config) {
+                    log.warning(warning);
                 }
                 let shards = broker.change_settings(&config, to.types());
                 self.config = config;

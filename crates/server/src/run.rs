@@ -15,7 +15,7 @@ use crate::pid_file::PidFile;
 use crate::program::Program;
 use crate::reload::Reload;
 use crate::signals::{self, Signal};
-use crate::{LOG_THREAD, Notice, descriptor_limit, greeting, panic, user};
+use crate::{LOG_THREAD, Notice, descriptor_limit, greeting, panic, surprises, user};
 
 /// What the command line says beside the configuration.
 #[derive(Clone, Debug)]
@@ -79,6 +79,9 @@ fn live(
         log.warning(format!("Warning: Unable to raise the limit of open files: {}.", error.desc()));
     }
     let listeners = Listeners::open(config, log)?;
+    for warning in surprises::warnings(config) {
+        log.warning(warning);
+    }
     if *daemon {
         if let Some(writer) = writer {
             writer.drain();

@@ -1,4 +1,4 @@
-"""paho-mqtt 1.6.1 and 2: a message to itself at each QoS. `python roundtrip.py PORT VERSION`."""
+"""paho-mqtt 1.6.1 and 2: a message to itself at each QoS. `python roundtrip.py PORT VERSION [USER PASSWORD]`."""
 
 import queue
 import sys
@@ -16,6 +16,8 @@ else:
 client.on_subscribe = lambda *arguments: subscribed.put(arguments)
 client.on_message = lambda client, userdata, message: received.put(message)
 
+if len(sys.argv) > 3:
+    client.username_pw_set(sys.argv[3], sys.argv[4])
 client.connect("127.0.0.1", port)
 client.loop_start()
 client.subscribe([("paho/0", 0), ("paho/1", 1), ("paho/2", 2)])

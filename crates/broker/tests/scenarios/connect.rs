@@ -1,5 +1,6 @@
 //! CONNECT, CONNACK, take-over and keep alive.
 
+use noctule_broker::metric::Metric;
 use noctule_protocol::ConnectReturnCode as Code;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
 use noctule_protocol::ReasonCode as Reason;
@@ -488,4 +489,21 @@ fn the_log_speaks_as_mosquittos() {
         "Client a [127.0.0.1:50000] disconnected: connection closed by client.",
     ];
     assert_eq!(desk.log(), expected);
+}
+
+#[test] // [MQTT-3.1.4-2] [MQTT311-3.2.2-5]
+fn who_is_refused_or_has_no_place_in_the_queue_is_told_and_closed() {
+    let desk = Desk::with(|settings| settings.listeners[0].authenticates = true);
+    for (user, reason, code) in [
+        ("stranger", Reason::NotAuthorized, Code::NotAuthorised),
+        ("late", Reason::ServerBusy, Code::ServerUnavailable),
+    ] {
+        for (version, code) in [(V5, reason.code()), (V311, code.code()), (V31, code.code())] {
+            let client = desk.hello("a").version(version).user_name(user).send();
+            client.expect([connack(code)]);
+            assert!(client.is_closed());
+        }
+    }
+    assert_eq!(desk.metric(Metric::ConnectsRefusedBusy), 3);
+    desk.hello("a").user_name("friend").connect();
 }

@@ -528,8 +528,13 @@ impl State {
                         self.input(shard, Input::Received { connection, bytes: &unread });
                     }
                 }
-                Effect::Authenticate { connection, .. } => {
-                    self.input(shard, Input::Authenticated { connection, verdict: Verdict::Accepted });
+                Effect::Authenticate { connection, user_name, .. } => {
+                    let verdict = match &*user_name {
+                        "stranger" => Verdict::Refused,
+                        "late" => Verdict::Busy,
+                        _ => Verdict::Accepted,
+                    };
+                    self.input(shard, Input::Authenticated { connection, verdict });
                 }
                 Effect::Log { line, .. } => self.log.push(line),
             }
