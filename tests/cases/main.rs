@@ -8,6 +8,7 @@ mod cut_off;
 mod descriptors;
 mod exact;
 mod hostile;
+mod log;
 mod memory;
 mod mqttjs;
 mod own_clients;

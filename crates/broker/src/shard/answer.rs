@@ -176,8 +176,10 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let packet = PlainAck { kind, packet_id }.encode();
+        let is_logged = self.logs_packets();
         let Self { settings, connections, pool, dirty, counts, .. } = self;
         if !wait
+            && !is_logged
             && let Some(Some(connection)) = connections.get_mut(key.index as usize)
             && connection.key == key
             && connection.held.is_empty()
@@ -210,8 +212,10 @@ impl Shard {
         packet_ids: impl Iterator<Item = PacketId>,
         turn: &mut Turn<'_>,
     ) {
+        let is_logged = self.logs_packets();
         let Self { settings, connections, pool, dirty, counts, .. } = self;
-        if let Some(Some(connection)) = connections.get_mut(key.index as usize)
+        if !is_logged
+            && let Some(Some(connection)) = connections.get_mut(key.index as usize)
             && connection.key == key
             && connection.held.is_empty()
             && connection.maximum_packet_size as usize >= PlainAck::LENGTH
@@ -296,9 +300,13 @@ impl Shard {
             out.truncate(before);
             return false;
         }
+        let logged = self.settings.log_levels.contains(LogLevel::Debug).then(|| out[before..].to_vec());
         connection.answered(length as u32);
         connection.mark_dirty(&mut self.dirty);
         self.counts.count(Metric::AnswersSent);
+        if let Some(packet) = logged {
+            self.log_sending(key, &packet, turn);
+        }
         true
     }
 

@@ -295,8 +295,11 @@ impl Shard {
         let granted = Granted { session_present, keep_alive, asked_expiry, expiry, assigned };
         let connack = self.connack(connect, &listener, &granted);
         // What the client is told about a stored session must be so after a crash too.
-        self.send_connack(key, &connack, expiry > 0 || forgets, turn);
         self.log_connected(key, connect, &client_id, keep_alive, turn);
+        if self.logs_packets() {
+            self.log_will(connect, turn);
+        }
+        self.send_connack(key, &connack, expiry > 0 || forgets, turn);
         self.fed_by_group();
         self.tell_groups(slot);
         self.wait_for_owners(key, turn);

@@ -7,6 +7,7 @@ use noctule_protocol::packet::PublishQoS;
 
 use super::connection::Connection;
 use super::envelope::{Envelope, numbered};
+use super::packet_log::PublishLine;
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::memory::Pressure;
@@ -21,8 +22,8 @@ use crate::settings::Settings;
 enum Fate {
     /// It waits, or is in flight, and has a place in its session.
     Taken,
-    /// It went out and nothing of it is remembered, but for its Packet Identifier.
-    Sent,
+    /// It went out so, and nothing of it is remembered but its Packet Identifier.
+    Sent(PublishQoS),
     Dropped(Metric),
 }
 
@@ -119,7 +120,16 @@ impl Shard {
         let fate = self.try_to_deliver(address, target, membership, publication, recording, turn);
         match fate {
             Fate::Taken => return self.recount(address.slot),
-            Fate::Sent => self.counts.publish_sent(publication.view.payload.len()),
+            Fate::Sent(sent) => {
+                let view = &publication.view;
+                self.counts.publish_sent(view.payload.len());
+                if self.logs_packets() {
+                    let (topic, payload_bytes) = (view.topic, view.payload.len());
+                    let retain = target.retain_as_published && view.retain;
+                    let line = PublishLine { dup: false, qos: sent, retain, topic, payload_bytes };
+                    self.log_publish("Sending PUBLISH to", address.slot, line, turn);
+                }
+            }
             Fate::Dropped(Metric::DroppedQueueFull) => self.dropped_queue_full(address.slot, turn),
             Fate::Dropped(metric) => self.count(metric),
         }
@@ -174,7 +184,7 @@ impl Shard {
                 Fate::Dropped(Metric::DroppedOutboxFull)
             } else if connection.push(&view, envelope, turn.now.wall, pool, &mut publication.encoded) {
                 connection.mark_dirty(dirty);
-                Fate::Sent
+                Fate::Sent(PublishQoS::AtMostOnce)
             } else {
                 Fate::Dropped(Metric::DroppedTooLarge)
             };
@@ -233,7 +243,7 @@ impl Shard {
             };
             if connection.push(&view, envelope, turn.now.wall, pool, &mut publication.encoded) {
                 connection.mark_dirty(dirty);
-                return Fate::Sent;
+                return Fate::Sent(numbered(qos, packet_id));
             }
             let flight = session.outgoing.forget(packet_id);
             session.flight_bytes -= flight.map_or(0, |flight| flight.payload_bytes());
@@ -332,6 +342,7 @@ pub(super) fn ready_at_once<'a>(
         && session.queue.is_empty()
         && connection.outbox.len() < settings.outbox_bytes_max
         && settings.max_inflight_bytes == 0
+        && !settings.log_levels.contains(LogLevel::Debug)
         && pressure < Pressure::DropQos0;
     is_ready.then_some((session, connection))
 }

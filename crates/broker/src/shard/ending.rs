@@ -104,7 +104,8 @@ impl Ending<'_> {
     /// The end of the log line, in Mosquitto's words.
     fn described(self) -> Option<String> {
         Some(match self {
-            Self::ByClient(ReasonCode::Success) => return None,
+            // As Mosquitto, to whom it is as good a farewell.
+            Self::ByClient(ReasonCode::Success | ReasonCode::DisconnectWithWillMessage) => return None,
             Self::ByClient(reason) => reason.describe().to_owned(),
             Self::ClosedByPeer => "connection closed by client".to_owned(),
             Self::Failed(text) => format!("bad socket read/write: {text}"),

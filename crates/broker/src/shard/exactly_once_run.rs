@@ -81,7 +81,7 @@ impl Shard {
         bytes: &[u8],
         turn: &mut Turn<'_>,
     ) -> Run {
-        if releases(bytes).nth(1).is_none() {
+        if releases(bytes).nth(1).is_none() || self.logs_packets() {
             return Run::OneByOne(0);
         }
         self.release_run(key, slot, bytes, turn)

@@ -89,6 +89,7 @@ impl Shard {
                 && let Some(&packet) = rest.first_chunk()
                 && let Some(PlainAck { kind, packet_id }) = PlainAck::decode(packet)
                 && limit as usize >= PlainAck::LENGTH
+                && !self.logs_packets()
             {
                 let taken = match kind {
                     AckKind::Pubrel => {
@@ -195,6 +196,9 @@ impl Shard {
         frame: Frame<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
+        if self.logs_packets() {
+            self.log_received(slot, version, frame, turn);
+        }
         // Each packet is decoded by itself: the way through an enum of all of them costs as much as the packet.
         match frame.packet_type()? {
             PacketType::Publish => {

@@ -39,6 +39,7 @@ mod hand_over;
 mod mail;
 mod membership;
 mod memory;
+mod packet_log;
 mod peer;
 mod publish;
 mod publish_run;

@@ -10,9 +10,9 @@ use noctule_protocol::{DecodeError, PacketId, ProtocolVersion, QoS, ReasonCode};
 use super::answer::HeldPacket;
 use super::connection::Pauses;
 use super::deliver::Recording;
+use super::packet_log::PublishLine;
 use super::{Shard, Turn};
 use crate::authorize::{Authorized, authorize};
-use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Publisher, SessionNumber};
@@ -86,9 +86,6 @@ impl Shard {
     ) -> Result<(), DecodeError> {
         let Some(session) = self.session(slot) else { return Ok(()) };
         let number = session.address.number;
-        if self.settings.log_levels.contains(LogLevel::Debug) {
-            self.log(LogLevel::Debug, turn, || received_line(&session.publisher.client_id, publish, topic));
-        }
         let forwarded = publish.properties.forwardable();
         let expiry = publish.properties.message_expiry_interval();
         let view = MessageView {
@@ -103,6 +100,10 @@ impl Shard {
         let sequence = self.next_sequence();
         let mut publication = Publication::borrowed(view, sequence);
         let authorized = authorize(&mut publication);
+        if self.logs_packets() {
+            let what = if authorized.is_ok() { "Received PUBLISH from" } else { "Denied PUBLISH from" };
+            self.log_publish(what, slot, PublishLine::of(publish, topic), turn);
+        }
         match (publish.qos, authorized) {
             (qos, Ok(publication))
                 if self.thrift.pressure >= Pressure::RefusePublish && !frees(&publication, turn) =>
@@ -386,18 +387,4 @@ impl Shard {
 fn frees(publication: &Authorized<'_, '_>, turn: &Turn<'_>) -> bool {
     let view = publication.view();
     view.retain && view.payload.is_empty() && turn.shared.retained.find(view.topic).is_some()
-}
-
-fn received_line(client_id: &str, publish: &Publish<'_>, topic: &str) -> String {
-    let qos: QoS = publish.qos.qos();
-    format!(
-        "Received PUBLISH from {} (d{}, q{}, r{}, m{}, '{}', ... ({} bytes))",
-        client_id.escape_debug(),
-        u8::from(publish.dup),
-        qos.level(),
-        u8::from(publish.retain),
-        publish.qos.packet_id().map_or(0, PacketId::get),
-        topic.escape_debug(),
-        publish.payload.len()
-    )
 }

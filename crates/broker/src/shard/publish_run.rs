@@ -8,7 +8,6 @@ use super::deliver::{Recording, ready_at_once};
 use super::publish::{SHARED_BYTES_MIN, TARGET_COST};
 use super::{Shard, Turn};
 use crate::authorize::authorize;
-use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Sequence, SessionNumber};
@@ -40,9 +39,8 @@ impl Shard {
         limit: u32,
         turn: &mut Turn<'_>,
     ) -> Run {
-        let is_free = self.thrift.pressure < Pressure::DropQos0
-            && !self.mail.has_any_own()
-            && !self.settings.log_levels.contains(LogLevel::Debug);
+        let is_free =
+            self.thrift.pressure < Pressure::DropQos0 && !self.mail.has_any_own() && !self.logs_packets();
         if !is_free {
             return Run::OneByOne(0);
         }

@@ -9,7 +9,9 @@ use super::answer::HeldPacket;
 use super::connection::Connection;
 use super::deliver::{connection_of, may_send};
 use super::envelope::numbered;
+use super::packet_log::PublishLine;
 use super::{Shard, Turn};
+use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::metric::Metric;
 use crate::record::Operation;
@@ -100,7 +102,7 @@ impl Shard {
 
     /// Starts a QoS 1 or 2 exchange that is remembered. False if the message is too large for the client.
     pub(super) fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
-        let Self { connections, sessions, pool, dirty, counts, .. } = self;
+        let Self { settings, connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
         let Some(connection) = connection_of(connections, session) else { return false };
         let (sequence, qos, copy) = (delivery.message.sequence(), delivery.qos, delivery.copy());
@@ -118,6 +120,10 @@ impl Shard {
         if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
             connection.mark_dirty(dirty);
             counts.publish_sent(delivery.message.payload_bytes());
+            if settings.log_levels.contains(LogLevel::Debug) {
+                let delivery = delivery.clone();
+                self.log_delivery(slot, numbered(qos, packet_id), false, &delivery, turn);
+            }
             return true;
         }
         self.forget_too_large(slot, packet_id);
@@ -140,8 +146,19 @@ impl Shard {
         if pushed {
             connection.mark_dirty(dirty);
             counts.publish_sent(delivery.message.payload_bytes());
+            if self.logs_packets() {
+                self.log_delivery(slot, qos, dup, delivery, turn);
+            }
         }
         pushed
+    }
+
+    #[cold]
+    fn log_delivery(&self, slot: u32, qos: PublishQoS, dup: bool, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let (retain, topic) = (delivery.retain, delivery.message.topic());
+        let payload_bytes = delivery.message.payload_bytes();
+        let line = PublishLine { dup, qos, retain, topic, payload_bytes };
+        self.log_publish("Sending PUBLISH to", slot, line, turn);
     }
 
     /// A message no packet the client accepts can hold: it counts as delivered [MQTT-3.1.2-25].

@@ -11,7 +11,6 @@ use noctule_protocol::{QoS, ReasonCode, SubscriptionFilter};
 use super::answer::HeldPacket;
 use super::connection::Said;
 use super::{Shard, Turn};
-use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::parcel::Way;
 use crate::record::Operation;
@@ -38,6 +37,7 @@ impl Shard {
         let mut codes = Vec::new();
         let mut replays = Vec::new();
         for (filter, mut options) in subscribe.filters.iter() {
+            let asked = options.qos.level();
             options.qos = options.qos.min(maximum_qos);
             if bridge {
                 // Mosquitto's bridge bit: no echo, and retained messages stay retained.
@@ -45,6 +45,7 @@ impl Shard {
                 options.retain_as_published = true;
             }
             let since = self.subscribe(slot, filter, options, identifier, turn);
+            self.log_subscription(slot, filter, (asked, options.qos.level()), turn);
             codes.push(options.qos.level());
             replays.extend(since.map(|since| (filter.filter, options, since)));
         }
@@ -78,14 +79,6 @@ impl Shard {
         if lasts {
             let filter = filter.as_str().into();
             self.persist(Operation::PutSubscription { session: address.number, filter, options, identifier });
-        }
-        if self.settings.log_levels.contains(LogLevel::Subscribe)
-            && let Some(session) = self.session(slot)
-        {
-            let id = &session.publisher.client_id;
-            self.log(LogLevel::Subscribe, turn, || {
-                format!("{} {} {}", id.escape_debug(), options.qos.level(), filter.as_str().escape_debug())
-            });
         }
         since
     }
@@ -139,6 +132,7 @@ impl Shard {
         self.fed_by_group();
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
+            self.log_unsubscription(slot, filter, turn);
             let existed = self.unsubscribe(slot, filter, turn);
             let code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(code.code());
@@ -182,14 +176,6 @@ impl Shard {
             self.persist(Operation::DeleteSubscription {
                 session: address.number,
                 filter: filter.as_str().into(),
-            });
-        }
-        if self.settings.log_levels.contains(LogLevel::Unsubscribe)
-            && let Some(session) = self.session(slot)
-        {
-            let id = &session.publisher.client_id;
-            self.log(LogLevel::Unsubscribe, turn, || {
-                format!("{} {}", id.escape_debug(), filter.as_str().escape_debug())
             });
         }
         true

@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
+use noctule_broker::{LogLevel, LogLevels};
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
 use noctule_protocol::ReasonCode as Reason;
 use noctule_protocol::property::Property;
@@ -303,10 +304,11 @@ fn subscriptions_end_with_their_session() {
 
 #[test]
 fn subscriptions_are_logged_as_mosquitto_does() {
-    let desk = Desk::with(|settings| settings.log_levels = noctule_broker::LogLevels::ALL);
+    let levels = LogLevels::NONE.with(LogLevel::Subscribe).with(LogLevel::Unsubscribe);
+    let desk = Desk::with(|settings| settings.log_levels = levels);
     let mut client = desk.client("a");
     desk.log();
     client.subscribe("t/#", 1);
-    client.send(unsubscribe(3, ["t/#"]));
-    assert_eq!(desk.log(), ["a 1 t/#", "a t/#"]);
+    client.send(unsubscribe(3, ["t/#", "nothing"]));
+    assert_eq!(desk.log(), ["a 1 t/#", "a t/#", "a nothing"]);
 }
