@@ -30,7 +30,8 @@ fn will() -> Will<'static> {
     }
 }
 
-#[test]
+// Without a will, user name and password: no flag, no field.
+#[test] // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.2-16] [MQTT-3.1.2-18] [MQTT-3.1.3-3] [MQTT311-3.1.2-11] [MQTT311-3.1.2-13] [MQTT311-3.1.2-15] [MQTT311-3.1.2-18] [MQTT311-3.1.2-20] [MQTT311-3.1.3-3]
 fn connect_of_each_version() {
     check(V31, r#"10 10 "MQIsdp" 03 02 003C "id""#, Packet::Connect(plain(V31)));
     check(V311, r#"10 0E "MQTT" 04 02 003C "id""#, Packet::Connect(plain(V311)));
@@ -49,7 +50,7 @@ fn bridges_of_mosquitto() {
     check(V311, r#"10 .. "MQTT" 84 02 003C "id""#, Packet::Connect(Connect { bridge: true, ..plain(V311) }));
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-9] [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT311-3.1.2-9] [MQTT311-3.1.2-19] [MQTT311-3.1.2-21]
 fn will_user_name_and_password() {
     let all = |version| Connect {
         will: Some(will()),

@@ -33,7 +33,7 @@ fn aliases_shorten_topics_on_both_sides() {
         let publish = Publish::decode(frame, ProtocolVersion::V5).unwrap();
         topics.push((publish.topic.to_owned(), publish.properties.topic_alias()));
     }
-    assert_eq!(topics, [("one".into(), Some(1)), ("two".into(), None), (String::new(), Some(1))]);
+    assert_eq!(topics, [("one".into(), Some(1)), ("two".into(), None), (String::new(), Some(1))]); // [MQTT-3.2.2-17]
 
     pair.events();
     let from_server = |topic, alias| {
@@ -82,6 +82,8 @@ fn the_callers_aliases_do_not_mix_with_ours() {
     // Number 1 means "theirs" since the second message.
     let expected = [("ours", Some(1)), ("theirs", Some(1)), ("ours", None), ("", Some(1))];
     assert_eq!(topics(&mut pair), expected.map(|(topic, alias)| (topic.to_owned(), alias)));
+    let refused = pair.client.publish("theirs", b"", QoS::AtMostOnce, false, alias(6));
+    assert_eq!(refused, Err(ClientError::NotAccepted(ReasonCode::TopicAliasInvalid))); // [MQTT-3.3.2-9]
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[test]
+#[test] // [MQTT-3.1.0-1] [MQTT311-3.1.0-1]
 fn a_connection_from_start_to_end() {
     for version in VERSIONS {
         let mut pair = Pair::new(options(version));
@@ -106,7 +106,7 @@ fn the_server_sets_limits() {
     pair.sent();
     assert_eq!(pair.done(), [(early, ReasonCode::PacketTooLarge)]);
     assert_eq!(pair.client.options().client_id, "given");
-    assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(5))); // [MQTT-3.1.2-21]
+    assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(5))); // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
     let refused = |error| Err(ClientError::NotAccepted(error));
     let client = &mut pair.client;
     let none = Properties::EMPTY;
@@ -242,7 +242,7 @@ fn what_cannot_be_written_is_refused_at_once() {
         pair.client.publish("a", b"", QoS::AtMostOnce, false, foreign),
         Err(ClientError::Property(_))
     ));
-    assert_eq!(pair.client.subscribe([], none), Err(ClientError::NoFilter));
+    assert_eq!(pair.client.subscribe([], none), Err(ClientError::NoFilter)); // [MQTT-3.8.3-2] [MQTT311-3.8.3-3]
     assert!(!pair.client.has_output());
 }
 
