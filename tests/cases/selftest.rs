@@ -43,6 +43,8 @@ const OF_DEBIANS_MOSQUITTO: &[&str] = &[
     // Its bridges receive PINGRESP, and so it takes it from everybody.
     "MQTT 3.1.1  ping: a packet that only servers send ends the connection",
     "MQTT 5.0  ping: a packet that only servers send ends the connection",
+    // It takes an empty one.
+    "MQTT 5.0  shared subscription: SUBSCRIBE with a ShareName that is none ends the connection",
     // After an acknowledgement it sends one message too many.
     "MQTT 5.0  flow control: no more messages of QoS 1 are in flight to a client than its Receive Maximum; an acknowledgement makes room for the next",
     // It refuses the message with PUBREC 0x97, and the connection stays.

@@ -1,15 +1,19 @@
 //! All tables, in the order of the standard.
 
+mod authentication;
 mod connect;
 mod connect_properties;
 mod disconnect;
 mod flow_control;
+mod order;
 mod ping;
 mod publish;
 mod publish_properties;
 mod session_state;
+mod shared_subscription;
 mod subscribe;
 mod topic_alias;
+mod topic_filter;
 mod unsubscribe;
 mod will;
 
@@ -28,5 +32,9 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "ping", cases: ping::CASES },
     Section { name: "disconnect", cases: disconnect::CASES },
     Section { name: "session state", cases: session_state::CASES },
+    Section { name: "order", cases: order::CASES },
+    Section { name: "topic filter", cases: topic_filter::CASES },
+    Section { name: "shared subscription", cases: shared_subscription::CASES },
     Section { name: "flow control", cases: flow_control::CASES },
+    Section { name: "authentication", cases: authentication::CASES },
 ];
