@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::PAGE;
 use crate::coverage::{Coverage, Proof, Row};
 use crate::statement::Version;
 
@@ -53,6 +54,17 @@ A citation counts where it stands at a test: at its head, in its body, or in a r
 a statement has neither test nor reason, if one has both, if a citation names what does not exist, and if this page is
 outdated. What binds the server is proven by tests of the broker; tests of our client do not count for it.
 ";
+
+/// All that is wrong, one line each: the mistakes, and that the page that was found is not what they would make of it.
+pub fn problems(coverage: &Coverage<'_>, found: &str) -> Vec<String> {
+    let mut problems: Vec<String> = coverage.mistakes.iter().map(ToString::to_string).collect();
+    if found != page(coverage) {
+        problems.push(format!(
+            "{PAGE} is not what the citations say; write it anew with UPDATE_DOCS=1 cargo test -p conformance --test page"
+        ));
+    }
+    problems
+}
 
 /// The page for these statements.
 pub fn page(coverage: &Coverage<'_>) -> String {
@@ -150,7 +162,27 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coverage::Mistake;
     use crate::statement::{Statement, Who};
+
+    #[test]
+    fn an_outdated_page_is_a_problem() {
+        let statement = Statement { id: "MQTT-3.1.0-1", version: Version::V5, who: Who::Both, text: "so" };
+        let with = |proofs: &[Proof<'static>]| Coverage {
+            rows: vec![Row { statement, proofs: proofs.to_vec(), reason: None }],
+            mistakes: Vec::new(),
+        };
+        let before = page(&with(&[Proof { path: "tests/a.rs", name: "x" }]));
+        let after = with(&[Proof { path: "tests/a.rs", name: "y" }]);
+        let problems_with = |found: &str| problems(&after, found);
+        assert_eq!(problems_with(&page(&after)), [""; 0]);
+        for found in [&before, ""] {
+            assert!(problems_with(found)[0].starts_with("docs/conformance.md is not what the citations say"));
+        }
+        let unknown = Mistake::UnknownReason { id: "MQTT-9.9.9-9".into() };
+        let wrong = Coverage { mistakes: vec![unknown.clone()], ..with(&[]) };
+        assert_eq!(problems(&wrong, &page(&wrong)), [unknown.to_string()]);
+    }
 
     #[test]
     fn a_row_shows_tests_by_file_or_the_reason() {

@@ -16,7 +16,8 @@ fn assert_kept(seed: u64, outcome: &Outcome) {
     }
 }
 
-#[test]
+// What its checks hold the broker to, through crashes, take-overs and lost connections; `checks.rs` shows that each can fail.
+#[test] // [MQTT-4.5.0-1] [MQTT311-4.5.0-1] [MQTT-3.3.2-3] [MQTT311-3.3.2-3] [MQTT-4.3.3-10] [MQTT-4.6.0-5] [MQTT311-4.6.0-6] [MQTT-3.3.1-9] [MQTT-3.1.2-8] [MQTT-3.14.4-3] [MQTT-3.3.4-9] [MQTT-3.1.2-24]
 fn seeds_keep_every_promise() {
     if let Ok(seed) = std::env::var("SEED") {
         let seed = seed.parse().expect("SEED is a number");

@@ -1,4 +1,4 @@
-//! Shared subscriptions: each message to one member of the group [MQTT-4.8.2-3].
+//! Shared subscriptions: each message to one member of the group (section 4.8.2).
 
 use std::collections::BTreeMap;
 
