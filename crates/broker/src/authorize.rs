@@ -1,6 +1,9 @@
-//! Who may publish what. Only what passes here can be routed.
+//! Who may publish and receive what. Only what passes here can be routed.
 
-use crate::message::{MessageView, Publication};
+use crate::message::{MessageView, Publication, Publisher};
+use crate::rights::{ClientRights, Names, Wanted};
+use crate::session::Session;
+use crate::settings::{Rules, Settings};
 
 /// Proof that a right was checked; only this module makes one.
 pub(crate) struct Authorized<'p, 'm>(&'p mut Publication<'m>);
@@ -24,11 +27,69 @@ pub(crate) fn by_the_broker<'p, 'm>(publication: &'p mut Publication<'m>) -> Aut
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Denied;
 
+/// The client of a session, as its rights are asked.
+pub(crate) struct Client<'a> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) settings: &'a Settings,
+    /// Which settings these are.
+    pub(crate) generation: u32,
+    /// Whether there are rules on any listener.
+    pub(crate) restricts: bool,
+}
+
 /// Checks a client's right to publish. Topics below `$SYS` and `$CONTROL` are the broker's own; only a
 /// bridge's state may be written there, as in Mosquitto.
 #[inline]
-pub(crate) fn authorize<'p, 'm>(publication: &'p mut Publication<'m>) -> Result<Authorized<'p, 'm>, Denied> {
-    if may_publish(publication.view.topic) { Ok(Authorized(publication)) } else { Err(Denied) }
+pub(crate) fn authorize<'p, 'm>(
+    publication: &'p mut Publication<'m>,
+    client: Client<'_>,
+) -> Result<Authorized<'p, 'm>, Denied> {
+    let topic = publication.view.topic;
+    if may_publish(topic) && client.may(Wanted::Write, topic) {
+        Ok(Authorized(publication))
+    } else {
+        Err(Denied)
+    }
+}
+
+impl Client<'_> {
+    /// Whether it may do what is wanted with a topic.
+    #[inline]
+    pub(crate) fn may(self, wanted: Wanted, topic: &str) -> bool {
+        !self.restricts || self.asks_rules(wanted, topic)
+    }
+
+    // Out of the way of those that are allowed everything.
+    #[inline(never)]
+    fn asks_rules(self, wanted: Wanted, topic: &str) -> bool {
+        let Self { session, settings, generation, .. } = self;
+        let rules = match settings.rules(session.listener) {
+            Rules::None => return true,
+            Rules::Some(rules) => rules,
+            Rules::Unknown => return wanted == Wanted::Read,
+        };
+        let Session { publisher, seldom, .. } = session;
+        let names = publisher.names();
+        if let Some(rights) = seldom.rights().filter(|rights| rights.are_of(generation)) {
+            return rights.allow(rules, names, wanted, topic);
+        }
+        let mut rights = Box::new(ClientRights::new(rules, names.user_name, generation));
+        let allowed = rights.allow(rules, names, wanted, topic);
+        seldom.change(|things| things.rights = Some(rights));
+        allowed
+    }
+}
+
+/// The same of a client whose session may be elsewhere, or gone.
+pub(crate) fn may(client: &Publisher, wanted: Wanted, topic: &str, settings: &Settings) -> bool {
+    match settings.rules(client.listener) {
+        Rules::None => true,
+        Rules::Some(rules) => {
+            let names = Names { client_id: &client.client_id, user_name: client.user_name.as_deref() };
+            rules.allow_once(names, wanted, topic)
+        }
+        Rules::Unknown => wanted == Wanted::Read,
+    }
 }
 
 #[inline]

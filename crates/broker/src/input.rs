@@ -16,8 +16,19 @@ pub struct ConnectionKey {
 }
 
 /// Names a listener: its place in [`Settings::listeners`](crate::Settings::listeners).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ListenerIndex(pub u16);
+
+impl ListenerIndex {
+    /// Of a client that has not come since the broker started.
+    pub(crate) const UNKNOWN: Self = Self(u16::MAX);
+}
+
+impl Default for ListenerIndex {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
+}
 
 /// One thing that happened. See [`Shard::handle`](crate::Shard::handle).
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use noctule_protocol::QoS;
 use triomphe::ThinArc;
 
+use crate::ListenerIndex;
 use crate::retained::Topical;
 
 mod publication;
@@ -34,13 +35,15 @@ pub struct Sequence {
     pub counter: u64,
 }
 
-/// Who published a message.
+/// Who published a message: all that a client's rights depend on.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Publisher {
     /// Client Identifier.
     pub client_id: Arc<str>,
     /// User Name.
     pub user_name: Option<Arc<str>>,
+    /// Where it came in; not stored.
+    pub listener: ListenerIndex,
 }
 
 /// A message that outlives the turn in which it came: queued, in flight with a session that lasts, retained,

@@ -50,6 +50,7 @@ metrics! {
     DroppedSessionEnded, "dropped_session_ended", "Queued or unacknowledged messages that ended with their session.";
     DroppedOffline, "dropped_offline", "QoS 0 messages not queued because the session had no connection.";
     DroppedDenied, "dropped_denied", "Messages their publisher had no right to publish.";
+    DroppedNotReadable, "dropped_not_readable", "Messages their receiver had no right to receive.";
     DroppedRefused, "dropped_refused", "Messages their receiver refused with an error reason code.";
     DroppedMemory, "dropped_memory", "QoS 0 messages dropped for want of memory, since their receiver did not keep up or they would have had to be kept.";
     RefusedMemory, "refused_memory", "QoS 1 and 2 messages refused for want of memory.";

@@ -8,7 +8,7 @@ use noctule_protocol::QoS;
 use noctule_protocol::packet::{Place, PublishRun, RunShape, SubscriptionOptions};
 
 use crate::input::ConnectionKey;
-use crate::message::{Message, MessageView, Publication, Sequence, SessionNumber};
+use crate::message::{Message, MessageView, Publication, Publisher, Sequence, SessionNumber};
 use crate::retained::Version;
 use crate::router::Target;
 use crate::session::{Delivery, Membership};
@@ -78,7 +78,7 @@ pub(crate) enum Letter {
     /// A session joined the addressee's group, or changed its options.
     Joined(Box<Member>),
     /// A member got a connection, or lost it.
-    Present { membership: Arc<Membership>, lasts: bool, window: Option<u16> },
+    Present { membership: Arc<Membership>, client: Arc<Publisher>, lasts: bool, window: Option<u16> },
     /// A member left the addressee's group.
     Left { membership: Arc<Membership> },
     /// The outbox of a member is full, or has room again.
@@ -143,6 +143,8 @@ pub(crate) struct Sender {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) membership: Arc<Membership>,
+    /// Who it is, to ask what it may receive.
+    pub(crate) client: Arc<Publisher>,
     pub(crate) options: SubscriptionOptions,
     /// Subscription Identifier, 0 for none.
     pub(crate) identifier: u32,

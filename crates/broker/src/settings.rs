@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use noctule_protocol::{ProtocolVersion, QoS};
 
-use crate::{AccessRules, LogLevels};
+use crate::{AccessRules, ListenerIndex, LogLevels};
 
 /// Limits and choices of one broker. The defaults are safe on an open network.
 #[derive(Clone, Debug)]
@@ -69,7 +69,37 @@ pub struct Settings {
     pub secret: [u64; 2],
 }
 
+/// The rules for clients of some listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rules<'a> {
+    /// They may do everything.
+    None,
+    Some(&'a AccessRules),
+    /// It is not known which listener it is, and they have different ones: such a client publishes nothing, and what is
+    /// queued for it is asked about again when it has come.
+    Unknown,
+}
+
 impl Settings {
+    /// Whether there are rules anywhere.
+    pub(crate) fn restricts(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.access.is_some())
+    }
+
+    /// The rules for clients of a listener.
+    pub(crate) fn rules(&self, listener: ListenerIndex) -> Rules<'_> {
+        let found = self.listeners.get(usize::from(listener.0));
+        let Some(listener) = found.or_else(|| self.any_listener()) else { return Rules::Unknown };
+        listener.access.as_deref().map_or(Rules::None, Rules::Some)
+    }
+
+    /// One listener, if all have the same rules.
+    fn any_listener(&self) -> Option<&ListenerSettings> {
+        let rules = |listener: &ListenerSettings| listener.access.as_ref().map(Arc::as_ptr);
+        let first = self.listeners.first()?;
+        self.listeners.iter().all(|other| rules(other) == rules(first)).then_some(first)
+    }
+
     /// The Receive Maximum that is announced, and our own limit on messages in flight: `max_inflight_messages`, where 0
     /// stands for the most there can be.
     pub(crate) fn receive_maximum(&self) -> u16 {
@@ -121,7 +151,8 @@ pub struct ListenerSettings {
     pub allow_anonymous: bool,
     /// Whether a User Name is checked, with its Password (`password_file`). If not, any name is taken.
     pub authenticates: bool,
-    /// What its clients may publish and receive; everything without it (`acl_file`).
+    /// What its clients may publish and receive; everything without it (`acl_file`). Listeners with the same file share the
+    /// rules: a client that has not come since the broker started has those that all listeners share.
     pub access: Option<Arc<AccessRules>>,
     /// Whether the User Name is the Client Identifier (`use_username_as_clientid`).
     pub use_username_as_clientid: bool,

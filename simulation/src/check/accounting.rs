@@ -30,6 +30,7 @@ pub(super) fn check(view: &View<'_>, broker: &Broker, found: &mut Vec<Finding>) 
         Metric::DroppedExpired,
         Metric::DroppedTooLarge,
         Metric::DroppedSessionEnded,
+        Metric::DroppedNotReadable,
         Metric::DroppedRefused,
         Metric::DroppedDenied,
         Metric::DroppedNoMember,

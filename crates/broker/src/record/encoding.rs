@@ -4,6 +4,7 @@ use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS};
 
 use super::{Change, Operation, Recipient, SessionRecord, Table};
+use crate::input::ListenerIndex;
 use crate::message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::session::Identifiers;
 use crate::will::Will;
@@ -192,7 +193,10 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
             }
             let client_id = value.text()?.into();
             let user_name = value.option(|value| Ok(value.text()?.into()))?;
-            Record::Retained { message, publisher: Publisher { client_id, user_name } }
+            Record::Retained {
+                message,
+                publisher: Publisher { client_id, user_name, listener: ListenerIndex::UNKNOWN },
+            }
         }
     };
     if key.0.is_empty() && value.0.is_empty() { Ok(record) } else { Err("bytes left over") }

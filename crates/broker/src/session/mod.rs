@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use noctule_protocol::delivery::{Incoming, Outgoing};
 
-use crate::ConnectionKey;
 use crate::coarse::Coarse;
+use crate::input::{ConnectionKey, ListenerIndex};
 use crate::message::{Message, Publisher};
 use crate::metric::{Counts, Gauge};
 use crate::moment::Moment;
 use crate::record::SessionRecord;
 use crate::router::SessionAddress;
 
+mod client_names;
 mod identifiers;
 mod memberships;
 mod outbox;
@@ -21,6 +22,7 @@ mod queue;
 mod seldom;
 mod subscriptions;
 
+pub(crate) use client_names::ClientNames;
 pub use identifiers::Identifiers;
 pub(crate) use memberships::{Membership, Memberships};
 pub(crate) use outbox::{Outbox, Pool};
@@ -47,7 +49,9 @@ pub(crate) struct Session {
     /// Payload bytes in flight.
     pub(crate) flight_bytes: usize,
     /// Who its client is.
-    pub(crate) publisher: Publisher,
+    pub(crate) publisher: ClientNames,
+    /// Where its client came in.
+    pub(crate) listener: ListenerIndex,
     /// Whether the log has been told that messages are dropped, until its queue is empty again.
     pub(crate) dropping: bool,
     /// Whether the store has a record of it.
@@ -55,7 +59,7 @@ pub(crate) struct Session {
     /// How many bytes it holds, as counted in the metrics.
     counted_bytes: Coarse,
     /// How many messages they are.
-    counted_messages: u32,
+    counted_messages: Coarse,
     /// Its Topic Filters as sent, and where the topic tree leads for each.
     pub(crate) subscriptions: Subscriptions,
     /// Its shared subscriptions.
@@ -99,15 +103,16 @@ const _: () = assert!(size_of::<Session>() <= 160);
 const _: () = assert!(std::mem::offset_of!(Session, incoming_bytes) <= 64);
 
 impl Session {
-    pub(crate) fn new(address: SessionAddress, publisher: Publisher, window: u16) -> Self {
+    pub(crate) fn new(address: SessionAddress, publisher: ClientNames, window: u16) -> Self {
         Self {
             address,
             publisher,
+            listener: ListenerIndex::UNKNOWN,
             connection: None,
             expiry: 0,
             stored: false,
             counted_bytes: Coarse::default(),
-            counted_messages: 0,
+            counted_messages: Coarse::default(),
             subscriptions: Subscriptions::default(),
             memberships: Memberships::default(),
             outgoing: Outgoing::new(window),
@@ -120,16 +125,20 @@ impl Session {
         }
     }
 
-    /// Its client has come with these names.
-    pub(crate) fn set_publisher(&mut self, publisher: Publisher) {
-        self.publisher = publisher;
+    /// Its client has come with these names, by this listener.
+    pub(crate) fn set_publisher(&mut self, publisher: ClientNames, listener: ListenerIndex) {
+        (self.publisher, self.listener) = (publisher, listener);
         self.seldom.take(|things| things.retainer.take());
+        self.seldom.take(|things| things.rights.take());
     }
 
-    /// Who its client is, in a pointer: every retained message has one.
+    /// Who its client is, in a pointer: every retained message and every group it is a member of has one.
     pub(crate) fn retainer(&mut self) -> Arc<Publisher> {
-        let Self { publisher, seldom, .. } = self;
-        let made = || Arc::new(publisher.clone());
+        let Self { publisher: ClientNames { client_id, user_name }, listener, seldom, .. } = self;
+        let made = || {
+            let (client_id, user_name) = (Arc::clone(client_id), user_name.clone());
+            Arc::new(Publisher { client_id, user_name, listener: *listener })
+        };
         seldom.change(|things| Arc::clone(things.retainer.get_or_insert_with(made)))
     }
 
@@ -154,9 +163,9 @@ impl Session {
 
     #[inline]
     fn count(&mut self, messages: usize, bytes: usize, counts: &mut Counts) {
-        let (messages, bytes) = (messages as u32, Coarse::new(bytes));
+        let (messages, bytes) = (Coarse::new(messages), Coarse::new(bytes));
         if self.counted_messages != messages || self.counted_bytes != bytes {
-            counts.change(Gauge::WaitingMessages, self.counted_messages as usize, messages as usize);
+            counts.change(Gauge::WaitingMessages, self.counted_messages.get(), messages.get());
             counts.change(Gauge::WaitingBytes, self.counted_bytes.get(), bytes.get());
             (self.counted_messages, self.counted_bytes) = (messages, bytes);
         }

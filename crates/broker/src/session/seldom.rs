@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::message::Publisher;
 use crate::moment::Moment;
+use crate::rights::ClientRights;
 use crate::will::Will;
 
 /// A pointer's room in sessions that have nothing of it: those with a connection, without a Will, that have not retained
-/// anything.
+/// anything and are allowed everything.
 #[derive(Default)]
 pub(crate) struct Seldom(Option<Box<Things>>);
 
@@ -22,19 +23,28 @@ pub(crate) struct Things {
     pub(crate) will: Option<Box<Will>>,
     /// What its will timer is armed for.
     pub(crate) will_at: Option<Moment>,
+    /// What it may do, where that is restricted, once it has done something.
+    pub(crate) rights: Option<Box<ClientRights>>,
 }
 
 impl Things {
-    const NONE: &Self =
-        &Self { retainer: None, disconnected_at: None, ends_at: None, will: None, will_at: None };
+    const NONE: &Self = &Self {
+        retainer: None,
+        disconnected_at: None,
+        ends_at: None,
+        will: None,
+        will_at: None,
+        rights: None,
+    };
 
     fn is_none(&self) -> bool {
-        let Self { retainer, disconnected_at, ends_at, will, will_at } = self;
+        let Self { retainer, disconnected_at, ends_at, will, will_at, rights } = self;
         retainer.is_none()
             && disconnected_at.is_none()
             && ends_at.is_none()
             && will.is_none()
             && will_at.is_none()
+            && rights.is_none()
     }
 }
 
@@ -42,6 +52,12 @@ impl Seldom {
     /// What there is.
     pub(crate) fn get(&self) -> &Things {
         self.0.as_deref().unwrap_or(Things::NONE)
+    }
+
+    /// What its client may do, as far as that was asked.
+    #[inline]
+    pub(crate) fn rights(&mut self) -> Option<&mut ClientRights> {
+        self.0.as_mut()?.rights.as_deref_mut()
     }
 
     /// Changes it.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use noctule_protocol::packet::Connect;
 
-use super::connect::Refusal;
 use super::connection::{Pauses, Stage};
 use super::{Shard, Turn};
 use crate::effect::Effect;
@@ -23,7 +22,7 @@ impl Shard {
         let authenticates = self.listener(key).is_some_and(|listener| listener.authenticates);
         let (true, Some(user_name)) = (authenticates, user_name(connect)) else { return false };
         let Some(connection) = self.connection_mut(key) else { return false };
-        if connection.stage == Stage::Authenticated {
+        if matches!(connection.stage, Stage::Checked { .. }) {
             return false;
         }
         connection.stage = Stage::Authenticating;
@@ -43,18 +42,11 @@ impl Shard {
         if connection.stage != Stage::Authenticating {
             return;
         }
-        let version = connection.version;
-        match verdict {
-            Verdict::Accepted => {
-                connection.stage = Stage::Authenticated;
-                self.resume_reading(key, Pauses::AUTHENTICATION, turn);
-            }
-            Verdict::Refused => self.refuse(key, version, &Refusal::NOT_AUTHORIZED, turn),
-            Verdict::Busy => {
-                self.count(Metric::ConnectsRefusedBusy);
-                self.refuse(key, version, &Refusal::SERVER_BUSY, turn);
-            }
+        connection.stage = Stage::Checked { verdict };
+        if verdict == Verdict::Busy {
+            self.count(Metric::ConnectsRefusedBusy);
         }
+        self.resume_reading(key, Pauses::AUTHENTICATION, turn);
     }
 }
 

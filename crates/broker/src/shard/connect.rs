@@ -16,21 +16,20 @@ use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::directory::Claim;
 use crate::effect::LogLevel;
-use crate::input::ConnectionKey;
+use crate::input::{ConnectionKey, ListenerIndex, Verdict};
 use crate::memory::Pressure;
-use crate::message::Publisher;
 use crate::metric::{Gauge, Metric};
 use crate::moment::Milliseconds;
 use crate::parcel::ShardIndex;
 use crate::record::Operation;
 use crate::router::SessionAddress;
-use crate::session::{NEVER, Session};
+use crate::session::{ClientNames, NEVER, Session};
 use crate::settings::ListenerSettings;
 use crate::timer::Timer;
 use crate::will::Will;
 
 /// A CONNECT that will not be accepted.
-pub(super) struct Refusal {
+struct Refusal {
     reason: ReasonCode,
     /// For the log, in Mosquitto's words where it has them.
     why: &'static str,
@@ -38,10 +37,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// No User Name where one is needed, or not this one with this Password.
-    pub(super) const NOT_AUTHORIZED: Self = Self::new(ReasonCode::NotAuthorized, "not authorised");
+    const NOT_AUTHORIZED: Self = Self::new(ReasonCode::NotAuthorized, "not authorised");
 
     /// Too many are waiting to be told whether their Password is right.
-    pub(super) const SERVER_BUSY: Self = Self::new(ReasonCode::ServerBusy, "server busy");
+    const SERVER_BUSY: Self = Self::new(ReasonCode::ServerBusy, "server busy");
 
     const fn new(reason: ReasonCode, why: &'static str) -> Self {
         Self { reason, why }
@@ -67,6 +66,13 @@ struct Granted {
     assigned: Option<String>,
 }
 
+impl ListenerSettings {
+    /// The Client Identifier that a client comes with (`use_username_as_clientid`), empty if it needs one.
+    fn client_id<'a>(&self, connect: &Connect<'a>) -> &'a str {
+        user_name(connect).filter(|_| self.use_username_as_clientid).unwrap_or(connect.client_id)
+    }
+}
+
 impl Shard {
     /// The first packet must be a CONNECT [MQTT-3.1.0-1].
     pub(super) fn first_packet(
@@ -83,7 +89,7 @@ impl Shard {
             Err(error) if error == Connect::UNKNOWN_LEVEL => {
                 // [MQTT311-3.1.2-2]; the version being unknown, the answer has the oldest form, as Mosquitto's.
                 let code = ConnackCode::V3(ConnectReturnCode::UnacceptableProtocolVersion);
-                self.refuse_with(key, code, Properties::EMPTY, "unsupported protocol version", turn);
+                self.refuse_with(key, code, "", "unsupported protocol version", turn);
                 return Ok(());
             }
             Err(error) if Connect::version_of(frame) == Ok(ProtocolVersion::V5) => {
@@ -91,7 +97,7 @@ impl Shard {
                 if let Some(connection) = self.connection_mut(key) {
                     connection.version = ProtocolVersion::V5;
                 }
-                self.refuse_with(key, ConnackCode::V5(error.reason), Properties::EMPTY, error.what, turn);
+                self.refuse_with(key, ConnackCode::V5(error.reason), "", error.what, turn);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -106,7 +112,7 @@ impl Shard {
         match self.examine(key, &connect, turn) {
             Ok(_) if self.must_authenticate(key, &connect, turn) => {}
             Ok(keep_alive) => self.accept(key, &connect, keep_alive, turn),
-            Err(refusal) => self.refuse(key, connect.version, &refusal, turn),
+            Err(refusal) => self.refuse(key, &connect, &refusal, turn),
         }
         Ok(())
     }
@@ -116,6 +122,12 @@ impl Shard {
         self.settings.listeners.get(usize::from(connection.listener.0))
     }
 
+    /// Whether its client has a session.
+    fn is_known(&self, key: ConnectionKey, connect: &Connect<'_>, turn: &Turn<'_>) -> bool {
+        let client_id = self.listener(key).map(|listener| listener.client_id(connect));
+        client_id.is_some_and(|client_id| turn.shared.directory.find(client_id).is_some())
+    }
+
     /// Everything that can refuse a well-formed CONNECT. Gives the Keep Alive to use.
     fn examine(
         &mut self,
@@ -123,9 +135,7 @@ impl Shard {
         connect: &Connect<'_>,
         turn: &Turn<'_>,
     ) -> Result<u16, Refusal> {
-        if self.thrift.pressure >= Pressure::RefuseConnect
-            && turn.shared.directory.find(connect.client_id).is_none()
-        {
+        if self.thrift.pressure >= Pressure::RefuseConnect && !self.is_known(key, connect, turn) {
             // Whoever has a session is let in: it takes its messages out of memory.
             self.count(Metric::ConnectsRefusedMemory);
             return Err(Refusal::new(ReasonCode::QuotaExceeded, "the broker is out of memory"));
@@ -134,6 +144,10 @@ impl Shard {
         let Some(listener) = self.listener(key) else {
             return Err(Refusal::new(ReasonCode::ServerUnavailable, "its listener is gone"));
         };
+        if !listener.protocol_versions.contains(&connect.version) {
+            // [MQTT-3.1.2-2] [MQTT311-3.1.2-2]
+            return Err(Refusal::new(ReasonCode::UnsupportedProtocolVersion, "unsupported protocol version"));
+        }
         if connect.properties.authentication_method().is_some() {
             // [MQTT-4.12.0-1]: no method is configured.
             return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, "bad authentication method"));
@@ -151,6 +165,16 @@ impl Shard {
                     "client identifier not valid",
                 ));
             }
+        }
+        let given = if connect.client_id.is_empty() { &listener.auto_id_prefix } else { connect.client_id };
+        let has_name = user_name(connect).is_some() || !listener.use_username_as_clientid;
+        if !has_name || !given.starts_with(&self.settings.clientid_prefixes) {
+            return Err(Refusal::NOT_AUTHORIZED);
+        }
+        match self.connection(key).map(|connection| connection.stage) {
+            Some(Stage::Checked { verdict: Verdict::Refused }) => return Err(Refusal::NOT_AUTHORIZED),
+            Some(Stage::Checked { verdict: Verdict::Busy }) => return Err(Refusal::SERVER_BUSY),
+            Some(_) | None => {}
         }
         let proves_name = listener.authenticates && user_name(connect).is_some();
         if !listener.allow_anonymous && !proves_name {
@@ -185,21 +209,16 @@ impl Shard {
         }
     }
 
-    pub(super) fn refuse(
-        &mut self,
-        key: ConnectionKey,
-        version: ProtocolVersion,
-        refusal: &Refusal,
-        turn: &mut Turn<'_>,
-    ) {
-        if version == ProtocolVersion::V5 {
-            self.refuse_with(key, ConnackCode::V5(refusal.reason), Properties::EMPTY, refusal.why, turn);
+    fn refuse(&mut self, key: ConnectionKey, connect: &Connect<'_>, refusal: &Refusal, turn: &mut Turn<'_>) {
+        let client_id = connect.client_id;
+        if connect.version == ProtocolVersion::V5 {
+            self.refuse_with(key, ConnackCode::V5(refusal.reason), client_id, refusal.why, turn);
         } else if let Some(code) = refusal.reason.connect_return_code() {
-            self.refuse_with(key, ConnackCode::V3(code), Properties::EMPTY, refusal.why, turn);
+            self.refuse_with(key, ConnackCode::V3(code), client_id, refusal.why, turn);
         } else {
             // [MQTT311-3.2.2-6]
             self.count(Metric::ConnectsReceived);
-            self.close(key, Ending::NotAccepted(refusal.why), turn);
+            self.close(key, Ending::NotAccepted { client_id, why: refusal.why }, turn);
         }
     }
 
@@ -208,22 +227,25 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         code: ConnackCode,
-        properties: Properties<'_>,
+        client_id: &str,
         why: &'static str,
         turn: &mut Turn<'_>,
     ) {
         self.count(Metric::ConnectsReceived);
         self.answer(key, false, turn, |out, version| {
-            Connack { session_present: false, code, properties }.encode(version, out)
+            Connack { session_present: false, code, properties: Properties::EMPTY }.encode(version, out)
         });
-        self.close(key, Ending::NotAccepted(why), turn);
+        self.close(key, Ending::NotAccepted { client_id, why }, turn);
     }
 
     fn accept(&mut self, key: ConnectionKey, connect: &Connect<'_>, keep_alive: u16, turn: &mut Turn<'_>) {
         let Some(listener) = self.listener(key).cloned() else { return };
-        let assigned =
-            connect.client_id.is_empty().then(|| turn.shared.new_client_id(&listener.auto_id_prefix));
-        let client_id: Arc<str> = Arc::from(assigned.as_deref().unwrap_or(connect.client_id));
+        let own_name = listener.client_id(connect);
+        let assigned = connect.client_id.is_empty().then(|| match own_name.is_empty() {
+            true => turn.shared.new_client_id(&listener.auto_id_prefix),
+            false => own_name.to_owned(),
+        });
+        let client_id: Arc<str> = Arc::from(assigned.as_deref().unwrap_or(own_name));
 
         let claimed = match self.claim_session(&client_id, connect.clean_start, turn) {
             Ok(claimed) => claimed,
@@ -250,9 +272,10 @@ impl Shard {
         };
         let window = self.send_window(connect);
 
+        let came_in = self.connection(key).map_or(ListenerIndex::UNKNOWN, |connection| connection.listener);
         let Some(session) = self.session_mut(slot) else { return };
         let user_name = user_name(connect).map(Arc::from);
-        session.set_publisher(Publisher { client_id: Arc::clone(&client_id), user_name });
+        session.set_publisher(ClientNames { client_id: Arc::clone(&client_id), user_name }, came_in);
         session.connection = Some(key);
         session.seldom.take(|things| things.disconnected_at.take());
         if let Some(will) = &connect.will {
@@ -354,7 +377,8 @@ impl Shard {
         let encoded = connack.encode(connection.version, &mut bytes);
         if encoded.is_err() || bytes.len() > connection.maximum_packet_size as usize {
             // [MQTT-3.1.2-24], and nothing may come before it [MQTT-3.2.0-1].
-            self.close(key, Ending::NotAccepted("its CONNACK is larger than it accepts"), turn);
+            let why = "its CONNACK is larger than it accepts";
+            self.close(key, Ending::NotAccepted { client_id: "", why }, turn);
         } else if wait {
             self.hold(key, true, HeldPacket::Connack(bytes));
         } else {
@@ -420,7 +444,7 @@ impl Shard {
             return Err(other.shard);
         }
         self.count(Metric::SessionsCreated);
-        let publisher = Publisher { client_id: Arc::clone(client_id), user_name: None };
+        let publisher = ClientNames { client_id: Arc::clone(client_id), user_name: None };
         self.sessions[slot as usize] = Some(Box::new(Session::new(address, publisher, u16::MAX)));
         Ok(slot)
     }

@@ -15,7 +15,7 @@ use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::coarse::Coarse;
 use crate::effect::{Effect, LogLevel};
-use crate::input::{ConnectionKey, ListenerIndex};
+use crate::input::{ConnectionKey, ListenerIndex, Verdict};
 use crate::metric::{Counts, Gauge, Metric};
 use crate::moment::{Milliseconds, Moment};
 use crate::parcel::ShardIndex;
@@ -102,8 +102,10 @@ pub(crate) enum Stage {
     AwaitingConnect,
     /// The User Name and Password of its CONNECT are being checked.
     Authenticating,
-    /// They are right: its CONNECT, which was kept, is looked at again.
-    Authenticated,
+    /// It is known what comes of that: its CONNECT, which was kept, is looked at again.
+    Checked {
+        verdict: Verdict,
+    },
     /// Its client's session lives on another shard.
     Leaving {
         to: ShardIndex,
@@ -207,9 +209,10 @@ impl Connection {
 
     pub(crate) fn slot(&self) -> Option<u32> {
         match self.stage {
-            Stage::AwaitingConnect | Stage::Authenticating | Stage::Authenticated | Stage::Leaving { .. } => {
-                None
-            }
+            Stage::AwaitingConnect
+            | Stage::Authenticating
+            | Stage::Checked { .. }
+            | Stage::Leaving { .. } => None,
             Stage::Established { slot } => Some(slot),
         }
     }

@@ -47,6 +47,10 @@ impl Shard {
         recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) {
+        if self.restricts && !self.may_receive(address, publication.view.topic) {
+            let qos = target.granted(publication.view.qos);
+            return self.withhold(membership, qos, publication, recording);
+        }
         let is_passing =
             membership.is_none() && matches!(recording, Recording::Make(_) | Recording::Made(None));
         if !is_passing || !self.send_at_once(address, target, publication, turn) {

@@ -122,7 +122,8 @@ impl Shard {
         };
         let sequence = self.next_sequence();
         let mut publication = Publication::borrowed(view, sequence);
-        match authorize(&mut publication) {
+        let Some(client) = self.client(slot) else { return };
+        match authorize(&mut publication, client) {
             Ok(publication) => {
                 self.pass_on(publication, slot, publisher.as_ref(), None, turn);
             }

@@ -22,8 +22,11 @@ pub(crate) enum Ending<'a> {
     TakenOver,
     /// The client broke a rule; a 5.0 client is told which.
     Refused(DecodeError),
-    /// CONNECT was answered with a refusal already, or needs no answer.
-    NotAccepted(&'static str),
+    /// The CONNECT of this client, empty if that is not known, was answered with a refusal already, or needs no answer.
+    NotAccepted {
+        client_id: &'a str,
+        why: &'static str,
+    },
     /// Nothing came for too long.
     TimedOut,
     ShuttingDown,
@@ -78,7 +81,13 @@ impl Shard {
             return;
         }
         let id = connection.slot().and_then(|slot| self.session(slot));
-        let id = id.map_or("<unknown>", |session| &session.publisher.client_id);
+        let id = match (id, ending) {
+            (Some(session), _) => session.publisher.client_id.escape_debug(),
+            (None, Ending::NotAccepted { client_id, .. }) if !client_id.is_empty() => {
+                client_id.escape_debug()
+            }
+            (None, _) => "<unknown>".escape_debug(),
+        };
         self.log(LogLevel::Notice, turn, || {
             let peer = connection.peer_text();
             match ending.described() {
@@ -93,7 +102,7 @@ impl Ending<'_> {
     /// The reason code of the DISCONNECT a 5.0 client gets.
     fn told(self) -> Option<ReasonCode> {
         match self {
-            Self::ClosedByPeer | Self::Failed(_) | Self::ByClient(_) | Self::NotAccepted(_) => None,
+            Self::ClosedByPeer | Self::Failed(_) | Self::ByClient(_) | Self::NotAccepted { .. } => None,
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Refused(error) => Some(error.reason),
             Self::TimedOut => Some(ReasonCode::KeepAliveTimeout),
@@ -111,7 +120,7 @@ impl Ending<'_> {
             Self::Failed(text) => format!("bad socket read/write: {text}"),
             Self::TakenOver => "session taken over".to_owned(),
             Self::Refused(error) => format!("{error}"),
-            Self::NotAccepted(why) => why.to_owned(),
+            Self::NotAccepted { why, .. } => why.to_owned(),
             Self::TimedOut => "exceeded timeout".to_owned(),
             Self::ShuttingDown => "server shutting down".to_owned(),
         })

@@ -81,7 +81,9 @@ impl Shard {
             }
             let mut known = std::mem::take(&mut self.known_topic);
             message.learn_topic(&mut known);
-            match authorize(&mut Publication::kept_knowing(&message, &known)) {
+            let mut publication = Publication::kept_knowing(&message, &known);
+            let Some(client) = self.client(slot) else { return };
+            match authorize(&mut publication, client) {
                 // [MQTT-3.3.2-5]
                 Ok(_) if message.is_expired(turn.now.wall) => {
                     if message.retain() {

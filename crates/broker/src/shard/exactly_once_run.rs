@@ -10,7 +10,7 @@ use super::envelope::{Envelope, numbered};
 use super::publish::TARGET_COST;
 use super::publish_run::{Run, view};
 use super::{Shard, Turn};
-use crate::authorize::authorize;
+use crate::authorize::{Client, authorize};
 use crate::encoded::Encoded;
 use crate::input::ConnectionKey;
 use crate::message::{Message, Publication, Sequence};
@@ -32,7 +32,7 @@ impl Shard {
         run: &PublishRun<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Self { settings, connections, sessions, counts, sequence, .. } = self;
+        let Self { settings, connections, sessions, counts, sequence, generation, restricts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
         let Some(connection) = connection_of(connections, session) else { return false };
         let listener = settings.listeners.get(usize::from(connection.listener.0));
@@ -49,8 +49,10 @@ impl Shard {
             && has_place
             && session.incoming_bytes + run.bytes().len() <= bytes_max;
         let publisher = session.address.number;
-        let may_publish =
-            |first| authorize(&mut Publication::borrowed(view(&first, publisher), *sequence)).is_ok();
+        let may_publish = |first| {
+            let client = Client { session, settings, generation: *generation, restricts: *restricts };
+            authorize(&mut Publication::borrowed(view(&first, publisher), *sequence), client).is_ok()
+        };
         if !is_plain || !run.packets().next().is_some_and(may_publish) {
             return false;
         }
@@ -90,8 +92,8 @@ impl Shard {
     #[inline(never)]
     fn release_run(&mut self, key: ConnectionKey, slot: u32, bytes: &[u8], turn: &mut Turn<'_>) -> Run {
         let one_by_one = || Run::OneByOne(releases(bytes).count() * PlainAck::LENGTH);
-        let Self { connections, sessions, known_topic, .. } = self;
-        let Some(Some(session)) = sessions.get(slot as usize) else { return Run::OneByOne(0) };
+        let Self { connections, sessions, known_topic, settings, generation, restricts, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return Run::OneByOne(0) };
         let Some(connection) = connection_of(connections, session) else { return Run::OneByOne(0) };
         let is_plain = connection.key == key
             && connection.held.is_empty()
@@ -109,8 +111,10 @@ impl Shard {
             return Run::OneByOne(releases(bytes).take(MIXED).count() * PlainAck::LENGTH);
         }
         first.learn_topic(known_topic);
+        let first = first.clone();
         let view = first.view_with(known_topic);
-        if authorize(&mut Publication::borrowed(view, self.sequence)).is_err() {
+        let client = Client { session, settings, generation: *generation, restricts: *restricts };
+        if authorize(&mut Publication::borrowed(view, self.sequence), client).is_err() {
             return one_by_one();
         }
         let topic = std::mem::take(known_topic);
@@ -235,6 +239,10 @@ impl Shard {
         messages: &[Message],
         turn: &Turn<'_>,
     ) -> usize {
+        if self.restricts && !self.may_receive(address, topic) {
+            self.counts.add(Metric::DroppedNotReadable, messages.len() as u64);
+            return messages.len();
+        }
         let Self { settings, connections, sessions, pool, dirty, counts, thrift, .. } = self;
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };

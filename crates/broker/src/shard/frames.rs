@@ -53,7 +53,7 @@ impl Shard {
             Stage::Leaving { to, authenticated } => self.let_go(key, to, rest.0, authenticated, turn),
             Stage::AwaitingConnect
             | Stage::Authenticating
-            | Stage::Authenticated
+            | Stage::Checked { .. }
             | Stage::Established { .. } => connection.partial = Some(rest),
         }
     }
@@ -78,7 +78,7 @@ impl Shard {
             }
             let (stage, version) = (connection.stage, connection.version);
             let limit = match stage {
-                Stage::AwaitingConnect | Stage::Authenticated => {
+                Stage::AwaitingConnect | Stage::Checked { .. } => {
                     self.settings.connect_packet_size.min(self.settings.maximum_packet_size)
                 }
                 Stage::Established { .. } => self.settings.maximum_packet_size,
@@ -142,7 +142,7 @@ impl Shard {
                         },
                         Stage::AwaitingConnect
                         | Stage::Authenticating
-                        | Stage::Authenticated
+                        | Stage::Checked { .. }
                         | Stage::Leaving { .. } => self.first_packet(key, frame, turn),
                     };
                     if !matches!(stage, Stage::Established { .. })

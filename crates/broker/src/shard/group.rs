@@ -2,8 +2,10 @@
 //! wherever the member's session lives: `choice` says which, `giving` gives it, and `taking_back` finds another for what
 //! a member left.
 
+use std::sync::Arc;
+
 use super::{Map, Shard};
-use crate::message::SessionNumber;
+use crate::message::{Publisher, SessionNumber};
 use crate::parcel::Member;
 use crate::session::Membership;
 
@@ -130,12 +132,19 @@ impl Shard {
     }
 
     /// A member got a connection, or lost it.
-    pub(super) fn member_present(&mut self, membership: &Membership, lasts: bool, window: Option<u16>) {
+    pub(super) fn member_present(
+        &mut self,
+        membership: &Membership,
+        client: &Arc<Publisher>,
+        lasts: bool,
+        window: Option<u16>,
+    ) {
         if let Some(group) = self.groups.groups.get_mut(&membership.group.number) {
             group.seat(membership.member.number, window);
         }
         if let Some(seat) = self.groups.seat_mut(membership) {
             seat.member.lasts = lasts;
+            seat.member.client = Arc::clone(client);
             seat.is_full = false;
             seat.keeps &= window.is_none();
         }

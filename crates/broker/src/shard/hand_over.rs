@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::connection::Stage;
 use super::{Shard, Turn};
 use crate::effect::Effect;
-use crate::input::{ConnectionKey, ListenerIndex};
+use crate::input::{ConnectionKey, ListenerIndex, Verdict};
 use crate::parcel::ShardIndex;
 use crate::timer::Timer;
 
@@ -13,7 +13,7 @@ impl Shard {
     /// Notes that a connection belongs elsewhere: it goes when the bytes at hand have been looked at.
     pub(super) fn send_away(&mut self, key: ConnectionKey, to: ShardIndex) {
         if let Some(connection) = self.connection_mut(key) {
-            let authenticated = connection.stage == Stage::Authenticated;
+            let authenticated = connection.stage == Stage::Checked { verdict: Verdict::Accepted };
             connection.stage = Stage::Leaving { to, authenticated };
         }
     }
@@ -46,7 +46,7 @@ impl Shard {
     ) {
         self.enter(key, listener, peer, turn);
         if authenticated && let Some(connection) = self.connection_mut(key) {
-            connection.stage = Stage::Authenticated;
+            connection.stage = Stage::Checked { verdict: Verdict::Accepted };
         }
         self.take_bytes(key, bytes, turn);
     }

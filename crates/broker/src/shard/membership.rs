@@ -20,8 +20,9 @@ impl Shard {
         identifier: u32,
         turn: &mut Turn<'_>,
     ) -> Option<Destination> {
-        let session = self.session(address.slot)?;
-        let (lasts, window) = (session.lasts(), self.window(address.slot));
+        let window = self.window(address.slot);
+        let session = self.session_mut(address.slot)?;
+        let (client, lasts) = (session.retainer(), session.lasts());
         let known = session.membership(filter.as_str()).cloned();
         let joined = turn.shared.join(filter, known.is_some(), lasts, self.index);
         let group = joined.address;
@@ -30,7 +31,7 @@ impl Shard {
         if let Some(session) = self.session_mut(address.slot) {
             session.memberships.insert(Arc::clone(&membership));
         }
-        let member = Member { membership, options, identifier, lasts, window };
+        let member = Member { membership, client, options, identifier, lasts, window };
         if group.shard == self.index {
             self.member_joined(&member);
         } else {
@@ -53,17 +54,18 @@ impl Shard {
     /// Tells the owners of a session's groups whether it has a connection.
     pub(super) fn tell_groups(&mut self, slot: u32) {
         let window = self.window(slot);
-        let Some(session) = self.session(slot) else { return };
+        let Some(session) = self.session_mut(slot) else { return };
         if session.memberships.is_empty() {
             return;
         }
-        let lasts = session.lasts();
+        let (client, lasts) = (session.retainer(), session.lasts());
         for membership in session.memberships.iter().cloned().collect::<Vec<_>>() {
             if membership.group.shard == self.index {
-                self.member_present(&membership, lasts, window);
+                self.member_present(&membership, &client, lasts, window);
             } else {
                 let to = membership.group.shard;
-                self.mail.post(to, Letter::Present { membership, lasts, window });
+                let client = Arc::clone(&client);
+                self.mail.post(to, Letter::Present { membership, client, lasts, window });
             }
         }
     }
@@ -154,14 +156,14 @@ impl Shard {
         given.extend(
             session.queue.extract(|delivery| mine(delivery) && room.take(delivery.message.payload_bytes())),
         );
-        let lasts = session.lasts();
+        let (client, lasts) = (session.retainer(), session.lasts());
         for delivery in given {
             self.give_back(delivery);
         }
         if room.messages > 0 && room.bytes == 0 {
             // There may be more, and more room.
             let membership = Arc::clone(membership);
-            self.mail.post(group.shard, Letter::Present { membership, lasts, window: None });
+            self.mail.post(group.shard, Letter::Present { membership, client, lasts, window: None });
         }
     }
 

@@ -22,6 +22,7 @@ use crate::shared::{self, Shared};
 use crate::sys_topics::SysTopics;
 use crate::timer::{Timer, Timers};
 
+mod access;
 mod acknowledge;
 mod answer;
 mod authenticate;
@@ -71,6 +72,8 @@ pub struct Shard {
     settings: Arc<Settings>,
     /// How often the settings were changed.
     generation: u32,
+    /// Whether there are access rules on any listener.
+    restricts: bool,
     router: Router,
     connections: Vec<Option<Box<Connection>>>,
     sessions: Vec<Option<Box<Session>>>,
@@ -142,6 +145,7 @@ impl Shard {
             free_sessions: Vec::new(),
             groups: Groups::new(hasher.clone()),
             mail: Mail::new(index, shards, &settings, hasher),
+            restricts: settings.restricts(),
             settings,
             generation: 0,
             timers: Timers::default(),

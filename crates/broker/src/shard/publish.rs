@@ -12,7 +12,7 @@ use super::connection::Pauses;
 use super::deliver::Recording;
 use super::packet_log::PublishLine;
 use super::{Shard, Turn};
-use crate::authorize::{Authorized, authorize};
+use crate::authorize::{Authorized, Client, authorize};
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
 use crate::message::{MessageView, Publication, Publisher, SessionNumber};
@@ -84,7 +84,11 @@ impl Shard {
         publish: &Publish<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
-        let Some(session) = self.session(slot) else { return Ok(()) };
+        let sequence = self.next_sequence();
+        let Self { sessions, settings, generation, restricts, .. } = self;
+        let Some(session) = sessions.get_mut(slot as usize).and_then(Option::as_deref_mut) else {
+            return Ok(());
+        };
         let number = session.address.number;
         let forwarded = publish.properties.forwardable();
         let expiry = publish.properties.message_expiry_interval();
@@ -97,9 +101,9 @@ impl Shard {
             expires: expiry.map(|seconds| turn.now.wall + Duration::from_secs(seconds.into())),
             publisher: number,
         };
-        let sequence = self.next_sequence();
         let mut publication = Publication::borrowed(view, sequence);
-        let authorized = authorize(&mut publication);
+        let client = Client { session, settings, generation: *generation, restricts: *restricts };
+        let authorized = authorize(&mut publication, client);
         if self.logs_packets() {
             let what = if authorized.is_ok() { "Received PUBLISH from" } else { "Denied PUBLISH from" };
             self.log_publish(what, slot, PublishLine::of(publish, topic), turn);
@@ -334,7 +338,7 @@ impl Shard {
         if targets.is_empty() || !is_long && !self.mail.has_any_own() {
             return None;
         }
-        let client_id = &session.map_or(&*self.broker, |session| &session.publisher).client_id;
+        let client_id = session.map_or(&self.broker.client_id, |session| &session.publisher.client_id);
         (is_long || self.mail.has_own(client_id)).then(|| Arc::clone(client_id))
     }
 

@@ -82,7 +82,8 @@ impl Shard {
         };
         let sequence = Sequence { counter: self.sequence.counter + 1, ..self.sequence };
         let mut first = Publication::borrowed(view(&first, publisher), sequence);
-        let Ok(first) = authorize(&mut first) else { return false };
+        let Some(client) = self.client(slot) else { return false };
+        let Ok(first) = authorize(&mut first, client) else { return false };
         let route = self.router.route(turn.shared, first.view().topic);
         let can_take = self.can_pass_on(run, &route);
         if can_take {
@@ -183,9 +184,14 @@ impl Shard {
         }
     }
 
-    /// Sends the first packets of a run; gives how many. What stops it, if they are not all, is the next one's matter.
+    /// Sends the first packets of a run; gives how many. What stops it, if they are not all, is the next one's matter. All
+    /// are dealt with if the session may receive none.
     #[inline]
     fn send_run_at_once(&mut self, address: SessionAddress, target: &Target, run: &PublishRun<'_>) -> usize {
+        if self.restricts && !self.may_receive(address, run.topic()) {
+            self.counts.add(Metric::DroppedNotReadable, run.len() as u64);
+            return run.len();
+        }
         let Self { settings, connections, sessions, pool, dirty, counts, thrift, .. } = self;
         let ready = ready_at_once(settings, thrift.pressure, sessions, connections, address);
         let Some((session, connection)) = ready else { return 0 };

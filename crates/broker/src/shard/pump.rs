@@ -27,7 +27,7 @@ impl Shard {
 
     /// Sends one packet, or takes one message off the queue. False if nothing more can be done now.
     fn pump_one(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
-        let Self { settings, connections, sessions, .. } = self;
+        let Self { settings, connections, sessions, restricts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
         let Some(connection) = connection_of(connections, session) else { return false };
         if !connection.is_ready() || connection.backlog_bytes() >= settings.outbox_bytes_max {
@@ -47,7 +47,7 @@ impl Shard {
             // What answers a SUBSCRIBE comes behind its SUBACK, as in Mosquitto.
             return false;
         }
-        let payload_bytes = next.message.payload_bytes();
+        let (qos, payload_bytes) = (next.qos, next.message.payload_bytes());
         if next.message.is_expired(turn.now.wall) {
             // [MQTT-3.3.2-5]
             if let Some(delivery) = session.queue.pop() {
@@ -56,7 +56,19 @@ impl Shard {
             }
             return true;
         }
-        if next.qos != QoS::AtMostOnce && !may_send(session, connection, settings, payload_bytes) {
+        if *restricts {
+            let message = next.message.clone();
+            if !self.may_still_receive(slot, &message) {
+                if let Some(delivery) = self.session_mut(slot).and_then(|session| session.queue.pop()) {
+                    self.take_away(delivery, true, turn);
+                }
+                return true;
+            }
+        }
+        let Self { settings, connections, sessions, .. } = self;
+        let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
+        let Some(connection) = connection_of(connections, session) else { return false };
+        if qos != QoS::AtMostOnce && !may_send(session, connection, settings, payload_bytes) {
             return false;
         }
         let Some(delivery) = session.queue.pop() else { return false };
@@ -87,6 +99,9 @@ impl Shard {
             Err(packet_id) => {
                 let pubrel = Pubrel { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY };
                 self.answer(key, false, turn, |out, version| pubrel.encode(version, out));
+            }
+            Ok((packet_id, Some(delivery))) if !self.may_still_receive(slot, &delivery.message) => {
+                self.forget_unreadable(slot, packet_id, turn);
             }
             Ok((packet_id, Some(delivery))) => {
                 let qos = numbered(delivery.qos, packet_id);
@@ -167,6 +182,17 @@ impl Shard {
         let Some(session) = self.session_mut(slot) else { return };
         if let Some(flight) = session.outgoing.forget(packet_id) {
             self.finish_flight(slot, flight);
+        }
+    }
+
+    /// A message in flight that its receiver may not have any more. With QoS 2 it may have it already: nobody else gets it.
+    fn forget_unreadable(&mut self, slot: u32, packet_id: PacketId, turn: &mut Turn<'_>) {
+        let Some(session) = self.session_mut(slot) else { return };
+        let Some(flight) = session.outgoing.forget(packet_id) else { return };
+        session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
+        if let Some(delivery) = flight.delivery {
+            let may_go_on = delivery.qos == QoS::AtLeastOnce;
+            self.take_away(*delivery, may_go_on, turn);
         }
     }
 

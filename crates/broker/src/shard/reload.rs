@@ -21,6 +21,7 @@ impl Shard {
         self.mail.change_settings(&settings);
         turn.shared.set_memory_limit(settings.memory_limit);
         let has_new_interval = self.settings.sys_interval != settings.sys_interval;
+        self.restricts = settings.restricts();
         self.settings = settings;
         if has_new_interval {
             self.arm_sys_topics(turn.now.monotonic);

@@ -16,7 +16,7 @@ use crate::metric::Metric;
 use crate::now::Now;
 use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
 use crate::router::SessionAddress;
-use crate::session::{Delivery, Flight, Membership, NEVER, Queued, Session};
+use crate::session::{ClientNames, Delivery, Flight, Membership, NEVER, Queued, Session};
 use crate::shared::Shared;
 use crate::timer::Timer;
 
@@ -123,7 +123,7 @@ impl Shard {
         let expiry = self.limit_expiry(expiry);
         let slot = self.free_slot();
         let address = SessionAddress { shard: self.index, slot, number };
-        let publisher = Publisher { client_id: Arc::clone(&client_id), user_name };
+        let publisher = ClientNames { client_id: Arc::clone(&client_id), user_name };
         let mut session = Session::new(address, publisher, u16::MAX);
         let (wall, monotonic) = (turn.now.wall, turn.now.monotonic);
         // A connection that the crash cut ended now.

@@ -166,8 +166,9 @@ impl Shard {
         let Some(session) = self.session(slot) else { return (Vec::new(), None) };
         let (number, lasts) = (session.address.number, session.lasts());
         let me = Arc::clone(&session.publisher.client_id);
+        let restricts = self.restricts;
         let Replay { ref filter, options, identifier, since, ref from } = replay;
-        let mut messages: Vec<Message> = Vec::new();
+        let mut messages: Vec<(Message, Option<Arc<Publisher>>)> = Vec::new();
         let steps = &mut self.replay_steps;
         let next =
             turn.shared.retained.for_some_matches(filter, from.as_deref(), steps, |version, retained| {
@@ -175,11 +176,17 @@ impl Shard {
                 let echo = options.no_local && publisher.client_id == me;
                 let comes_live = since.hears_live(version);
                 if !echo && !comes_live && !message.is_expired(turn.now.wall) {
-                    messages.push(message.clone());
+                    messages.push((message.clone(), restricts.then(|| Arc::clone(publisher))));
                 }
             });
         let mut deliveries = Vec::with_capacity(messages.len());
-        for mut message in messages {
+        for (mut message, publisher) in messages {
+            if let Some(publisher) = &publisher
+                && !(self.has_good_source(&message, publisher) && self.may_still_receive(slot, &message))
+            {
+                self.count(Metric::DroppedNotReadable);
+                continue;
+            }
             let qos =
                 if self.settings.upgrade_outgoing_qos { options.qos } else { message.qos().min(options.qos) };
             let identifiers = Identifiers::from_wire(identifier);

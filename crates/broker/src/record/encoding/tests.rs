@@ -95,7 +95,8 @@ fn what_is_deleted_takes_its_rows_along() {
 #[test]
 fn damage_is_an_error() {
     let mut rows = Vec::new();
-    let publisher = Publisher { client_id: "me".into(), user_name: Some("user".into()) };
+    let publisher =
+        Publisher { client_id: "me".into(), user_name: Some("user".into()), ..Publisher::default() };
     let retained = RetainedMessage { message: message(b"x", None), publisher: publisher.into() };
     Operation::PutRetained(retained).changes(|change| rows.push(change));
     let Change { table, key, value } = rows.remove(0);

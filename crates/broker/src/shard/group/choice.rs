@@ -27,10 +27,11 @@ pub(super) enum Readiness {
 
 impl Shard {
     /// The member to take the next message: in turn among those that can send it now, else the one with the
-    /// least waiting, else a lasting one without connection.
+    /// least waiting, else a lasting one without connection. One that may not receive the topic is passed over.
     pub(super) fn choose(
         &mut self,
         group: GroupAddress,
+        topic: &str,
         qos: QoS,
         payload_bytes: usize,
         except: Option<SessionNumber>,
@@ -46,6 +47,9 @@ impl Shard {
                     continue;
                 }
                 let Some(readiness) = self.readiness(seat, qos, payload_bytes) else { continue };
+                if !self.member_may_receive(&seat.member.client, topic) {
+                    continue;
+                }
                 if best.is_none_or(|(other, ..)| readiness < other) {
                     best = Some((readiness, which, place));
                 }
@@ -107,7 +111,8 @@ impl Shard {
         from: &Membership,
     ) -> Option<(Readiness, Member)> {
         let message = &delivery.message;
-        self.choose(from.group, message.qos(), message.payload_bytes(), Some(from.member.number))
+        let except = Some(from.member.number);
+        self.choose(from.group, message.topic(), message.qos(), message.payload_bytes(), except)
     }
 
     /// Whether a member has a connection, and room for a message that another one had.

@@ -40,7 +40,7 @@ impl Shard {
         turn: &mut Turn<'_>,
     ) {
         let view = publication.view;
-        match self.choose(group, view.qos, view.payload.len(), None) {
+        match self.choose(group, view.topic, view.qos, view.payload.len(), None) {
             Some((readiness, member)) if self.would_drop(readiness, &member, view.qos) => {
                 self.count(Metric::DroppedOutboxFull);
                 if let Recording::Made(copy @ Some(_)) = recording {
@@ -160,11 +160,13 @@ impl Shard {
         let is_here = session.is_some();
         let is_member = session.is_some_and(|session| session.memberships.get(membership.group).is_some());
         let is_connected = session.is_some_and(|session| session.connection.is_some());
+        let is_readable = !self.restricts || self.may_receive(address, publication.view.topic);
         // What it has by other ways its owner cannot know; that it left, or lost its connection, it hears before this.
         let others_should = match qos {
             QoS::AtMostOnce => !is_member || !is_connected,
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                is_here && (!is_member || !self.has_place(address.slot, publication.view.payload.len()))
+                let has_place = is_readable && self.has_place(address.slot, publication.view.payload.len());
+                is_here && (!is_member || !has_place)
             }
         };
         let is_full = qos == QoS::AtMostOnce && self.is_full(address);

@@ -51,7 +51,8 @@ impl Shard {
             return;
         }
         let message = &delivery.message;
-        match self.choose(membership.group, message.qos(), message.payload_bytes(), except) {
+        let (topic, qos) = (message.topic(), message.qos());
+        match self.choose(membership.group, topic, qos, message.payload_bytes(), except) {
             Some((readiness, member)) if self.has_room(readiness, &member, delivery) => {
                 self.regive(delivery, &member, true, turn);
             }

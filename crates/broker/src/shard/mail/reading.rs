@@ -48,8 +48,8 @@ impl Shard {
     fn meet(&mut self, letter: &Letter) {
         match letter {
             Letter::Joined(member) => self.member_joined(member),
-            Letter::Present { membership, lasts, window } => {
-                self.member_present(membership, *lasts, *window);
+            Letter::Present { membership, client, lasts, window } => {
+                self.member_present(membership, client, *lasts, *window);
                 if window.is_none() {
                     self.recall(membership);
                 }
