@@ -31,6 +31,15 @@ const OF_DEBIANS_MOSQUITTO: &[&str] = &[
     // It does not look into them, and passes them on.
     "MQTT 5.0  publish properties: a Response Topic with a wildcard ends the connection",
     "MQTT 5.0  publish properties: Payload Format Indicator is 0 or 1",
+    // It takes the second one for a mistake.
+    "MQTT 3.1.1  qos received: a message of QoS 2 that comes again before PUBREL is acknowledged again, and delivered once",
+    "MQTT 5.0  qos received: a message of QoS 2 that comes again before PUBREL is acknowledged again, and delivered once",
+    // It looks at neither the flags nor the codes of acknowledgements.
+    "MQTT 3.1.1  qos received: PUBACK, PUBREC or PUBCOMP with reserved bits in its first byte ends the connection",
+    "MQTT 5.0  qos received: PUBACK, PUBREC or PUBCOMP with reserved bits in its first byte ends the connection",
+    "MQTT 5.0  qos received: an acknowledgement with a Reason Code that it does not have ends the connection",
+    // It drops it.
+    "MQTT 5.0  qos sent: a message of QoS 2 that was sent comes again on the next connection even if it has expired",
     // Without `allow_duplicate_messages` it delivers for the first subscription it finds, not for the highest QoS.
     "MQTT 3.1.1  subscribe: overlapping subscriptions: the message comes at the highest QoS of them",
     // It accepts the subscription, and ignores No Local.
@@ -53,6 +62,8 @@ const OF_DEBIANS_MOSQUITTO: &[&str] = &[
     "MQTT 5.0  flow control: a message that is larger than the client's Maximum Packet Size is not sent to it, and counts as delivered",
     // It forgets to count the first byte.
     "MQTT 5.0  flow control: a message of exactly the client's Maximum Packet Size is sent, one byte more is not",
+    // It reads them.
+    "MQTT 5.0  malformed: a Remaining Length with more bytes than it needs ends the connection",
 ];
 
 fn selftest(port: u16, args: &str) -> Finished {

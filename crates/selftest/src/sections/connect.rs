@@ -7,7 +7,7 @@ use crate::written::{PINGREQ, SUBACK, Will, subscribe};
 
 pub(super) const CASES: &[Case] = &[
     Case::both(
-        "[MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.2-2] [MQTT311-3.1.4-4] [MQTT311-3.2.0-1] [MQTT311-3.2.2-1]",
+        "[MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT311-3.1.4-4] [MQTT311-3.2.0-1] [MQTT311-3.2.2-1]",
         "a CONNECT with Clean Start 1 is answered by CONNACK with 0x00 and Session Present 0",
         |test| {
             let (_client, accepted) = test.accepted(&test.connect("client"))?;
@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         client.is_refused(&[0x84, 1], &[1])
     }),
     Case::both(
-        "[MQTT-3.1.2-2] [MQTT311-3.1.2-2] [MQTT311-3.2.2-5]",
+        "[MQTT-3.1.2-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] [MQTT311-3.1.2-2] [MQTT311-3.2.2-4] [MQTT311-3.2.2-5]",
         "a protocol level that does not exist is refused, with 0x84 or 0x01",
         |test| {
             let connect = test.connect("client");
@@ -62,12 +62,16 @@ pub(super) const CASES: &[Case] = &[
             client.is_refused(&[0x84, 1], &[1])
         },
     ),
-    Case::both("[MQTT-3.1.2-3] [MQTT311-3.1.2-3]", "the reserved Connect Flag is refused", |test| {
-        let connect = test.connect("client");
-        let mut client = test.open("client")?;
-        client.send(connect.with_flags(connect.flags() | 1));
-        client.is_refused(&[], &[])
-    }),
+    Case::both(
+        "[MQTT-3.1.2-3] [MQTT-3.14.0-1] [MQTT311-3.1.2-3] [MQTT311-3.2.2-6]",
+        "the reserved Connect Flag is refused",
+        |test| {
+            let connect = test.connect("client");
+            let mut client = test.open("client")?;
+            client.send(connect.with_flags(connect.flags() | 1));
+            client.is_refused(&[], &[])
+        },
+    ),
     Case::both(
         "[MQTT-2.1.3-1] [MQTT311-2.2.2-1] [MQTT311-2.2.2-2]",
         "CONNECT with a reserved bit in its first byte is refused",
@@ -179,10 +183,14 @@ pub(super) const CASES: &[Case] = &[
             client.is_refused(&[0x85], &[])
         },
     ),
-    Case::both("[MQTT-1.5.4-2] [MQTT311-1.5.3-2]", "a Client Identifier with U+0000 is refused", |test| {
-        let mut client = test.sent(&test.connect("client").id("a\0b"))?;
-        client.is_refused(&[0x85], &[2])
-    }),
+    Case::both(
+        "[MQTT-1.5.4-2] [MQTT-3.1.3-8] [MQTT311-1.5.3-2] [MQTT311-3.1.3-9]",
+        "a Client Identifier with U+0000 is refused",
+        |test| {
+            let mut client = test.sent(&test.connect("client").id("a\0b"))?;
+            client.is_refused(&[0x85], &[2])
+        },
+    ),
     Case::both(
         "[MQTT-3.1.3-6] [MQTT311-3.1.3-6]",
         "two clients without an identifier are two clients",
@@ -268,7 +276,7 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::v5(
-        "[MQTT-3.1.4-3]",
+        "[MQTT-3.1.4-3] [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.4-2] [MQTT-4.13.2-1]",
         "a client with an identifier that is connected takes its place; the older one is told 0x8E",
         |test| {
             let mut older = test.client("older")?;

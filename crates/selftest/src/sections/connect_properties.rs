@@ -74,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
         test.sent(&test.connect("client").property(text(AUTHENTICATION_DATA, "x")))?.is_refused(&[], &[])
     }),
     Case::v5(
-        "[MQTT-4.12.0-1] [MQTT-3.2.2-7]",
+        "[MQTT-4.12.0-1] [MQTT-4.12.0-4] [MQTT-3.1.4-2] [MQTT-3.2.2-7]",
         "an Authentication Method that nobody knows is refused",
         |test| {
             let connect = test.connect("client").property(text(AUTHENTICATION_METHOD, "noctule selftest"));

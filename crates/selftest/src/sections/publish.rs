@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::both(
-        "[MQTT-3.3.4-1] [MQTT-2.2.1-5] [MQTT-4.3.2-4] [MQTT311-3.3.4-1] [MQTT311-2.3.1-6] [MQTT311-4.3.2-2]",
+        "[MQTT-3.3.4-1] [MQTT-3.4.2-1] [MQTT-2.2.1-5] [MQTT-4.3.2-4] [MQTT-3.2.2-9] [MQTT311-3.3.4-1] [MQTT311-2.3.1-6] [MQTT311-4.3.2-2]",
         "a message of QoS 1 is acknowledged by PUBACK with its Packet Identifier",
         |test| {
             test.offer.needs_qos(1)?;
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::both(
-        "[MQTT-3.3.4-1] [MQTT-2.2.1-5] [MQTT-4.3.3-8] [MQTT311-3.3.4-1] [MQTT311-2.3.1-6] [MQTT311-4.3.3-2]",
+        "[MQTT-3.3.4-1] [MQTT-3.5.2-1] [MQTT-2.2.1-5] [MQTT-4.3.3-8] [MQTT-3.2.2-9] [MQTT311-3.3.4-1] [MQTT311-2.3.1-6] [MQTT311-4.3.3-2]",
         "a message of QoS 2 is acknowledged by PUBREC with its Packet Identifier",
         |test| {
             test.offer.needs_qos(2)?;

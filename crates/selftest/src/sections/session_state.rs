@@ -61,12 +61,14 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::v311(
-        "[MQTT311-3.1.2-6] [MQTT311-3.2.2-3]",
+        "[MQTT311-3.1.2-6] [MQTT311-3.2.2-3] [MQTT311-4.1.0-2]",
         "what a clean session had is not there for the next one",
         |test| {
             let topic = test.topic("t");
             let mut client = test.client("client")?;
             client.subscribe(&topic, 0)?;
+            client.publish(test.publication(&topic, "while it lasts"))?;
+            client.receives(&topic, "while it lasts")?;
             client.disconnect()?;
             let (mut client, accepted) = test.accepted(&test.connect("client").resume())?;
             check(!accepted.session_present, "Session Present 0", "Session Present 1")?;

@@ -10,7 +10,7 @@ const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
 
 pub(super) const CASES: &[Case] = &[
     Case::both(
-        "[MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-2.2.1-6] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2] [MQTT311-2.3.1-7]",
+        "[MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-2] [MQTT-2.2.1-6] [MQTT311-3.9.3-2] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2] [MQTT311-2.3.1-7]",
         "SUBSCRIBE is answered by SUBACK with its Packet Identifier",
         |test| {
             let mut client = test.client("client")?;

@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::both(
-        "[MQTT-3.10.4-5] [MQTT-3.11.3-1] [MQTT311-3.10.4-5]",
+        "[MQTT-3.10.4-5] [MQTT-3.11.3-1] [MQTT-3.11.3-2] [MQTT311-3.10.4-5]",
         "UNSUBSCRIBE from what was not subscribed to is answered by UNSUBACK",
         |test| {
             let mut client = test.client("client")?;
