@@ -1,5 +1,6 @@
 //! The end-to-end tests. Each module is a subject; each test starts its own broker.
 
+mod access;
 mod article;
 mod bridge;
 mod configurations;
