@@ -81,7 +81,7 @@ fn the_first_packet_is_connect_and_the_only_one() {
     let broker = Broker::start("");
     let mut wire = Wire::dial(&broker);
     wire.send(&publish(V4, "news", 0, 0, b"x"));
-    wire.is_closed_with_hex(""); // [MQTT-3.1.0-1]
+    wire.is_closed_with_hex(""); // [MQTT311-3.1.0-1]
     let mut wire = client_4(&broker);
     wire.send(&connect(V4, "exact", true, 60));
     wire.is_closed_with_hex(""); // [MQTT311-3.1.0-2]
@@ -90,7 +90,7 @@ fn the_first_packet_is_connect_and_the_only_one() {
     wire.is_closed_with_reason(0x82); // [MQTT-3.1.0-2]
 }
 
-#[test]
+#[test] // [MQTT-4.3.2-4] [MQTT311-4.3.2-2]
 fn puback_tells_that_nobody_matches() {
     let broker = Broker::start("");
     let mut wire = client_5(&broker);
@@ -101,7 +101,7 @@ fn puback_tells_that_nobody_matches() {
     wire.receives_hex("40 02 00 07");
 }
 
-#[test]
+#[test] // [MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-4.3.3-4]
 fn qos_2_both_ways() {
     let broker = Broker::start("");
     let mut wire = client_5(&broker);
@@ -127,7 +127,7 @@ fn qos_2_both_ways() {
     assert!([(0x70, vec![0, 7]), (0x70, vec![0, 7, 0x92])].contains(&answer), "{answer:?}");
 }
 
-#[test]
+#[test] // [MQTT-3.9.3-1] [MQTT-3.11.3-1] [MQTT311-3.9.3-1] [MQTT311-3.10.4-5]
 fn suback_and_unsuback() {
     let broker = Broker::start("");
     let mut wire = client_5(&broker);
@@ -143,7 +143,7 @@ fn suback_and_unsuback() {
     wire.receives_hex("b0 02 00 06");
 }
 
-#[test]
+#[test] // [MQTT-3.12.4-1]
 fn pingresp() {
     let broker = Broker::start("");
     let mut wire = client_5(&broker);
@@ -236,7 +236,7 @@ fn the_clients_receive_maximum_holds() {
     wire.ping();
 }
 
-#[test]
+#[test] // [MQTT-3.3.4-7]
 fn the_brokers_receive_maximum_holds() {
     let broker = Broker::start("");
     let mut wire = client_5(&broker);
@@ -265,7 +265,7 @@ fn what_is_unacknowledged_is_sent_again() {
     wire.receives_hex("62 02 00 02");
     drop(wire);
 
-    // [MQTT-4.4.0-1]: PUBLISH with DUP [MQTT-3.3.1-1], PUBREL where PUBREC came; the same identifiers, in order.
+    // [MQTT311-4.4.0-1]: PUBLISH with DUP [MQTT311-3.3.1-1], PUBREL where PUBREC came; the same identifiers, in order.
     let mut wire = return_4();
     wire.receives_hex("20 02 01 00");
     wire.receives_hex("3a 08 00 01 61 00 01 6f 6e 65");
@@ -298,7 +298,7 @@ fn a_qos_2_message_sent_again_after_reconnecting_is_delivered_once() {
     let mut again = publish(V4, "a", 2, 5, b"x");
     again[0] |= 8; // DUP
     wire.send(&again);
-    wire.receives_hex("50 02 00 05"); // [MQTT-4.3.3-10]
+    wire.receives_hex("50 02 00 05"); // [MQTT311-4.3.3-2]
     for _ in 0..2 {
         wire.send(&packet::acknowledge(0x62, 5)); // PUBREL twice, as after losing PUBCOMP
         wire.receives_hex("70 02 00 05");

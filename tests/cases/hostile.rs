@@ -152,7 +152,7 @@ fn who_is_silent_longer_than_its_keep_alive_is_cut_off() {
     for version in [Version::V4, Version::V5] {
         let mut wire = Wire::open(&broker, version, &packet::connect(version, "silent", true, 1));
         wire.packet();
-        wire.is_closed_within(Duration::from_secs(20)); // [MQTT-3.1.2-22]
+        wire.is_closed_within(Duration::from_secs(20)); // [MQTT-3.1.2-22] [MQTT311-3.1.2-24]
     }
 }
 

@@ -25,7 +25,7 @@ fn each_copy_has_its_subscription_identifier() {
     shows("subscription identifiers", &["0 268435455", "1 1", "2 none"]); // [MQTT-3.3.4-3], [MQTT-3.3.4-5]
 }
 
-#[test]
+#[test] // [MQTT-3.3.2-12]
 fn topic_aliases_to_the_broker() {
     let expected = [
         "sent a/rather/long/one 1",
@@ -41,7 +41,7 @@ fn topic_aliases_to_the_broker() {
 }
 
 // The client allows one alias: the first topic gets it.
-#[test]
+#[test] // [MQTT-3.1.2-26]
 fn topic_aliases_from_the_broker() {
     let expected = [
         "on the wire one 1",
@@ -94,7 +94,7 @@ fn retain_handling() {
     shows("retain handling", &expected);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-23] [MQTT-3.1.2-5]
 fn session_expiry() {
     let expected = [
         "session present false",
@@ -106,7 +106,7 @@ fn session_expiry() {
     shows("session expiry", &expected);
 }
 
-#[test]
+#[test] // [MQTT-4.1.0-2]
 fn an_expired_session_is_gone() {
     let broker = Broker::start("");
     // Its will tells when it has expired: the delay of an hour is cut short by the end of the session.
@@ -139,7 +139,7 @@ fn take_over_says_why() {
     shows("take-over", &["disconnected with 142", "closed"]); // [MQTT-3.1.4-3]
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-8]
 fn disconnect_with_will() {
     shows("will", &["will gone qos 1 retain false", r#"text/plain {"why":"asked"}"#]);
 }

@@ -58,7 +58,7 @@ fn a_repeated_subscription_replaces_the_options() {
     shows("replaced_subscription_options", &["yours True"]); // [MQTT-3.8.4-3]
 }
 
-#[test]
+#[test] // [MQTT-3.3.4-3]
 fn subscription_identifiers() {
     shows("subscription_identifiers", &["[[7], [300]]"]);
 }

@@ -44,7 +44,7 @@ fn one_version_talks_to_another() {
     }
 }
 
-#[test]
+#[test] // [MQTT311-4.6.0-5] [MQTT311-4.6.0-6]
 fn many_messages_keep_their_order() {
     let broker = Broker::start("max_queued_messages 0");
     for qos in [0, 1, 2] {

@@ -22,7 +22,7 @@ fn a_live_subscriber_gets_it_without_the_retain_flag() {
     let plain = broker.subscriber("-t lamp -C 1");
     let as_published = broker.subscriber("-V mqttv5 -t lamp -C 1 --retain-as-published");
     broker.mosquitto_pub("-t lamp -m on -r").run().succeeds();
-    plain.receives(&["lamp 0 0 on"]); // [MQTT-3.3.1-12]
+    plain.receives(&["lamp 0 0 on"]); // [MQTT311-3.3.1-9]
     as_published.receives(&["lamp 0 1 on"]); // [MQTT-3.3.1-13]
 }
 
@@ -31,13 +31,13 @@ fn an_empty_payload_clears_it() {
     let broker = Broker::start("");
     let live = broker.subscriber("-t lamps/1 -C 2");
     broker.mosquitto_pub("-t lamps/1 -m on -r -q 1").run().succeeds();
-    broker.mosquitto_pub("-t lamps/1 -n -r -q 1").run().succeeds(); // [MQTT-3.3.1-6]
+    broker.mosquitto_pub("-t lamps/1 -n -r -q 1").run().succeeds(); // [MQTT311-3.3.1-10]
     broker.mosquitto_pub("-t lamps/2 -m on -r -q 1").run().succeeds();
     live.receives(&["lamps/1 0 0 on", "lamps/1 0 0 "]);
     broker.mosquitto_sub("-t lamps/# -C 1 -F %t").run().prints(&["lamps/2"]);
 }
 
-#[test]
+#[test] // [MQTT311-3.3.1-12]
 fn a_message_that_is_not_retained_leaves_it_alone() {
     let broker = Broker::start("");
     broker.mosquitto_pub("-t lamp -m kept -r -q 1").run().succeeds();

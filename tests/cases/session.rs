@@ -60,7 +60,7 @@ fn a_session_that_starts_clean_drops_the_kept_one() {
     let broker = Broker::start("");
     broker.mosquitto_sub("-c -i reader -t news -q 1 -E").run().succeeds();
     broker.mosquitto_pub("-t news -q 1 -m dropped").run().succeeds();
-    broker.mosquitto_sub("-i reader -t other -q 1 -E").run().succeeds(); // [MQTT-3.1.2-4]
+    broker.mosquitto_sub("-i reader -t other -q 1 -E").run().succeeds(); // [MQTT311-3.1.2-6]
     let reader = broker.subscriber("-c -i reader -t news -q 1 -C 1");
     broker.mosquitto_pub("-t news -q 1 -m seen").run().succeeds();
     reader.receives(&["news 1 0 seen"]);

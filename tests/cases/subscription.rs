@@ -2,7 +2,7 @@
 
 use e2e::Broker;
 
-#[test]
+#[test] // [MQTT311-4.7.1-2] [MQTT311-4.7.1-3]
 fn wildcards() {
     let broker = Broker::start("");
     let cases = [
@@ -35,7 +35,7 @@ fn a_wildcard_at_the_root_does_not_see_dollar_topics() {
     let named = broker.subscriber("-t $hidden/# -C 1");
     broker.mosquitto_pub("-t $hidden/deep -m hidden -q 1").run().succeeds();
     broker.mosquitto_pub("-t plain/deep -m plain -q 1").run().succeeds();
-    all.receives(&["plain/deep 0 0 plain"]); // [MQTT-4.7.2-1]
+    all.receives(&["plain/deep 0 0 plain"]); // [MQTT311-4.7.2-1]
     one.receives(&["plain/deep 0 0 plain"]);
     named.receives(&["$hidden/deep 0 0 hidden"]);
 }
@@ -59,7 +59,7 @@ fn overlapping_subscriptions_give_copies(config: &str) {
     subscriber.receives(&expected);
 }
 
-#[test]
+#[test] // [MQTT311-3.3.5-1]
 fn without_duplicates_overlapping_subscriptions_give_one_copy() {
     let broker = Broker::start("allow_duplicate_messages false");
     let subscriber = broker.subscriber("-t home/kitchen -t home/+ -t home/# -q 1 -C 2");
@@ -75,5 +75,5 @@ fn unsubscribing_ends_it() {
     broker.mosquitto_sub("-c -i reader -U news -t other -q 1 -E").run().succeeds();
     broker.mosquitto_pub("-t news -q 1 -m x").run().succeeds();
     broker.mosquitto_pub("-t weather -q 1 -m y").run().succeeds();
-    broker.returning_subscriber("-c -i reader -t other -q 1 -C 1").receives(&["weather 1 0 y"]); // [MQTT-3.10.4-2]
+    broker.returning_subscriber("-c -i reader -t other -q 1 -C 1").receives(&["weather 1 0 y"]); // [MQTT311-3.10.4-2]
 }

@@ -11,7 +11,7 @@ fn kill_publishes_it() {
             "-V {version} -t x --will-topic wills/{version} --will-payload lost --will-qos {qos}"
         ));
         client.kill();
-        watcher.receives(&[format!("wills/{version} {qos} 0 lost")]); // [MQTT-3.1.2-8]
+        watcher.receives(&[format!("wills/{version} {qos} 0 lost")]); // [MQTT-3.1.2-8] [MQTT311-3.1.2-8]
     }
 }
 
@@ -20,7 +20,7 @@ fn a_clean_disconnect_does_not() {
     let broker = Broker::start("");
     let watcher = broker.subscriber("-t wills/+ -C 1");
     for version in ["mqttv31", "mqttv311", "mqttv5"] {
-        // [MQTT-3.1.2-10]
+        // [MQTT-3.1.2-10] [MQTT311-3.1.2-10]
         broker
             .mosquitto_sub(&format!("-V {version} -t x -E --will-topic wills/left --will-payload lost"))
             .run()
@@ -37,7 +37,7 @@ fn a_retained_will_stays() {
     let lamp = broker.subscriber("-t x --will-topic lamp/available --will-payload offline --will-retain");
     lamp.kill();
     watcher.receives(&["lamp/available 0 0 offline"]);
-    broker.mosquitto_sub("-t lamp/available -C 1 -F %r:%p").run().prints(&["1:offline"]); // [MQTT-3.1.2-15]
+    broker.mosquitto_sub("-t lamp/available -C 1 -F %r:%p").run().prints(&["1:offline"]); // [MQTT311-3.1.2-17]
 }
 
 #[test]

@@ -113,12 +113,14 @@ fn an_unknown_level_is_answered_with_code_1() {
 
 #[test] // [MQTT-3.1.2-1] [MQTT311-3.1.2-1]
 fn an_unknown_protocol_is_not_answered() {
-    let desk = Desk::new();
-    let mut bytes = desk.hello("a").bytes();
-    bytes[4..8].copy_from_slice(b"AMQP");
-    let client = desk.open(V5);
-    client.send_bytes(&bytes);
-    client.expect_closed();
+    for version in [V311, V5] {
+        let desk = Desk::new();
+        let mut bytes = desk.hello("a").version(version).bytes();
+        bytes[4..8].copy_from_slice(b"AMQP");
+        let client = desk.open(version);
+        client.send_bytes(&bytes);
+        client.expect_closed();
+    }
 }
 
 #[test] // [MQTT-3.1.4-1] [MQTT311-3.1.4-1] [MQTT-3.1.2-3] [MQTT311-3.1.2-3]
@@ -157,7 +159,7 @@ fn nothing_behind_a_refused_connect_is_looked_at() {
     assert_eq!((desk.retained_count(), desk.session_count()), (0, 0));
 }
 
-#[test]
+#[test] // [MQTT-3.2.0-1] [MQTT311-3.2.0-1]
 fn what_follows_an_accepted_connect_in_one_piece_is_handled() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -278,7 +280,7 @@ fn a_second_connection_takes_the_session_over() {
     }
 }
 
-#[test] // [MQTT-3.1.2-6]
+#[test] // [MQTT-3.1.2-6] [MQTT311-3.2.2-3]
 fn a_taken_over_session_that_ends_with_its_connection_leaves_nothing() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -316,7 +318,7 @@ fn keep_alive_0_is_off() {
     assert_eq!(desk.next_timeout(), None);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-22]
 fn what_the_broker_sends_is_no_sign_of_life() {
     let desk = Desk::new();
     let mut client = desk.hello("a").keep_alive(10).connect();

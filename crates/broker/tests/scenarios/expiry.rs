@@ -62,7 +62,7 @@ fn interval_0_or_none_ends_with_the_connection_and_all_ones_never() {
     assert_eq!(desk.next_timeout(), None);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-23] [MQTT-4.1.0-2]
 fn disconnect_may_change_the_interval() {
     let desk = Desk::new();
     let leave =
@@ -233,7 +233,7 @@ fn what_waits_behind_the_window_expires_too() {
     assert_eq!(desk.drops(), [(Metric::DroppedExpired, 1)]);
 }
 
-#[test]
+#[test] // [MQTT-3.3.2-5] [MQTT-3.3.2-6]
 fn retained_messages_expire() {
     let desk = Desk::new();
     let publisher = desk.client("p");
@@ -253,7 +253,7 @@ fn retained_messages_expire() {
     assert_eq!(desk.disk(|disk| disk.retained.len()), 1);
 }
 
-#[test]
+#[test] // [MQTT-3.3.2-5]
 fn live_messages_behind_a_retained_replay_expire_too() {
     let desk = Desk::new();
     let publisher = desk.client("p");

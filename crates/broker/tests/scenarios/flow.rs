@@ -149,7 +149,7 @@ fn the_limit_is_exact_and_counts_all_of_the_packet() {
     assert_eq!(desk.drops(), [(Metric::DroppedTooLarge, 1)]);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
 fn too_large_in_the_queue_and_on_resume() {
     let desk = Desk::new();
     let hello = desk.hello("s").lasting();

@@ -57,7 +57,7 @@ fn one_copy_if_duplicates_are_not_allowed() {
     old.expect([publish("a/b", "x").qos1(1)]);
 }
 
-#[test]
+#[test] // [MQTT-3.8.3-3] [MQTT-3.3.4-4]
 fn retain_as_published_and_no_local_when_merged() {
     let desk = Desk::with(|settings| settings.allow_duplicate_messages = false);
     let client = desk.client("a");

@@ -42,7 +42,7 @@ fn a_duplicate_is_answered_and_not_passed_on_and_the_identifier_is_free_after_pu
     }
 }
 
-#[test] // [MQTT-4.3.3-11]
+#[test] // [MQTT-4.3.3-11] [MQTT311-4.3.3-2]
 fn an_unknown_pubrel_is_answered_as_mosquitto_does() {
     for version in VERSIONS {
         let client = Desk::new().client_of(version, "p");
@@ -66,15 +66,17 @@ fn an_identifier_that_was_refused_means_a_new_message() {
 
 #[test]
 fn messages_are_passed_on_in_the_order_of_their_pubrels() {
-    let desk = Desk::new();
-    let mut subscriber = desk.client("s");
-    subscriber.subscribe("t", 2);
-    let publisher = desk.client("p");
-    publisher.send_all([publish("t", "1").qos2(1), publish("t", "2").qos2(2), publish("t", "3").qos2(3)]);
-    publisher.expect([pubrec(1), pubrec(2), pubrec(3)]); // [MQTT311-4.6.0-3]
-    publisher.send_all([pubrel(1), pubrel(2), pubrel(3)]);
-    let payloads: Vec<_> = subscriber.acknowledge_all().iter().map(Wire::text).collect();
-    assert_eq!(payloads, ["1", "2", "3"]);
+    for version in VERSIONS {
+        let desk = Desk::new();
+        let mut subscriber = desk.client_of(version, "s");
+        subscriber.subscribe("t", 2);
+        let publisher = desk.client_of(version, "p");
+        publisher.send_all([publish("t", "1").qos2(1), publish("t", "2").qos2(2), publish("t", "3").qos2(3)]);
+        publisher.expect([pubrec(1), pubrec(2), pubrec(3)]); // [MQTT311-4.6.0-3]
+        publisher.send_all([pubrel(1), pubrel(2), pubrel(3)]);
+        let payloads: Vec<_> = subscriber.acknowledge_all().iter().map(Wire::text).collect();
+        assert_eq!(payloads, ["1", "2", "3"]);
+    }
 }
 
 #[test] // [MQTT-4.3.3-13]
@@ -147,7 +149,7 @@ fn what_was_refused_is_not_sent_again() {
     hello.connect().expect([publish("t", "3").qos1(3).dup()]);
 }
 
-#[test]
+#[test] // [MQTT-4.9.0-2]
 fn an_error_pubrec_ends_the_exchange_and_gives_the_quota_back() {
     let desk = Desk::new();
     let mut subscriber = desk.hello("s").receive_maximum(1).connect();

@@ -7,7 +7,7 @@ use noctule_protocol::property::Property;
 
 use crate::desk::*;
 
-#[test]
+#[test] // [MQTT-3.1.2-23] [MQTT-4.4.0-1] [MQTT311-3.1.2-4] [MQTT311-4.4.0-1]
 fn sessions_subscriptions_and_messages_come_back() {
     for version in [V311, V5] {
         let desk = Desk::new();
@@ -142,7 +142,7 @@ fn a_crash_is_a_lost_connection_for_wills_and_expiry() {
     assert_eq!(desk.session_count(), 1);
 }
 
-#[test]
+#[test] // [MQTT-4.6.0-5]
 fn order_is_kept_over_the_crash() {
     let desk = Desk::new();
     let hello = desk.hello("s").lasting().receive_maximum(2);
@@ -177,7 +177,7 @@ fn shared_subscriptions_come_back() {
     assert_eq!(desk.subscription_count(), 1);
 }
 
-#[test]
+#[test] // [MQTT-4.1.0-2]
 fn a_session_that_ended_does_not_come_back() {
     let desk = Desk::new();
     let mut clients =
@@ -201,7 +201,7 @@ fn a_session_that_ended_does_not_come_back() {
     assert!(desk.disk(Stored::is_settled));
 }
 
-#[test]
+#[test] // [MQTT-3.8.3-3]
 fn no_local_holds_over_the_crash() {
     let desk = Desk::new();
     let hello = desk.hello("a").lasting();

@@ -58,7 +58,7 @@ fn messages_for_an_absent_session_wait_for_it() {
     }
 }
 
-#[test]
+#[test] // [MQTT-4.6.0-5]
 fn what_waits_goes_behind_what_was_interrupted() {
     let desk = Desk::with(|settings| settings.max_inflight_messages = 2);
     let hello = desk.hello("s").lasting();
@@ -99,7 +99,7 @@ fn a_smaller_receive_maximum_holds_messages_back_and_pubrel_never() {
     subscriber.expect([publish("t", "2").qos2(2).dup()]);
 }
 
-#[test] // [MQTT-4.1.0-1] [MQTT-4.3.3-10]
+#[test] // [MQTT-4.1.0-1] [MQTT-4.3.3-10] [MQTT311-4.1.0-1] [MQTT311-4.3.3-2]
 fn the_receivers_side_of_qos_2_survives_the_connection() {
     for version in VERSIONS {
         let desk = Desk::new();

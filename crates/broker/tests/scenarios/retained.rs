@@ -52,26 +52,30 @@ fn an_empty_payload_clears_and_is_passed_on_and_never_stored() {
 
 #[test] // [MQTT311-3.3.1-7]
 fn qos_0_replaces_a_higher_one() {
-    let desk = Desk::new();
-    let publisher = desk.client("p");
-    publisher.send_all([publish("t", "1").qos1(1).retained(), publish("t", "0").retained()]);
-    let mut client = desk.client("s");
-    client.subscribe("t", 2);
-    client.expect([publish("t", "0").retained()]);
+    for version in VERSIONS {
+        let desk = Desk::new();
+        let publisher = desk.client_of(version, "p");
+        publisher.send_all([publish("t", "1").qos1(1).retained(), publish("t", "0").retained()]);
+        let mut client = desk.client_of(version, "s");
+        client.subscribe("t", 2);
+        client.expect([publish("t", "0").retained()]);
+    }
 }
 
 #[test] // [MQTT311-3.1.2-7]; section 3.1.2.4 of 5.0
 fn they_outlive_the_session_that_published_them() {
-    let desk = Desk::new();
-    let publisher = desk.client("p");
-    publisher.send(publish("t", "x").retained());
-    publisher.send(disconnect());
-    let mut client = desk.client("s");
-    client.subscribe("t", 0);
-    client.expect([publish("t", "x").retained()]);
+    for version in VERSIONS {
+        let desk = Desk::new();
+        let publisher = desk.client_of(version, "p");
+        publisher.send(publish("t", "x").retained());
+        publisher.send(disconnect());
+        let mut client = desk.client_of(version, "s");
+        client.subscribe("t", 0);
+        client.expect([publish("t", "x").retained()]);
+    }
 }
 
-#[test] // [MQTT-3.8.4-8]
+#[test] // [MQTT-3.8.4-8] [MQTT311-3.8.4-6]
 fn delivered_at_the_lower_qos_and_acknowledged() {
     for version in VERSIONS {
         let desk = Desk::new();
@@ -139,7 +143,7 @@ fn no_local_covers_retained_messages() {
     client.expect([publish("t", "other").retained()]);
 }
 
-#[test]
+#[test] // [MQTT-3.3.4-3]
 fn the_subscription_identifier_travels_with_them() {
     let desk = Desk::new();
     desk.client("p").send(publish("t", "x").retained());

@@ -62,7 +62,7 @@ fn aliases_out_of_range_end_the_connection() {
     client.expect_end(Reason::TopicAliasInvalid);
 }
 
-#[test]
+#[test] // [MQTT-4.13.1-1]
 fn an_alias_nobody_introduced_is_a_protocol_error() {
     let client = Desk::new().client("p");
     client.send(aliased("", "x", 1));
@@ -140,7 +140,7 @@ fn a_message_that_was_too_large_introduces_nothing() {
     client.expect([publish("a", "small")]);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-24]
 fn a_message_that_fits_only_without_an_alias_gets_none() {
     let desk = Desk::new();
     let hello = desk.hello("s").with(Property::TopicAliasMaximum(1)).maximum_packet_size(18);

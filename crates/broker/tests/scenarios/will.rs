@@ -43,7 +43,7 @@ fn discarded_by_a_normal_disconnect() {
     }
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-8]
 fn kept_by_every_other_disconnect() {
     for reason in [
         Reason::DisconnectWithWillMessage,
@@ -69,7 +69,7 @@ fn a_reason_that_only_a_server_gives_is_a_protocol_error() {
     watcher.expect([publish("gone", "a")]);
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-8] [MQTT311-3.1.2-8]
 fn published_after_a_protocol_error_and_after_silence() {
     for version in VERSIONS {
         let (desk, watcher) = watched();
@@ -183,7 +183,7 @@ fn who_comes_back_in_time_sends_no_will() {
     watcher.expect_nothing();
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-8] [MQTT311-3.1.2-8]
 fn a_take_over_publishes_it_unless_it_is_delayed_and_the_session_goes_on() {
     for version in VERSIONS {
         let (desk, watcher) = watched();

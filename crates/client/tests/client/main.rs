@@ -290,7 +290,7 @@ fn disconnecting_waits_until_a_slow_server_has_everything() {
 fn silence_is_filled_with_pings() {
     let server = FakeServer::start(|listener| {
         let mut peer = listener.welcome(V311, false);
-        peer.read(|packet| assert_eq!(packet, Packet::Pingreq)); // [MQTT-3.1.2-20]
+        peer.read(|packet| assert_eq!(packet, Packet::Pingreq)); // [MQTT311-3.1.2-23]
         peer.write(Packet::Pingresp);
         peer.read(|packet| assert_eq!(packet, Packet::Pingreq));
         peer.expect_end();

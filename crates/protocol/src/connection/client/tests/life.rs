@@ -138,16 +138,20 @@ fn the_server_sets_limits() {
     assert_eq!(pair.sent(), ["p1 a"]); // [MQTT-3.3.4-7]
 }
 
-#[test]
+#[test] // [MQTT-3.1.2-20] [MQTT311-3.1.2-23]
 fn keep_alive_asks_and_gives_up() {
-    let mut pair = Pair::connected(ConnectOptions { keep_alive: 10, ..options(ProtocolVersion::V311) });
+    VERSIONS.into_iter().for_each(keep_alive_asks_and_gives_up_in);
+}
+
+fn keep_alive_asks_and_gives_up_in(version: ProtocolVersion) {
+    let mut pair = Pair::connected(ConnectOptions { keep_alive: 10, ..options(version) });
     assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(10)));
     pair.client.handle_timeout(Duration::from_secs(9));
     assert_eq!(pair.sent(), [""; 0]);
     pair.publish(QoS::AtMostOnce, "a"); // at second 9
     assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(19)));
     pair.client.handle_timeout(Duration::from_secs(19));
-    assert_eq!(pair.sent(), ["p0 a", "PINGREQ"]); // [MQTT-3.1.2-20] [MQTT311-3.1.2-23]
+    assert_eq!(pair.sent(), ["p0 a", "PINGREQ"]);
     pair.now = Duration::from_secs(20);
     pair.serve(Packet::Pingresp);
     assert_eq!(pair.client.poll_timeout(), Some(Duration::from_secs(29)));
