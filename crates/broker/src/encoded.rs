@@ -8,11 +8,13 @@ pub(crate) struct Form {
     has_properties: bool,
     qos: QoS,
     retain: bool,
+    /// Bytes of the topic, from which a mount point may be taken away.
+    topic_bytes: u16,
 }
 
 impl Form {
-    pub(crate) fn new(version: ProtocolVersion, qos: QoS, retain: bool) -> Self {
-        Self { has_properties: version.has_properties(), qos, retain }
+    pub(crate) fn new(version: ProtocolVersion, qos: QoS, retain: bool, topic: &str) -> Self {
+        Self { has_properties: version.has_properties(), qos, retain, topic_bytes: topic.len() as u16 }
     }
 }
 
@@ -97,7 +99,8 @@ mod tests {
                     publish.encode(version, &mut out).unwrap();
                     out
                 };
-                let (form, other) = (Form::new(version, qos, true), Form::new(version, qos, false));
+                let (form, other) =
+                    (Form::new(version, qos, true, "a/b"), Form::new(version, qos, false, "a/b"));
                 let mut encoded = Encoded::default();
                 encoded.note(form, &encode(id(1)), "a/b");
                 assert_eq!(encoded.packet(form), None);
@@ -110,6 +113,9 @@ mod tests {
                 assert_eq!(encoded.packet(other), None);
                 encoded.note(other, &out[6..], "a/b");
                 assert_eq!((encoded.packet(form), encoded.packet(other)), (None, None));
+                let elsewhere = Form::new(version, qos, false, "b");
+                encoded.note(other, &out[6..], "a/b");
+                assert_eq!(encoded.packet(other).is_some(), encoded.packet(elsewhere).is_none());
             }
         }
     }

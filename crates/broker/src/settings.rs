@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use noctule_protocol::{ProtocolVersion, QoS};
 
-use crate::{AccessRules, ListenerIndex, LogLevels};
+use crate::{AccessRules, ListenerIndex, LogLevels, MountPoint};
 
 /// Limits and choices of one broker. The defaults are safe on an open network.
 #[derive(Clone, Debug)]
@@ -162,6 +162,8 @@ pub struct ListenerSettings {
     pub allow_zero_length_clientid: bool,
     /// What invented identifiers start with (`auto_id_prefix`).
     pub auto_id_prefix: String,
+    /// What stands in front of every topic of its clients (`mount_point`).
+    pub mount_point: Option<Arc<MountPoint>>,
     /// Highest QoS accepted from clients (`max_qos`).
     pub maximum_qos: QoS,
     /// Topic aliases accepted from clients (`max_topic_alias`).
@@ -181,6 +183,7 @@ impl Default for ListenerSettings {
             protocol_versions: vec![ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5],
             allow_zero_length_clientid: true,
             auto_id_prefix: "auto-".to_owned(),
+            mount_point: None,
             maximum_qos: QoS::ExactlyOnce,
             max_topic_alias: 10,
             max_topic_alias_broker: 10,

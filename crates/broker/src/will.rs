@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use noctule_protocol::{QoS, packet};
 
+use crate::MountPoint;
+
 /// What is published for a client whose connection ends without a DISCONNECT 0x00 [MQTT-3.1.2-8].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Will {
@@ -24,10 +26,17 @@ pub struct Will {
 }
 
 impl Will {
-    pub(crate) fn from_connect(will: &packet::Will<'_>) -> Self {
+    /// The Will of a client behind this mount point, if it is behind one.
+    pub(crate) fn from_connect(will: &packet::Will<'_>, mount_point: Option<&MountPoint>) -> Self {
+        let mut mounted = String::new();
+        let topic = match mount_point {
+            Some(mount_point) => mount_point.topic(will.topic.as_str(), &mut mounted),
+            None => Some(will.topic.as_str()),
+        };
         let seconds = |interval: Option<u32>| interval.map(|seconds| Duration::from_secs(seconds.into()));
         Self {
-            topic: will.topic.as_str().into(),
+            // That the mounted topic is one was seen when the CONNECT was looked at.
+            topic: topic.unwrap_or_default().into(),
             payload: will.payload.into(),
             properties: will.properties.forwardable().as_bytes().into(),
             qos: will.qos,

@@ -225,6 +225,7 @@ fn apply_to_listener(
         ("socket_domain", Value::Word("ipv4")) => listener.address.domain = SocketDomain::Ipv4,
         ("socket_domain", Value::Word("ipv6")) => listener.address.domain = SocketDomain::Ipv6,
         ("protocol", Value::Word("mqtt")) => listener.protocol = Protocol::Mqtt,
+        ("mount_point", Value::Text(prefix)) => listener.mount_point = Some(prefix.clone()),
         ("max_connections", Value::Number(count)) => {
             listener.max_connections = u32::try_from(*count).ok().filter(|count| *count > 0);
         }

@@ -133,6 +133,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// What stands in front of every topic of its clients.
+    pub mount_point: Option<String>,
     /// Connections at a time, never 0; `None` is any number.
     pub max_connections: Option<u32>,
     /// Highest QoS that clients may publish with: 0, 1 or 2.
@@ -171,6 +173,7 @@ impl Listener {
         Self {
             address,
             protocol: Protocol::Mqtt,
+            mount_point: None,
             max_connections: None,
             max_qos: 2,
             max_topic_alias: 10,

@@ -58,6 +58,7 @@ const KEPT_OF_LISTENER: &[(&str, Keep<Listener>)] = &[
     ("max_qos", |new, old| new.max_qos = old.max_qos),
     ("max_topic_alias", |new, old| new.max_topic_alias = old.max_topic_alias),
     ("max_topic_alias_broker", |new, old| new.max_topic_alias_broker = old.max_topic_alias_broker),
+    ("mount_point", |new, old| new.mount_point.clone_from(&old.mount_point)),
     ("protocol", |new, old| new.protocol = old.protocol),
     ("socket_domain", |new, old| new.address.domain = old.address.domain),
     ("use_username_as_clientid", |new, old| new.use_username_as_clientid = old.use_username_as_clientid),

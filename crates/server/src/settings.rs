@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use noctule_broker::{
-    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, Settings, Whom,
+    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, MountPoint, Settings, Whom,
 };
 use noctule_config::{AclAccess, AclFile, AclSubject, Config, LogType, LogTypes};
 use noctule_protocol::{ProtocolVersion, QoS};
@@ -32,6 +32,7 @@ pub(crate) fn of_broker(
                     allow_anonymous: listener.accepts_anonymous(),
                     allow_zero_length_clientid: listener.allow_zero_length_clientid,
                     auto_id_prefix: listener.id_prefix().to_owned(),
+                    mount_point: listener.mount_point.as_deref().map(|text| Arc::new(MountPoint::new(text))),
                     maximum_qos: QoS::from_level(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
                     max_topic_alias: listener.max_topic_alias,
                     max_topic_alias_broker: listener.max_topic_alias_broker,

@@ -182,6 +182,14 @@ impl Shard {
             return Err(Refusal::NOT_AUTHORIZED);
         }
         if let Some(will) = &connect.will {
+            if let Some(mount_point) = &listener.mount_point
+                && mount_point.topic(will.topic.as_str(), &mut String::new()).is_none()
+            {
+                return Err(Refusal::new(
+                    ReasonCode::TopicNameInvalid,
+                    "the topic of its Will is too long behind the listener's mount point",
+                ));
+            }
             if will.qos > listener.maximum_qos {
                 // [MQTT-3.2.2-12]
                 return Err(Refusal::new(
@@ -279,7 +287,8 @@ impl Shard {
         session.connection = Some(key);
         session.seldom.take(|things| things.disconnected_at.take());
         if let Some(will) = &connect.will {
-            session.seldom.change(|things| things.will = Some(Box::new(Will::from_connect(will))));
+            let will = Will::from_connect(will, listener.mount_point.as_deref());
+            session.seldom.change(|things| things.will = Some(Box::new(will)));
         } else {
             session.seldom.take(|things| things.will.take());
         }
@@ -312,6 +321,9 @@ impl Shard {
                 let aliases = connection.aliases.insert(Box::default());
                 aliases.incoming = (accepted > 0).then(|| Box::new(IncomingAliases::new(accepted)));
                 aliases.outgoing = (made > 0).then(|| OutgoingAliases::new(made));
+            }
+            if let Some(mount_point) = &listener.mount_point {
+                connection.aliases.get_or_insert_default().mount_point = Some(Arc::clone(mount_point));
             }
         }
         self.rearm(key, turn);

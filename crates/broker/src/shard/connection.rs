@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_protocol::ProtocolVersion;
@@ -13,6 +14,7 @@ use super::frames::Partial;
 use super::memory::Allowance;
 use super::peer::Peer;
 use super::{Shard, Turn};
+use crate::MountPoint;
 use crate::coarse::Coarse;
 use crate::effect::{Effect, LogLevel};
 use crate::input::{ConnectionKey, ListenerIndex, Verdict};
@@ -29,7 +31,7 @@ pub(crate) struct Connection {
     /// Packets that wait for a batch to become durable.
     pub(crate) held: HeldPackets,
     pub(crate) outbox: Outbox,
-    /// Topic Aliases, where any were agreed upon.
+    /// Topic Aliases, where any were agreed upon, and a mount point.
     pub(crate) aliases: Option<Box<Aliases>>,
     /// Largest packet the client takes.
     pub(crate) maximum_packet_size: u32,
@@ -67,12 +69,14 @@ const _: () = assert!(size_of::<Connection>() <= 128);
 // Where the first cache line ends.
 const _: () = assert!(std::mem::offset_of!(Connection, stage) <= 64);
 
-/// The Topic Aliases of both directions.
+/// How topics are written that are not written as they are: the Topic Aliases of both directions, and a mount point.
 #[derive(Default)]
 pub(crate) struct Aliases {
     /// In a box, since it is taken out while a PUBLISH with its topic goes round.
     pub(crate) incoming: Option<Box<IncomingAliases>>,
     pub(crate) outgoing: Option<OutgoingAliases>,
+    /// What is taken away from topics before that.
+    pub(crate) mount_point: Option<Arc<MountPoint>>,
 }
 
 /// Things that a CONNECT says, or does not.
@@ -173,6 +177,26 @@ impl Connection {
             said: Said::default(),
             aliases: None,
         }
+    }
+
+    /// Whether topics are written to it as they are.
+    #[inline]
+    pub(super) fn has_plain_topics(&self) -> bool {
+        self.aliases
+            .as_ref()
+            .is_none_or(|aliases| aliases.outgoing.is_none() && aliases.mount_point.is_none())
+    }
+
+    /// Whether a topic is none that its client could name.
+    fn is_outside(&self, topic: &str) -> bool {
+        let mount_point = self.aliases.as_ref().and_then(|aliases| aliases.mount_point.as_ref());
+        mount_point.is_some_and(|mount_point| mount_point.strip(topic).is_none())
+    }
+
+    /// As what a message on this topic is counted that could not be written to it.
+    #[cold]
+    pub(super) fn drop_metric(&self, topic: &str) -> Metric {
+        if self.is_outside(topic) { Metric::DroppedOutsideMountPoint } else { Metric::DroppedTooLarge }
     }
 
     /// Whether deliveries may go out: the CONNACK is not held.

@@ -94,7 +94,7 @@ impl Shard {
         if let Some(packet_id) = packet_id {
             session.outgoing.forget(packet_id);
         }
-        counts.count(Metric::DroppedTooLarge);
+        counts.count(connection.drop_metric(view.topic));
         true
     }
 
@@ -190,7 +190,7 @@ impl Shard {
                 connection.mark_dirty(dirty);
                 Fate::Sent(PublishQoS::AtMostOnce)
             } else {
-                Fate::Dropped(Metric::DroppedTooLarge)
+                Fate::Dropped(connection.drop_metric(view.topic))
             };
         }
         let kind = match (qos, &connection) {
@@ -251,7 +251,7 @@ impl Shard {
             }
             let flight = session.outgoing.forget(packet_id);
             session.flight_bytes -= flight.map_or(0, |flight| flight.payload_bytes());
-            return Fate::Dropped(Metric::DroppedTooLarge);
+            return Fate::Dropped(connection.drop_metric(view.topic));
         }
         if qos == QoS::AtMostOnce && !connected && !settings.queue_qos0_messages {
             return Fate::Dropped(Metric::DroppedOffline);

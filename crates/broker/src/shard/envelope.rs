@@ -23,7 +23,7 @@ pub(super) struct Envelope<'a> {
 
 impl Connection {
     /// Appends one PUBLISH of a message that was kept. False, and nothing appended, if the client accepts no packet of
-    /// that size [MQTT-3.1.2-24].
+    /// that size [MQTT-3.1.2-24], or cannot see the topic.
     pub(super) fn push_delivery(
         &mut self,
         delivery: &Delivery,
@@ -47,10 +47,16 @@ impl Connection {
         encoded: &mut Encoded,
     ) -> bool {
         let Envelope { qos, dup, retain, identifiers } = envelope;
-        let is_plain = !dup
-            && identifiers.is_empty()
-            && self.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none());
-        let form = is_plain.then(|| Form::new(self.version, qos.qos(), retain));
+        let mut topic = view.topic;
+        let mut is_plain = !dup && identifiers.is_empty();
+        if let Some(aliases) = &self.aliases {
+            is_plain &= aliases.outgoing.is_none();
+            if let Some(mount_point) = &aliases.mount_point {
+                let Some(seen) = mount_point.strip(topic) else { return false };
+                topic = seen;
+            }
+        }
+        let form = is_plain.then(|| Form::new(self.version, qos.qos(), retain, topic));
         if let Some(packet) = form.and_then(|form| encoded.packet(form)) {
             let fits = packet.len() <= self.maximum_packet_size as usize;
             if fits {
@@ -60,16 +66,16 @@ impl Connection {
             return fits;
         }
         if self.version.has_properties() {
-            return self.push_with_properties(view, envelope, form, wall, pool, encoded);
+            return self.push_with_properties(view, topic, envelope, form, wall, pool, encoded);
         }
         let out = self.outbox.end(pool);
         let before = out.len();
-        let fits = encode_plain(dup, qos, retain, view.topic, view.payload, out).is_ok()
+        let fits = encode_plain(dup, qos, retain, topic, view.payload, out).is_ok()
             && out.len() - before <= self.maximum_packet_size as usize;
         if fits {
             pool.appended += out.len() - before;
             if let Some(form) = form {
-                encoded.note(form, &out[before..], view.topic);
+                encoded.note(form, &out[before..], topic);
             }
         } else {
             out.truncate(before);
@@ -77,9 +83,11 @@ impl Connection {
         fits
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the other half of `push`")]
     fn push_with_properties(
         &mut self,
         view: &MessageView<'_>,
+        full_topic: &str,
         envelope: Envelope<'_>,
         form: Option<Form>,
         wall: Duration,
@@ -87,7 +95,7 @@ impl Connection {
         encoded: &mut Encoded,
     ) -> bool {
         let Envelope { qos, dup, retain, identifiers } = envelope;
-        let mut topic = view.topic;
+        let mut topic = full_topic;
         let mut used_alias = AliasUse::None;
         if let Some(aliases) = self.aliases.as_mut().and_then(|aliases| aliases.outgoing.as_mut()) {
             used_alias = aliases.assign(topic);
@@ -104,7 +112,7 @@ impl Connection {
         if fits {
             pool.appended += out.len() - before;
             if let Some(form) = form {
-                encoded.note(form, &out[before..], view.topic);
+                encoded.note(form, &out[before..], full_topic);
             }
         } else {
             out.truncate(before);

@@ -44,7 +44,8 @@ impl Shard {
         let is_plain = connection.key == key
             && connection.held.is_empty()
             && connection.maximum_packet_size as usize >= PlainAck::LENGTH
-            && listener.is_none_or(|listener| run.qos() <= listener.maximum_qos)
+            && listener
+                .is_none_or(|listener| run.qos() <= listener.maximum_qos && listener.mount_point.is_none())
             && !session.lasts()
             && has_place
             && session.incoming_bytes + run.bytes().len() <= bytes_max;
@@ -280,7 +281,9 @@ impl Shard {
         }
         counts.add(Metric::PublishSent, (done - too_large) as u64);
         counts.add(Metric::PublishBytesSent, payload_bytes as u64);
-        counts.add(Metric::DroppedTooLarge, too_large as u64);
+        if too_large > 0 {
+            counts.add(connection.drop_metric(topic), too_large as u64);
+        }
         done
     }
 }

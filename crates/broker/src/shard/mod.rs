@@ -107,6 +107,8 @@ pub struct Shard {
     durable: Ticket,
     /// A good Topic Name, of the last PUBLISH or PUBREL if it had one.
     known_topic: String,
+    /// Room for a topic behind its mount point.
+    mounted_topic: String,
     /// Room for the places of a burst's packets.
     run_places: Vec<Place>,
     /// Room for the messages of a burst's PUBRELs.
@@ -164,6 +166,7 @@ impl Shard {
             turn: Ticket(1),
             durable: Ticket(0),
             known_topic: String::new(),
+            mounted_topic: String::new(),
             run_places: Vec::new(),
             released: Vec::new(),
             sweep_from: None,

@@ -12,6 +12,7 @@ use super::connection::Pauses;
 use super::deliver::Recording;
 use super::packet_log::PublishLine;
 use super::{Shard, Turn};
+use crate::MountPoint;
 use crate::authorize::{Authorized, Client, authorize};
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
@@ -49,6 +50,7 @@ impl Shard {
                 what: "retained messages are not available",
             });
         }
+        let mount_point = limits.and_then(|listener| listener.mount_point.clone());
         let mut aliases = connection.aliases.as_mut().and_then(|aliases| aliases.incoming.take());
         let topic = match (&mut aliases, version) {
             (_, ProtocolVersion::V31 | ProtocolVersion::V311) => Ok(publish.topic),
@@ -63,15 +65,41 @@ impl Shard {
                 }),
             },
         };
-        let result = match topic {
-            Ok(topic) => self.publish_on(key, slot, version, topic, publish, turn),
-            Err(error) => Err(error),
+        let result = match (topic, mount_point) {
+            (Ok(topic), None) => self.publish_on(key, slot, version, topic, publish, turn),
+            (Ok(topic), Some(mount_point)) => {
+                self.publish_mounted(key, slot, version, (&mount_point, topic), publish, turn)
+            }
+            (Err(error), _) => Err(error),
         };
         if aliases.is_some()
             && let Some(connection) = self.connection_mut(key)
         {
             connection.aliases.get_or_insert_default().incoming = aliases;
         }
+        result
+    }
+
+    /// The same of a client that calls its topic otherwise than the broker does.
+    #[inline(never)]
+    fn publish_mounted(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        (mount_point, topic): (&MountPoint, &str),
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        let mut mounted = std::mem::take(&mut self.mounted_topic);
+        let result = match mount_point.topic(topic, &mut mounted) {
+            Some(topic) => self.publish_on(key, slot, version, topic, publish, turn),
+            None => Err(DecodeError {
+                reason: ReasonCode::TopicNameInvalid,
+                what: "the topic is too long behind the listener's mount point",
+            }),
+        };
+        self.mounted_topic = mounted;
         result
     }
 

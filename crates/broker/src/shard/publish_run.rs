@@ -119,7 +119,8 @@ impl Shard {
             || connection.held.is_empty()
                 && connection.maximum_packet_size as usize >= PlainAck::LENGTH
                 && self.check_receive_maximum(key, slot, connection.version).is_ok();
-        let is_allowed = listener.is_none_or(|listener| run.qos() <= listener.maximum_qos);
+        let is_allowed = listener
+            .is_none_or(|listener| run.qos() <= listener.maximum_qos && listener.mount_point.is_none());
         (answers && is_allowed).then_some(session.address.number)
     }
 
@@ -198,7 +199,7 @@ impl Shard {
         let gets_these_bytes = connection.version.has_properties() == run.shape().version.has_properties()
             && target.granted(run.qos()) == run.qos()
             && target.identifiers.is_empty()
-            && connection.aliases.as_ref().is_none_or(|aliases| aliases.outgoing.is_none())
+            && connection.has_plain_topics()
             && run.packet_bytes_max() <= connection.maximum_packet_size as usize;
         let most = if run.qos() == QoS::AtMostOnce { run.len() } else { session.outgoing.room() };
         let has_room = connection.outbox.len() + run.bytes().len() <= settings.outbox_bytes_max;

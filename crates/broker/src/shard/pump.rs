@@ -73,9 +73,7 @@ impl Shard {
         }
         let Some(delivery) = session.queue.pop() else { return false };
         if delivery.qos == QoS::AtMostOnce {
-            if !self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn) {
-                self.count(Metric::DroppedTooLarge);
-            }
+            self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn);
             // Through a group it may have been recorded all the same: for whichever member takes it.
             self.settle_copy(&delivery.message, delivery.copy());
         } else {
@@ -106,16 +104,16 @@ impl Shard {
             Ok((packet_id, Some(delivery))) => {
                 let qos = numbered(delivery.qos, packet_id);
                 if !self.push_delivery(slot, qos, true, &delivery, turn) {
-                    self.forget_too_large(slot, packet_id);
+                    self.forget_undeliverable(slot, packet_id);
                 }
             }
             // Not kept: its session was to end with its connection, so this cannot be reached by a resume.
-            Ok((packet_id, None)) => self.forget_too_large(slot, packet_id),
+            Ok((packet_id, None)) => self.forget_undeliverable(slot, packet_id),
         }
         true
     }
 
-    /// Starts a QoS 1 or 2 exchange that is remembered. False if the message is too large for the client.
+    /// Starts a QoS 1 or 2 exchange that is remembered. False, and counted as dropped, if the client cannot take the message.
     pub(super) fn begin(&mut self, slot: u32, delivery: Delivery, turn: &mut Turn<'_>) -> bool {
         let Self { settings, connections, sessions, pool, dirty, counts, .. } = self;
         let Some(Some(session)) = sessions.get_mut(slot as usize) else { return false };
@@ -141,11 +139,12 @@ impl Shard {
             }
             return true;
         }
-        self.forget_too_large(slot, packet_id);
+        counts.count(connection.drop_metric(delivery.message.view().topic));
+        self.forget_undeliverable(slot, packet_id);
         false
     }
 
-    /// Appends a delivery to its session's outbox. False if it is too large for the client.
+    /// Appends a delivery to its session's outbox. False, and counted as dropped, if the client cannot take it.
     fn push_delivery(
         &mut self,
         slot: u32,
@@ -164,6 +163,8 @@ impl Shard {
             if self.logs_packets() {
                 self.log_delivery(slot, qos, dup, delivery, turn);
             }
+        } else {
+            counts.count(connection.drop_metric(delivery.message.view().topic));
         }
         pushed
     }
@@ -176,9 +177,9 @@ impl Shard {
         self.log_publish("Sending PUBLISH to", slot, line, turn);
     }
 
-    /// A message no packet the client accepts can hold: it counts as delivered [MQTT-3.1.2-25].
-    fn forget_too_large(&mut self, slot: u32, packet_id: PacketId) {
-        self.count(Metric::DroppedTooLarge);
+    /// A message no packet the client accepts can hold, or whose topic it cannot see: it counts as delivered
+    /// [MQTT-3.1.2-25].
+    fn forget_undeliverable(&mut self, slot: u32, packet_id: PacketId) {
         let Some(session) = self.session_mut(slot) else { return };
         if let Some(flight) = session.outgoing.forget(packet_id) {
             self.finish_flight(slot, flight);
@@ -207,7 +208,7 @@ impl Shard {
         let Some(slot) = self.connection(key).and_then(Connection::slot) else { return };
         let qos = numbered(delivery.qos, packet_id);
         if !self.push_delivery(slot, qos, false, delivery, turn) {
-            self.forget_too_large(slot, packet_id);
+            self.forget_undeliverable(slot, packet_id);
         }
     }
 

@@ -6,7 +6,7 @@ use noctule_protocol::packet::{
     RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsuback, Unsubscribe,
 };
 use noctule_protocol::property::Properties;
-use noctule_protocol::{QoS, ReasonCode, SubscriptionFilter};
+use noctule_protocol::{ProtocolVersion, QoS, ReasonCode, SubscriptionFilter};
 
 use super::answer::HeldPacket;
 use super::connection::Said;
@@ -19,6 +19,9 @@ use crate::router::{Destination, SessionAddress};
 use crate::session::Replay;
 use crate::subscriber::Subscriber;
 
+/// How SUBACK 3.1 and 3.1.1 say that a subscription was refused [MQTT311-3.9.3-1].
+const SUBACK_FAILURE: u8 = 0x80;
+
 impl Shard {
     pub(super) fn on_subscribe(
         &mut self,
@@ -30,6 +33,8 @@ impl Shard {
         let Some(connection) = self.connection(key) else { return };
         let listener = self.settings.listeners.get(usize::from(connection.listener.0));
         let maximum_qos = listener.map_or(QoS::ExactlyOnce, |listener| listener.maximum_qos);
+        let mount_point = listener.and_then(|listener| listener.mount_point.clone());
+        let version = connection.version;
         let bridge = connection.said.contains(Said::BRIDGE);
         let identifier = subscribe.properties.subscription_identifier().unwrap_or(0);
         let before = self.urgent;
@@ -44,10 +49,26 @@ impl Shard {
                 options.no_local = true;
                 options.retain_as_published = true;
             }
+            let mounted;
+            let filter = match &mount_point {
+                None => filter,
+                Some(mount_point) => {
+                    mounted = mount_point.filter(filter).unwrap_or_default();
+                    let Ok(filter) = SubscriptionFilter::parse(&mounted) else {
+                        // It is too long there, or its wildcard does not fill a level.
+                        codes.push(match version {
+                            ProtocolVersion::V5 => ReasonCode::TopicFilterInvalid.code(),
+                            ProtocolVersion::V31 | ProtocolVersion::V311 => SUBACK_FAILURE,
+                        });
+                        continue;
+                    };
+                    filter
+                }
+            };
             let since = self.subscribe(slot, filter, options, identifier, turn);
             self.log_subscription(slot, filter, (asked, options.qos.level()), turn);
             codes.push(options.qos.level());
-            replays.extend(since.map(|since| (filter.filter, options, since)));
+            replays.extend(since.map(|since| (filter.filter.as_str().into(), options, since)));
         }
         let suback = Suback {
             packet_id: subscribe.packet_id,
@@ -57,7 +78,7 @@ impl Shard {
         let wait = self.urgent != before;
         self.answer_as(HeldPacket::Suback, key, wait, turn, |out, version| suback.encode(version, out));
         for (filter, options, since) in replays {
-            let replay = Replay { filter: filter.as_str().into(), options, identifier, since, from: None };
+            let replay = Replay { filter, options, identifier, since, from: None };
             self.replay_retained(slot, replay, turn);
         }
         self.wait_for_owners(key, turn);
@@ -130,10 +151,22 @@ impl Shard {
     ) {
         let before = self.urgent;
         self.fed_by_group();
+        let mount_point = self.listener(key).and_then(|listener| listener.mount_point.clone());
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
-            self.log_unsubscription(slot, filter, turn);
-            let existed = self.unsubscribe(slot, filter, turn);
+            let mounted;
+            let filter = match &mount_point {
+                None => Ok(filter),
+                Some(mount_point) => {
+                    mounted = mount_point.filter(filter).unwrap_or_default();
+                    SubscriptionFilter::parse(&mounted)
+                }
+            };
+            // What could not be subscribed to is not.
+            let existed = filter.is_ok_and(|filter| {
+                self.log_unsubscription(slot, filter, turn);
+                self.unsubscribe(slot, filter, turn)
+            });
             let code = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(code.code());
         }

@@ -13,6 +13,7 @@ mod flow;
 mod histories;
 mod limits;
 mod memory;
+mod mount_point;
 mod overlap;
 mod publish;
 mod qos2;

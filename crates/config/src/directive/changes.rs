@@ -73,6 +73,7 @@ pub const CHANGES: &[Change] = &[
     of("bind_address", "bind_address a", "bind_address b"),
     of("socket_domain", "listener 1", "listener 1\nsocket_domain ipv4"),
     of("protocol", "listener 1", "listener 1\nprotocol mqtt"),
+    of("mount_point", "listener 1", "listener 1\nmount_point a/"),
     of("max_connections", "listener 1", "listener 1\nmax_connections 5"),
     of("max_qos", "listener 1", "listener 1\nmax_qos 1"),
     of("max_topic_alias", "listener 1", "listener 1\nmax_topic_alias 5"),

@@ -33,9 +33,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     of("protocol", Scope::Listener, Word(&["mqtt", "websockets", "http_api"]), "mqtt")
         .help("What is spoken there")
         .only("`protocol mqtt`", "listeners of that protocol"),
-    of("mount_point", InListener, TopicPrefix, "")
-        .help("In front of every topic of this listener's clients")
-        .waits_for("mount points"),
+    of("mount_point", InListener, TopicPrefix, "").help("In front of every topic of this listener's clients"),
     of("max_connections", Scope::Listener, at_least(-1, INT_MAX), "-1")
         .help("Connections at a time; 0 and below is any number"),
     of("max_qos", Scope::Listener, number(0, 2), "2")

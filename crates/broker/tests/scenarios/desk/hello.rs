@@ -10,6 +10,7 @@ use super::{Client, Desk};
 #[derive(Clone)]
 pub(crate) struct Hello {
     desk: Desk,
+    listener: u16,
     version: ProtocolVersion,
     bridge: bool,
     client_id: String,
@@ -64,6 +65,7 @@ impl Hello {
     pub(super) fn new(desk: Desk, client_id: &str) -> Self {
         Self {
             desk,
+            listener: 0,
             version: ProtocolVersion::V5,
             bridge: false,
             client_id: client_id.to_owned(),
@@ -77,6 +79,11 @@ impl Hello {
 
     pub(crate) fn version(self, version: ProtocolVersion) -> Self {
         Self { version, ..self }
+    }
+
+    /// At another listener than the first.
+    pub(crate) fn at(self, listener: u16) -> Self {
+        Self { listener, ..self }
     }
 
     pub(crate) fn v311(self) -> Self {
@@ -154,7 +161,7 @@ impl Hello {
 
     /// Sends it; the answer is not looked at.
     pub(crate) fn send(&self) -> Client {
-        let client = self.desk.open(self.version);
+        let client = self.desk.open_at(self.listener, self.version);
         if let Some(packet_max) =
             self.properties.maximum_packet_size().filter(|_| self.version == ProtocolVersion::V5)
         {

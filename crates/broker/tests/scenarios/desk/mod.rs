@@ -314,7 +314,12 @@ impl Desk {
 
     /// A transport without CONNECT, whose answers are read as this version's.
     pub(crate) fn open(&self, version: ProtocolVersion) -> Client {
-        let line = self.0.borrow_mut().open(version);
+        self.open_at(0, version)
+    }
+
+    /// The same at another listener.
+    pub(crate) fn open_at(&self, listener: u16, version: ProtocolVersion) -> Client {
+        let line = self.0.borrow_mut().open(listener, version);
         Client::new(self.clone(), line)
     }
 
@@ -348,7 +353,7 @@ fn new_shards(settings: &Arc<Settings>, count: u16, first_source: u32) -> Vec<Sh
 }
 
 impl State {
-    fn open(&mut self, version: ProtocolVersion) -> usize {
+    fn open(&mut self, listener: u16, version: ProtocolVersion) -> usize {
         let shard = self.lines.len() % self.shards.len();
         let key = self.free_key(shard);
         self.lines.push(Line {
@@ -363,7 +368,7 @@ impl State {
             packet_max: usize::MAX,
         });
         let peer = Some(([127, 0, 0, 1], 50_000).into());
-        self.input(shard, Input::Connected { connection: key, listener: ListenerIndex(0), peer });
+        self.input(shard, Input::Connected { connection: key, listener: ListenerIndex(listener), peer });
         self.run();
         self.lines.len() - 1
     }
