@@ -1,6 +1,7 @@
 //! The end-to-end tests. Each module is a subject; each test starts its own broker.
 
 mod access;
+mod access_files;
 mod article;
 mod bridge;
 mod configurations;

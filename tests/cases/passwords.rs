@@ -220,7 +220,7 @@ fn a_reload_changes_who_gets_in_and_leaves_who_is_in() {
     let broker = started(environment::broker(), "");
     let mut alice = Wire::open(&broker, Version::V4, &connect(Version::V4, b"alice", b"wonder land"));
     assert_eq!(alice.packet(), (0x20, vec![0, 0]));
-    broker.write("passwords", &format!("dora:{CAROL}\n"));
+    broker.write("passwords", format!("dora:{CAROL}\n"));
     broker.hang_up();
     log_in(&broker, "5", "alice", Some("wonder land")).exits_with(0x87);
     log_in(&broker, "5", "dora", Some("geheim")).succeeds();

@@ -44,7 +44,9 @@ impl Broker {
     /// for a free port, `DIR` for the directory.
     #[track_caller]
     pub fn with_files(program: &Path, config: &str, files: &[(&str, &str)]) -> Self {
-        Self::start_program(program, config, files)
+        let files: Vec<_> = files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+        Self::attempt(program, config, &files)
+            .unwrap_or_else(|errors| panic!("the broker ended at its start:\n{errors}"))
     }
 
     /// Starts this program as the broker.
@@ -59,8 +61,12 @@ impl Broker {
         Self::with_files(&environment::debian_mosquitto(), &open_to_everybody(config), &[])
     }
 
+    /// [`Broker::with_files`] of any bytes, which may be wrong.
+    ///
+    /// # Errors
+    /// What it wrote to standard error, if it ends instead of listening.
     #[track_caller]
-    fn start_program(program: &Path, config: &str, files: &[(&str, &str)]) -> Self {
+    pub fn attempt(program: &Path, config: &str, files: &[(&str, &[u8])]) -> Result<Self, String> {
         let config = format!("{config}\n{}\n", environment::config_of(program));
         let directory = TempDir::new().expect("the directory for temporary files can be written to");
         let port = Port::reserve();
@@ -73,26 +79,26 @@ impl Broker {
         }
         // Somebody else may have been quicker to take a port that was free a moment ago.
         for attempt in 1.. {
-            broker.write("broker.conf", &broker.in_place(&config));
+            broker.write("broker.conf", broker.in_place(&config));
             match broker.try_begin() {
-                Ok(()) => break,
+                Ok(()) => return Ok(broker),
                 Err(errors) if errors.contains("Address already in use") && attempt < 5 => {
                     broker.port = Port::reserve();
                 }
-                Err(errors) => panic!("the broker ended at its start:\n{errors}"),
+                Err(errors) => return Err(errors),
             }
         }
-        broker
+        unreachable!("the last attempt returns")
     }
 
     /// Writes another configuration for [`Broker::hang_up`]; `PORT` and `DIR` stand for its port and directory.
     pub fn rewrite(&self, config: &str) {
         let config = format!("{config}\n{}\n", environment::config_of(&self.program));
-        self.write("broker.conf", &self.in_place(&config));
+        self.write("broker.conf", self.in_place(&config));
     }
 
     /// Writes a file in its directory.
-    pub fn write(&self, name: &str, content: &str) {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.file(name), content).expect("the test's own directory can be written to");
     }
 

@@ -252,3 +252,53 @@ fn the_main_file_must_be_readable() {
         &["Error: Config file '/' is a directory."],
     );
 }
+
+#[test]
+fn files_of_access_control_are_told_with_their_own_lines() {
+    let main: &[u8] = b"listener 1\nacl_file acl\npassword_file pw\nlistener 2\nmax_qos 3\n";
+    let sources: [(PathBuf, &[u8]); 3] = [
+        ("m.conf".into(), main),
+        ("acl".into(), b"user a\ntopic reed b\ntopic read b/#/c\n"),
+        ("pw".into(), b"a:secret\n"),
+    ];
+    let result = parse(&sources, &CommandLine::default());
+    check(
+        &result,
+        &[
+            "error: m.conf:5: `max_qos` cannot be 3; write a number between 0 and 2",
+            "error: acl:2: `reed` is no access; write `read`, `write`, `readwrite` or `deny` in front of the topic; a topic \
+             with blanks needs one of them",
+            "error: acl:3: `b/#/c` is no topic filter; `+` and `#` must be whole levels, `#` the last one; at most 201 \
+             levels and 65535 bytes",
+        ],
+        &["Error: 'max_qos' must be between 0 and 2 inclusive.", "Error found at m.conf:5."],
+    );
+    let last = told(&result).pop().unwrap();
+    let original =
+        ["Error: Invalid ACL topic \"b/#/c\" in acl_file \"acl\".", "Error opening acl file \"acl\"."];
+    assert_eq!(last.original(), original);
+}
+
+#[test]
+fn a_password_that_is_not_hashed_is_told_and_not_shown() {
+    let sources: [(PathBuf, &[u8]); 2] =
+        [("m.conf".into(), b"listener 1\npassword_file pw\n"), ("pw".into(), b"# c\na:secret\n")];
+    check(
+        &parse(&sources, &CommandLine::default()),
+        &[
+            "warning: pw:2: the password of user `a` is not hashed, so this user cannot log in; `mosquitto_passwd -U` \
+           hashes all passwords of such a file",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_file_of_several_listeners_is_told_once() {
+    let main: &[u8] =
+        b"per_listener_settings true\nlistener 1\nacl_file acl\nlistener 2\nacl_file acl\nacl_file acl\n";
+    let sources: [(PathBuf, &[u8]); 2] = [("m.conf".into(), main), ("acl".into(), b"foo\n")];
+    let ours: Vec<_> =
+        told(&parse(&sources, &CommandLine::default())).iter().map(Diagnostic::to_string).collect();
+    assert_eq!(ours, ["error: acl:1: `foo` begins no rule; a line begins with `user`, `topic` or `pattern`"]);
+}

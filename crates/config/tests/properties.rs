@@ -23,6 +23,19 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![8 => line, 1 => vec(any::<u8>(), 0..12)], 0..12).prop_map(|lines| lines.concat())
 }
 
+/// Lines that come near to those of an `acl_file`, a `password_file` or a `psk_file`.
+fn access_lines() -> impl Strategy<Value = Vec<u8>> {
+    let acl = "[ \t]{0,2}(user|topic|pattern|#|\u{feff}topic)[ \t]{0,2}(read|write|readwrite|deny|)[ ]{0,2}(a/#|#|[+]|%u/%c|a b|/|)\r?";
+    let hash = "(6|7|5|argon2id|)\\$(101|0|v=19|)\\$(m=8,t=1,p=1|AAAA|AAAAAAAAAAA|)\\$[A-Za-z0-9+/]{0,90}(=|==|)(\\$ZG9udGNhcmU)?";
+    let users = format!("[ ]?(a|b c|ä|)(:|)[ ]?(\\$|){hash}(:|)");
+    let line = prop_oneof![
+        acl.prop_map(String::into_bytes),
+        prop::string::string_regex(&users).expect("a regular expression").prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..12)
+    ];
+    vec(line, 0..8).prop_map(|lines| lines.join(&b'\n'))
+}
+
 fn parsed(main: &[u8]) -> Result<Config, String> {
     parse(&[(PathBuf::from("m.conf"), main)], &CommandLine::default())
         .map(|loaded| loaded.config)
@@ -40,6 +53,26 @@ proptest! {
     #[test]
     fn any_settings_never_panic(bytes in lines()) {
         fuzz_parse(&bytes);
+    }
+
+    #[test]
+    fn any_access_files_never_panic(bytes in access_lines()) {
+        fuzz_parse(&bytes);
+    }
+
+    #[test]
+    fn rules_and_users_can_be_matched(bytes in access_lines()) {
+        let main: &[u8] = b"listener 1\nacl_file access\nlistener 2\n";
+        if let Ok(loaded) = parse(&[("m.conf".into(), main), ("access".into(), &bytes)], &CommandLine::default()) {
+            let listeners = &loaded.config.listeners;
+            let file = listeners[0].acl_file.as_ref().unwrap();
+            prop_assert!(file.rules().iter().all(|rule| !rule.filter.is_empty() && !rule.filter.contains('\0')));
+            prop_assert!(file.rules().len() <= bytes.split(|byte| *byte == b'\n').count());
+            prop_assert_eq!(&listeners[0].acl_file, &listeners[1].acl_file);
+        }
+        let main: &[u8] = b"listener 1\npassword_file access\n";
+        let loaded = parse(&[("m.conf".into(), main), ("access".into(), &bytes)], &CommandLine::default());
+        prop_assert!(loaded.is_ok(), "no line among the users keeps the broker from starting");
     }
 
     #[test]

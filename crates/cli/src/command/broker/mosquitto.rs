@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use noctule_config::Diagnostic;
+use noctule_config::Diagnostics;
 use noctule_server::Program;
 use noctule_server::log::early_line;
 
@@ -66,11 +66,12 @@ fn start(arguments: Vec<OsString>) -> Result<(), u8> {
         }
     };
     let loaded = request.load().map_err(|mistakes| {
-        log(&mistakes.original());
+        log(&told(&mistakes));
         EXIT_INVALID
     })?;
     for warning in &loaded.warnings {
-        log(&Diagnostic::original(warning));
+        log(&warning.original());
+        log(&[warning.to_string()]);
     }
     if request.test_config {
         if request.config_file.is_none() {
@@ -83,10 +84,15 @@ fn start(arguments: Vec<OsString>) -> Result<(), u8> {
     request.run(&loaded, Program::Mosquitto).map_err(|_| EXIT_FAILED)
 }
 
-/// The mistakes of a configuration file, as the original tells them.
+/// The mistakes of a configuration file.
 fn check(path: &Path) -> Result<(), Vec<String>> {
     let request = Request { config_file: Some(path.to_owned()), ..Request::default() };
-    request.load().map(drop).map_err(|mistakes| mistakes.original())
+    request.load().map(drop).map_err(|mistakes| told(&mistakes))
+}
+
+/// The original stops at the first mistake. Behind its words all of them follow, each with its line and how to mend it.
+fn told(mistakes: &Diagnostics) -> Vec<String> {
+    mistakes.original().into_iter().chain(mistakes.to_string().lines().map(str::to_owned)).collect()
 }
 
 /// Takes the words in order. `check` is asked about each configuration file before the next word.
