@@ -6,41 +6,43 @@ use crate::PAGE;
 use crate::coverage::{Coverage, Proof, Row};
 use crate::statement::Version;
 
-/// What a section is about, where both versions agree on its number.
-const TITLES: &[(&str, &str)] = &[
-    ("1.5", "Data representation"),
-    ("2.1", "Fixed header"),
-    ("2.2", "Fixed header, Packet Identifier, Properties"),
-    ("2.3", "Packet Identifier"),
-    ("3.1", "CONNECT"),
-    ("3.2", "CONNACK"),
-    ("3.3", "PUBLISH"),
-    ("3.4", "PUBACK"),
-    ("3.5", "PUBREC"),
-    ("3.6", "PUBREL"),
-    ("3.7", "PUBCOMP"),
-    ("3.8", "SUBSCRIBE"),
-    ("3.9", "SUBACK"),
-    ("3.10", "UNSUBSCRIBE"),
-    ("3.11", "UNSUBACK"),
-    ("3.12", "PINGREQ"),
-    ("3.14", "DISCONNECT"),
-    ("3.15", "AUTH"),
-    ("4.1", "Session state"),
-    ("4.2", "Transport"),
-    ("4.3", "Quality of Service"),
-    ("4.4", "Redelivery"),
-    ("4.5", "Receipt of messages"),
-    ("4.6", "Order of messages"),
-    ("4.7", "Topic Names and Topic Filters"),
-    ("4.8", "Shared Subscriptions; in 3.1.1 errors"),
-    ("4.9", "Flow control"),
-    ("4.12", "Enhanced authentication"),
-    ("4.13", "Errors"),
-    ("6.0", "WebSocket"),
-    ("7.0", "Conformance"),
-    ("7.1", "Transport"),
-];
+/// What a section is about.
+fn title(version: Version, section: &str) -> &'static str {
+    match (version, section) {
+        (_, "1.5") => "Data representation",
+        (_, "2.1") | (Version::V311, "2.2") => "Fixed header",
+        (_, "2.2") => "Packet Identifier, Properties",
+        (_, "2.3") => "Packet Identifier",
+        (_, "3.1") => "CONNECT",
+        (_, "3.2") => "CONNACK",
+        (_, "3.3") => "PUBLISH",
+        (_, "3.4") => "PUBACK",
+        (_, "3.5") => "PUBREC",
+        (_, "3.6") => "PUBREL",
+        (_, "3.7") => "PUBCOMP",
+        (_, "3.8") => "SUBSCRIBE",
+        (_, "3.9") => "SUBACK",
+        (_, "3.10") => "UNSUBSCRIBE",
+        (_, "3.11") => "UNSUBACK",
+        (_, "3.12") => "PINGREQ",
+        (_, "3.14") => "DISCONNECT",
+        (_, "3.15") => "AUTH",
+        (_, "4.1") => "Session state",
+        (_, "4.2" | "7.1") => "Transport",
+        (_, "4.3") => "Quality of Service",
+        (_, "4.4") => "Redelivery",
+        (_, "4.5") => "Receipt of messages",
+        (_, "4.6") => "Order of messages",
+        (_, "4.7") => "Topic Names and Topic Filters",
+        (Version::V311, "4.8") | (_, "4.13") => "Errors",
+        (_, "4.8") => "Shared Subscriptions",
+        (_, "4.9") => "Flow control",
+        (_, "4.12") => "Enhanced authentication",
+        (_, "6.0") => "WebSocket",
+        (_, "7.0") => "Conformance",
+        _ => "",
+    }
+}
 
 const HEAD: &str = "\
 # Conformance
@@ -66,10 +68,17 @@ pub fn problems(coverage: &Coverage<'_>, found: &str) -> Vec<String> {
     problems
 }
 
+const KINDS: &str = "
+Where the tests are: `selftest/` are cases for any broker, which run against the real binary and as `noctule selftest`;
+`tests/` are programs and bare sockets at the real binary; `simulation/` has crashes and lost connections under a seed;
+`scenarios/` are the broker's core with a virtual clock; all others stand beside the code.
+";
+
 /// The page for these statements.
 pub fn page(coverage: &Coverage<'_>) -> String {
     let mut page = HEAD.to_owned();
     figures(&mut page, &coverage.rows);
+    page.push_str(KINDS);
     for (title, binds_server) in [("What binds the server", true), ("What binds the client", false)] {
         let _ = write!(page, "\n## {title}\n");
         if !binds_server {
@@ -90,7 +99,9 @@ pub fn page(coverage: &Coverage<'_>) -> String {
 
 /// How many there are, per version and side.
 fn figures(page: &mut String, rows: &[Row<'_>]) {
-    page.push_str("\n| | statements | proven by tests | with a reason |\n|---|---|---|---|\n");
+    page.push_str(
+        "\n| | statements | proven by tests | at the real binary | with a reason |\n|---|---|---|---|---|\n",
+    );
     for version in Version::ALL {
         for (side, binds_server) in [("server", true), ("client", false)] {
             let rows: Vec<_> = rows
@@ -101,7 +112,10 @@ fn figures(page: &mut String, rows: &[Row<'_>]) {
                 .collect();
             let reasons = rows.iter().filter(|row| row.reason.is_some()).count();
             let proven = rows.iter().filter(|row| row.reason.is_none() && !row.proofs.is_empty()).count();
-            let _ = writeln!(page, "| {version}, {side} | {} | {proven} | {reasons} |", rows.len());
+            let outside =
+                rows.iter().filter(|row| row.proofs.iter().any(|proof| rank(proof.path) < 2)).count();
+            let _ =
+                writeln!(page, "| {version}, {side} | {} | {proven} | {outside} | {reasons} |", rows.len());
         }
     }
 }
@@ -112,7 +126,7 @@ fn part<'a>(page: &mut String, version: Version, rows: impl Iterator<Item = &'a 
     for row in rows {
         let section = row.statement.section();
         if last != Some(section) {
-            let title = TITLES.iter().find(|(number, _)| *number == section).map_or("", |(_, title)| title);
+            let title = title(version, section);
             let _ = write!(
                 page,
                 "\n### {version}: {section} {title}\n\n| statement | says | proof |\n|---|---|---|\n"
@@ -132,8 +146,10 @@ fn proof(row: &Row<'_>) -> String {
     }
 }
 
-/// Each file with its tests, sources come in their order.
+/// Each file with its tests, from the outside of the broker to its inside.
 fn files(proofs: &[Proof<'_>]) -> String {
+    let mut proofs: Vec<_> = proofs.iter().collect();
+    proofs.sort_by_key(|proof| rank(proof.path));
     let mut text = String::new();
     let mut last = "";
     for proof in proofs {
@@ -143,7 +159,7 @@ fn files(proofs: &[Proof<'_>]) -> String {
             if !text.is_empty() {
                 text.push_str("<br>");
             }
-            let _ = write!(text, "[{0}](../{0}): ", proof.path);
+            let _ = write!(text, "[{}](../{}): ", label(proof.path), proof.path);
             last = proof.path;
         }
         // A title is a sentence, the others are names.
@@ -153,6 +169,26 @@ fn files(proofs: &[Proof<'_>]) -> String {
         };
     }
     text
+}
+
+/// Cases for any broker, cases with the real binary, the simulation, the core, and what lies below.
+fn rank(path: &str) -> usize {
+    let places = ["crates/selftest/", "tests/", "simulation/", "crates/broker/tests/", "crates/broker/"];
+    places.iter().position(|place| path.starts_with(place)).unwrap_or(places.len())
+}
+
+/// A path in few words.
+fn label(path: &str) -> String {
+    const FOLDERS: [(&str, &str); 4] = [
+        ("crates/selftest/src/sections/", "selftest/"),
+        ("tests/cases/", "tests/"),
+        ("crates/broker/tests/scenarios/", "scenarios/"),
+        ("crates/", ""),
+    ];
+    let path = path.strip_suffix(".rs").unwrap_or(path);
+    let short =
+        FOLDERS.iter().find_map(|(folder, name)| Some(format!("{name}{}", path.strip_prefix(folder)?)));
+    short.unwrap_or_else(|| path.to_owned())
 }
 
 fn cell(text: &str) -> String {
@@ -188,9 +224,9 @@ mod tests {
     fn a_row_shows_tests_by_file_or_the_reason() {
         let statement = Statement { id: "MQTT-3.1.0-1", version: Version::V5, who: Who::Both, text: "a|b" };
         let proofs = vec![
-            Proof { path: "tests/a.rs", name: "x" },
-            Proof { path: "tests/a.rs", name: "y" },
-            Proof { path: "tests/b.rs", name: "z is so" },
+            Proof { path: "crates/a/src/a.rs", name: "x" },
+            Proof { path: "crates/a/src/a.rs", name: "y" },
+            Proof { path: "tests/cases/b.rs", name: "z is so" },
         ];
         let row = |proofs: &[Proof<'static>], reason| Row { statement, proofs: proofs.to_vec(), reason };
         let rows =
@@ -201,12 +237,12 @@ mod tests {
 
 | statement | says | proof |
 |---|---|---|
-| MQTT-3.1.0-1 | a\\|b | [tests/a.rs](../tests/a.rs): `x`, `y`<br>[tests/b.rs](../tests/b.rs): “z is so” |
+| MQTT-3.1.0-1 | a\\|b | [tests/b](../tests/cases/b.rs): “z is so”<br>[a/src/a](../crates/a/src/a.rs): `x`, `y` |
 | MQTT-3.1.0-1 | a\\|b | No test: never |
 | MQTT-3.1.0-1 | a\\|b | **missing** |
-| MQTT-3.1.0-1 | a\\|b | [tests/a.rs](../tests/a.rs): `x`<br>For the broker no test: no |
+| MQTT-3.1.0-1 | a\\|b | [a/src/a](../crates/a/src/a.rs): `x`<br>For the broker no test: no |
 ";
         assert!(page.contains(expected), "{page}");
-        assert!(page.contains("| 5.0, server | 4 | 1 | 2 |"), "{page}");
+        assert!(page.contains("| 5.0, server | 4 | 1 | 1 | 2 |"), "{page}");
     }
 }

@@ -1,6 +1,7 @@
 //! QoS 1 and 2 as the server receives them: 4.3.2, 4.3.3, and the packets of 3.4 to 3.7.
 
 use crate::case::Case;
+use crate::verdict::not_applicable;
 use crate::written::{PUBACK, PUBCOMP, PUBREC, PUBREL, acknowledge};
 
 pub(super) const CASES: &[Case] = &[
@@ -178,6 +179,24 @@ pub(super) const CASES: &[Case] = &[
                 client.is_closed(&[])?;
             }
             Ok(())
+        },
+    ),
+    Case::v5(
+        "[MQTT-4.3.3-9]",
+        "after a PUBREC that refuses, its Packet Identifier means a new message",
+        |test| {
+            test.offer.needs_qos(2)?;
+            let topic = test.topic("t");
+            let mut client = test.client("client")?;
+            client.subscribe(&topic, 0)?;
+            // What most servers keep for themselves.
+            let reserved = format!("$SYS/noctule-selftest/{}", test.own());
+            client.send(test.publication(&reserved, "x").qos(2, 7));
+            if client.acknowledgement(PUBREC, 7)? < 0x80 {
+                return not_applicable("the server lets everybody publish below $SYS");
+            }
+            client.publish(test.publication(&topic, "new").qos(2, 7))?;
+            client.receives(&topic, "new").map(drop)
         },
     ),
     Case::v5(
