@@ -47,6 +47,7 @@ metrics! {
     DroppedQueueFull, "dropped_queue_full", "Messages dropped because the session's queue was full.";
     DroppedExpired, "dropped_expired", "Messages dropped because their expiry interval had passed.";
     DroppedTooLarge, "dropped_too_large", "Messages dropped because the receiver accepts no packet of that size.";
+    DroppedPayloadTooLarge, "dropped_payload_too_large", "Messages dropped because their payload was above message_size_limit.";
     DroppedOutsideMountPoint, "dropped_outside_mount_point", "Messages dropped because their topic is outside of what their receiver sees.";
     DroppedSessionEnded, "dropped_session_ended", "Queued or unacknowledged messages that ended with their session.";
     DroppedOffline, "dropped_offline", "QoS 0 messages not queued because the session had no connection.";

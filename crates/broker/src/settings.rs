@@ -14,6 +14,12 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     /// Largest packet accepted, in bytes; announced in CONNACK 5.0 (`max_packet_size`).
     pub maximum_packet_size: u32,
+    /// Largest payload accepted, in bytes, 0 for any; a larger message is acknowledged and dropped (`message_size_limit`).
+    pub message_size_limit: usize,
+    /// Sessions at a time, connected or not, 0 for any number (`global_max_clients`).
+    pub global_max_clients: usize,
+    /// How often expired retained messages are looked for (`retain_expiry_interval`).
+    pub retain_expiry_interval: Duration,
     /// Largest frame accepted before CONNECT, in bytes.
     pub connect_packet_size: u32,
     /// How long a connection may take to send its CONNECT.
@@ -115,6 +121,9 @@ impl Default for Settings {
         Self {
             listeners: vec![ListenerSettings::default()],
             maximum_packet_size: 2_000_000,
+            message_size_limit: 0,
+            global_max_clients: 0,
+            retain_expiry_interval: Duration::from_secs(60),
             connect_packet_size: 128 * 1024,
             connect_timeout: Duration::from_secs(30),
             max_inflight_messages: 20,

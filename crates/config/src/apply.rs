@@ -67,6 +67,9 @@ impl Draft {
                 limits.max_keepalive = NonZeroU16::new(narrow(seconds))
             }
             ("max_packet_size", Value::Number(bytes)) => limits.max_packet_size = narrow(bytes),
+            ("message_size_limit", Value::Number(bytes)) => {
+                limits.message_size_limit = NonZeroU32::new(narrow(bytes))
+            }
             ("outbox_bytes_max", Value::Number(bytes)) => limits.outbox_bytes_max = narrow(bytes),
             ("connect_timeout", Value::Number(seconds)) => {
                 limits.connect_timeout = Duration::from_secs(narrow(seconds))
@@ -75,6 +78,15 @@ impl Draft {
 
             ("persistent_client_expiration", Value::Span(span)) => {
                 self.config.persistent_client_expiration = Some(span)
+            }
+            ("global_max_clients", Value::Number(count)) => {
+                self.config.global_max_clients = NonZeroU32::new(narrow(count));
+            }
+            ("global_max_connections", Value::Number(count)) => {
+                self.config.global_max_connections = NonZeroU32::new(narrow(count));
+            }
+            ("retain_expiry_interval", Value::Number(minutes)) => {
+                self.config.retain_expiry_interval = Some(Duration::from_secs(narrow::<u64>(minutes) * 60));
             }
             ("retain_available", Value::Flag(on)) => self.config.retain_available = on,
             ("upgrade_outgoing_qos", Value::Flag(on)) => self.config.upgrade_outgoing_qos = on,
@@ -225,6 +237,7 @@ fn apply_to_listener(
         ("socket_domain", Value::Word("ipv4")) => listener.address.domain = SocketDomain::Ipv4,
         ("socket_domain", Value::Word("ipv6")) => listener.address.domain = SocketDomain::Ipv6,
         ("protocol", Value::Word("mqtt")) => listener.protocol = Protocol::Mqtt,
+        ("bind_interface", Value::Text(device)) => listener.bind_interface = Some(device.clone()),
         ("mount_point", Value::Text(prefix)) => listener.mount_point = Some(prefix.clone()),
         ("max_connections", Value::Number(count)) => {
             listener.max_connections = u32::try_from(*count).ok().filter(|count| *count > 0);

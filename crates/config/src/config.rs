@@ -20,6 +20,12 @@ pub struct Config {
     pub local_only: bool,
     /// What one client may ask of the broker.
     pub limits: ClientLimits,
+    /// Sessions at a time, connected or not; `None` is any number.
+    pub global_max_clients: Option<NonZeroU32>,
+    /// Connections at a time at all listeners; `None` is any number.
+    pub global_max_connections: Option<NonZeroU32>,
+    /// How often expired retained messages are looked for; `None` leaves it to the broker.
+    pub retain_expiry_interval: Option<Duration>,
     /// Retained messages are kept and delivered; if not, a retained publish disconnects.
     pub retain_available: bool,
     /// Deliver at the subscription's QoS even if the message was published with a lower one.
@@ -56,6 +62,9 @@ impl Default for Config {
             listeners: Listener::loopback(1883).into(),
             local_only: true,
             limits: ClientLimits::default(),
+            global_max_clients: None,
+            global_max_connections: None,
+            retain_expiry_interval: None,
             retain_available: true,
             upgrade_outgoing_qos: false,
             allow_duplicate_messages: true,
@@ -104,6 +113,8 @@ pub struct ClientLimits {
     pub max_keepalive: Option<NonZeroU16>,
     /// Largest packet accepted, in bytes; told to 5.0 clients.
     pub max_packet_size: u32,
+    /// Largest payload accepted, in bytes; a larger message is acknowledged and dropped.
+    pub message_size_limit: Option<NonZeroU32>,
     /// Bytes that may wait in one connection's outgoing buffer before QoS 0 messages to it are dropped.
     pub outbox_bytes_max: u32,
     /// How long a new connection may take until its CONNECT is accepted.
@@ -120,6 +131,7 @@ impl Default for ClientLimits {
             queue_qos0_messages: false,
             max_keepalive: None,
             max_packet_size: 2_000_000,
+            message_size_limit: None,
             outbox_bytes_max: 1 << 20,
             connect_timeout: Duration::from_secs(30),
         }
@@ -133,6 +145,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// The network device whose addresses are listened on.
+    pub bind_interface: Option<String>,
     /// What stands in front of every topic of its clients.
     pub mount_point: Option<String>,
     /// Connections at a time, never 0; `None` is any number.
@@ -173,6 +187,7 @@ impl Listener {
         Self {
             address,
             protocol: Protocol::Mqtt,
+            bind_interface: None,
             mount_point: None,
             max_connections: None,
             max_qos: 2,

@@ -50,6 +50,7 @@ const KEPT: &[(&str, Keep<Config>)] = &[
 
 /// The same of a listener.
 const KEPT_OF_LISTENER: &[(&str, Keep<Listener>)] = &[
+    ("bind_interface", |new, old| new.bind_interface.clone_from(&old.bind_interface)),
     ("listener_allow_anonymous", |new, old| new.listener_allow_anonymous = old.listener_allow_anonymous),
     ("listener_auto_id_prefix", |new, old| {
         new.listener_auto_id_prefix.clone_from(&old.listener_auto_id_prefix);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,7 +18,7 @@ use crate::Notice;
 use crate::acceptor::{Acceptor, Stopper};
 use crate::auth::Verifier;
 use crate::error::StartError;
-use crate::listener::Listeners;
+use crate::listener::{Listeners, Places};
 use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
 use crate::program::Program;
@@ -40,6 +40,8 @@ pub struct Broker {
     verifier: Arc<Verifier>,
     /// What the shards were told last.
     settings: Arc<Settings>,
+    /// Connections of all listeners.
+    places: Arc<Places>,
     /// Whether the acceptor logs whom it turns away.
     connection_messages: Arc<AtomicBool>,
     /// Threads that have not ended yet.
@@ -102,6 +104,7 @@ impl Broker {
                 EventLoop::new(place, (core, shared), durability, verifier, measurement, clock, log.clone());
             event_loops.push(event_loop);
         }
+        let places = listeners.places();
         let connection_messages = Arc::new(AtomicBool::new(config.log.connection_messages));
         let told = Arc::clone(&connection_messages);
         let (acceptor, stopper) = Acceptor::new(listeners.0, Arc::clone(&shards), log.clone(), told)
@@ -114,6 +117,7 @@ impl Broker {
             pipeline,
             verifier,
             settings,
+            places,
             connection_messages,
             running: 0,
             notices,
@@ -147,6 +151,7 @@ impl Broker {
         }
         self.settings = Arc::new(settings);
         self.verifier.use_files_of(config);
+        self.places.set_max(config.global_max_connections.map(NonZeroU32::get));
         self.connection_messages.store(config.log.connection_messages, Ordering::Relaxed);
         self.shards.tell_settings(&self.settings, &self.notify);
         self.shards.count()

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use noctule_transport::{ListenError, ResolveError, system_text};
 
+use crate::DeviceError;
+
 /// The broker could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -14,6 +16,9 @@ pub enum StartError {
     /// A listener's host has no address.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// A listener's network device is absent, or has no such address.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The configuration has no listener.
     #[error("there is nothing to listen on")]
     NoListener,
@@ -74,6 +79,7 @@ impl StartError {
                 lines
             }
             Self::Resolve(error) => vec![format!("Error creating listener: {}.", error.text)],
+            Self::Device(error) => vec![format!("Error: {error}.")],
             Self::NoListener => vec!["Error: Unable to start any listening sockets, exiting.".to_owned()],
             Self::PidFile { .. } => vec!["Error: Unable to write pid file.".to_owned()],
             Self::User(text) => vec![text.clone()],
@@ -93,6 +99,9 @@ impl StartError {
                 _ => None,
             },
             Self::Resolve(_) => Some("check the host of the listener"),
+            Self::Device(_) => {
+                Some("`ip address` lists the network devices of this machine and their addresses")
+            }
             Self::PidFile { .. } => Some("check that its directory exists and may be written"),
             Self::NoListener
             | Self::TooManyListeners

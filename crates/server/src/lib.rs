@@ -13,6 +13,7 @@ mod error;
 mod greeting;
 mod listener;
 mod memory;
+mod network_device;
 mod panic;
 mod pid_file;
 mod program;
@@ -27,6 +28,7 @@ mod user;
 pub use broker::Broker;
 pub use error::StartError;
 pub use listener::Listeners;
+pub use network_device::DeviceError;
 pub use program::Program;
 pub use run::{Options, run};
 

@@ -1,6 +1,7 @@
 //! From what the configuration says to what the core is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use noctule_broker::{
     Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, MountPoint, Settings, Whom,
@@ -10,6 +11,9 @@ use noctule_protocol::{ProtocolVersion, QoS};
 
 use crate::listener::Listeners;
 use crate::memory;
+
+/// How often expired retained messages are looked for if nothing is said about that.
+const RETAIN_EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The core's settings. Lines that no destination takes are not asked for, so they are never formatted.
 pub(crate) fn of_broker(
@@ -44,6 +48,8 @@ pub(crate) fn of_broker(
             })
             .collect(),
         maximum_packet_size: limits.max_packet_size,
+        message_size_limit: limits.message_size_limit.map_or(0, |bytes| saturating_usize(bytes.get().into())),
+        global_max_clients: config.global_max_clients.map_or(0, |count| saturating_usize(count.get().into())),
         connect_timeout: limits.connect_timeout,
         max_inflight_messages: limits.max_inflight_messages.map_or(0, Into::into),
         max_inflight_bytes: limits.max_inflight_bytes.map_or(0, |bytes| saturating_usize(bytes.get())),
@@ -54,6 +60,7 @@ pub(crate) fn of_broker(
         queue_qos0_messages: limits.queue_qos0_messages,
         max_keepalive: limits.max_keepalive.map_or(0, Into::into),
         retain_available: config.retain_available,
+        retain_expiry_interval: config.retain_expiry_interval.unwrap_or(RETAIN_EXPIRY_INTERVAL),
         allow_duplicate_messages: config.allow_duplicate_messages,
         upgrade_outgoing_qos: config.upgrade_outgoing_qos,
         persistent_client_expiration: config.persistent_client_expiration,
@@ -144,7 +151,8 @@ mod tests {
     }
 
     /// What a reload takes, and the core need not know: the log's own affairs, and what waits for the durable store.
-    const ELSEWHERE: [&str; 8] = [
+    const ELSEWHERE: [&str; 9] = [
+        "global_max_connections",
         "log_dest",
         "log_timestamp",
         "log_timestamp_format",

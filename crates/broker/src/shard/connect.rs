@@ -190,6 +190,15 @@ impl Shard {
                     "the topic of its Will is too long behind the listener's mount point",
                 ));
             }
+            let limit = self.settings.message_size_limit;
+            if limit > 0 && will.payload.len() > limit {
+                // 3.x has no words for it.
+                let reason = match connect.version {
+                    ProtocolVersion::V5 => ReasonCode::PacketTooLarge,
+                    ProtocolVersion::V31 | ProtocolVersion::V311 => ReasonCode::NotAuthorized,
+                };
+                return Err(Refusal::new(reason, "oversize payload"));
+            }
             if will.qos > listener.maximum_qos {
                 // [MQTT-3.2.2-12]
                 return Err(Refusal::new(
@@ -204,6 +213,10 @@ impl Shard {
                     "used disallowed feature (retain not available)",
                 ));
             }
+        }
+        let most = self.settings.global_max_clients;
+        if most > 0 && turn.shared.session_count() >= most && !self.is_known(key, connect, turn) {
+            return Err(Refusal::SERVER_BUSY);
         }
         let max = self.settings.max_keepalive;
         let too_long = max > 0 && (connect.keep_alive == 0 || connect.keep_alive > max);

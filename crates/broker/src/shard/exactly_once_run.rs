@@ -46,6 +46,7 @@ impl Shard {
             && connection.maximum_packet_size as usize >= PlainAck::LENGTH
             && listener
                 .is_none_or(|listener| run.qos() <= listener.maximum_qos && listener.mount_point.is_none())
+            && settings.message_size_limit == 0
             && !session.lasts()
             && has_place
             && session.incoming_bytes + run.bytes().len() <= bytes_max;

@@ -63,9 +63,6 @@ use retain::WaitingReplays;
 /// outgrown stays with the allocator for a while.
 const TABLE_ROOM: usize = 64 * 1024;
 
-/// How often expired retained messages are looked for.
-const RETAINED_SWEEP: Duration = Duration::from_secs(60);
-
 /// All that one event loop owns: its connections, the sessions that live here, and what waits for the disk.
 pub struct Shard {
     index: ShardIndex,
@@ -115,7 +112,8 @@ pub struct Shard {
     released: Vec<Message>,
     /// Where the sweep for expired retained messages goes on.
     sweep_from: Option<String>,
-    sweep_armed: bool,
+    /// When it begins or goes on.
+    sweep_at: Option<Duration>,
     /// Retained messages that replays may still look at in this turn.
     replay_steps: usize,
     replays: WaitingReplays,
@@ -170,7 +168,7 @@ impl Shard {
             run_places: Vec::new(),
             released: Vec::new(),
             sweep_from: None,
-            sweep_armed: false,
+            sweep_at: None,
             replay_steps: retain::REPLAY_STEPS,
             replays: WaitingReplays::default(),
             sys_topics: SysTopics::default(),

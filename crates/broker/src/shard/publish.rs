@@ -112,6 +112,11 @@ impl Shard {
         publish: &Publish<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), DecodeError> {
+        let limit = self.settings.message_size_limit;
+        if limit > 0 && publish.payload.len() > limit {
+            self.drop_too_large(key, slot, topic, publish, turn);
+            return Ok(());
+        }
         let sequence = self.next_sequence();
         let Self { sessions, settings, generation, restricts, .. } = self;
         let Some(session) = sessions.get_mut(slot as usize).and_then(Option::as_deref_mut) else {
@@ -158,6 +163,24 @@ impl Shard {
                 Ok(())
             }
         }
+    }
+
+    /// Acknowledges a message and forgets it: its payload is above `message_size_limit`.
+    #[cold]
+    fn drop_too_large(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        topic: &str,
+        publish: &Publish<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.count(Metric::DroppedPayloadTooLarge);
+        if self.logs_packets() {
+            let line = PublishLine::of(publish, topic);
+            self.log_publish("Dropped too large PUBLISH from", slot, line, turn);
+        }
+        self.answer_refused(key, publish.qos, ReasonCode::ImplementationSpecificError, turn);
     }
 
     /// Passes on what need not be kept, and refuses the rest.
@@ -222,8 +245,8 @@ impl Shard {
         self.answer_as(HeldPacket::Puback, key, wait, turn, |out, version| puback.encode(version, out));
     }
 
-    /// 5.0: a denied publish is acknowledged with 0x87; 3.x knows no refusal and gets the normal
-    /// acknowledgement [MQTT311-3.3.5-2].
+    /// 5.0: a denied publish is acknowledged with a reason code, 0x87 where there is no right; 3.x knows no refusal and gets
+    /// the normal acknowledgement [MQTT311-3.3.5-2].
     pub(super) fn answer_refused(
         &mut self,
         key: ConnectionKey,

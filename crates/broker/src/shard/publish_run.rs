@@ -115,13 +115,15 @@ impl Shard {
     fn publisher_of(&self, key: ConnectionKey, slot: u32, run: &PublishRun<'_>) -> Option<SessionNumber> {
         let (connection, session) = (self.connection(key)?, self.session(slot)?);
         let listener = self.settings.listeners.get(usize::from(connection.listener.0));
+        // One of them may be dropped.
+        let is_limited = self.settings.message_size_limit > 0;
         let answers = run.qos() == QoS::AtMostOnce
             || connection.held.is_empty()
                 && connection.maximum_packet_size as usize >= PlainAck::LENGTH
                 && self.check_receive_maximum(key, slot, connection.version).is_ok();
         let is_allowed = listener
             .is_none_or(|listener| run.qos() <= listener.maximum_qos && listener.mount_point.is_none());
-        (answers && is_allowed).then_some(session.address.number)
+        (answers && is_allowed && !is_limited).then_some(session.address.number)
     }
 
     /// Whether a run goes out at once, here and in one turn of each other shard, and nothing of it is recorded or shared.

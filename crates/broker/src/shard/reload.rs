@@ -21,10 +21,14 @@ impl Shard {
         self.mail.change_settings(&settings);
         turn.shared.set_memory_limit(settings.memory_limit);
         let has_new_interval = self.settings.sys_interval != settings.sys_interval;
+        let has_new_sweep = self.settings.retain_expiry_interval != settings.retain_expiry_interval;
         self.restricts = settings.restricts();
         self.settings = settings;
         if has_new_interval {
             self.arm_sys_topics(turn.now.monotonic);
+        }
+        if has_new_sweep {
+            self.rearm_sweep(turn);
         }
         let pressure = turn.shared.memory_pressure();
         if pressure != self.thrift.pressure {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use noctule_protocol::QoS;
 
-use super::{RETAINED_SWEEP, Shard, Turn};
+use super::{Shard, Turn};
 use crate::message::{Message, Publication, Publisher, RetainedMessage};
 use crate::metric::Metric;
 use crate::moment::Moment;
@@ -69,8 +69,8 @@ impl Shard {
     /// Puts a message where it is retained, and gives its version; one that expires will be looked for.
     pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) -> Version {
         let message = retained.message.clone();
-        if message.expires().is_some() && !std::mem::replace(&mut self.sweep_armed, true) {
-            self.timers.arm(turn.now.monotonic + RETAINED_SWEEP, Timer::RetainedSweep);
+        if message.expires().is_some() && self.sweep_at.is_none() {
+            self.arm_sweep(turn.now.monotonic + self.settings.retain_expiry_interval);
         }
         turn.shared.retained.set(retained)
     }
@@ -232,7 +232,23 @@ impl Shard {
         for topic in expired {
             self.persist_lazily(Operation::DeleteRetained(topic));
         }
-        let pause = if self.sweep_from.is_some() { Duration::from_millis(10) } else { RETAINED_SWEEP };
-        self.timers.arm(turn.now.monotonic + pause, Timer::RetainedSweep);
+        let pause = match self.sweep_from {
+            Some(_) => Duration::from_millis(10),
+            None => self.settings.retain_expiry_interval,
+        };
+        self.arm_sweep(turn.now.monotonic + pause);
+    }
+
+    fn arm_sweep(&mut self, at: Duration) {
+        self.sweep_at = Some(at);
+        self.timers.arm(at, Timer::RetainedSweep);
+    }
+
+    /// The interval has changed: a search that is to come comes by the new one.
+    pub(super) fn rearm_sweep(&mut self, turn: &Turn<'_>) {
+        if let Some(at) = self.sweep_at {
+            self.timers.disarm(at, Timer::RetainedSweep);
+            self.arm_sweep(turn.now.monotonic + self.settings.retain_expiry_interval);
+        }
     }
 }

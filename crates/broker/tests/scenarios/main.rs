@@ -5,6 +5,7 @@ mod desk;
 mod accounting;
 mod acknowledgements;
 mod bridge;
+mod broker_limits;
 mod bursts;
 mod chaos;
 mod connect;

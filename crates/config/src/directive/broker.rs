@@ -101,8 +101,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("Largest packet accepted, in bytes; a larger one disconnects"),
     of("message_size_limit", Global, number(0, 268_435_455), "0")
         .help("Largest payload accepted, in bytes; a larger one is acknowledged and dropped; 0 is any")
-        .deprecated("write `max_packet_size`")
-        .waits_for("dropping by payload size"),
+        .deprecated("write `max_packet_size`"),
     of("outbox_bytes_max", Global, number(1024, INT_MAX), "1048576")
         .help("Bytes that may wait to be sent to one client; more drops QoS 0 messages to it"),
     of("connect_timeout", Global, number(1, 3600), "30")
@@ -127,8 +126,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Takes::Number { min: 1, max: 10_000_000, outside: LowerAndTell },
         "",
     )
-    .help("Minutes between two searches for expired retained messages")
-    .waits_for("the search for expired retained messages"),
+    .help("Minutes between two searches for expired retained messages; without it they are searched for each minute"),
     of("set_tcp_nodelay", Global, Flag, "true").help("Accepted: small packets are always sent at once"),
     of("upgrade_outgoing_qos", Global, Flag, "false")
         .help("Deliver at the subscription's QoS even if the message was published with a lower one"),
@@ -136,11 +134,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("One copy for each matching subscription; if not, one for all of them")
         .deprecated("leave it at true"),
     of("global_max_clients", Global, number(-INT_MAX, INT_MAX), "-1")
-        .help("Sessions at a time, connected or not; -1 is any number")
-        .waits_for("limits for the whole broker"),
+        .help("Sessions at a time, connected or not; 0 and below is any number"),
     of("global_max_connections", Global, number(-INT_MAX, INT_MAX), "-1")
-        .help("Connected clients at a time; -1 is any number")
-        .waits_for("limits for the whole broker"),
+        .help("Connections at a time, of all listeners; 0 and below is any number"),
     of("packet_buffer_size", Global, number(0, 65535), "4096")
         .help("Largest header of a WebSocket handshake, in bytes")
         .aliases(&["websockets_headers_size"])

@@ -26,8 +26,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("The address of the default listener")
         .deprecated("write `listener`, the port and the address"),
     of("bind_interface", Scope::Listener, Text(Refuse), "")
-        .help("Listen on this network device only")
-        .waits_for("binding to a device"),
+        .help("Listen on the addresses of this network device only"),
     of("socket_domain", Scope::Listener, Word(&["ipv4", "ipv6"]), "")
         .help("Listen on one kind of address only"),
     of("protocol", Scope::Listener, Word(&["mqtt", "websockets", "http_api"]), "mqtt")
