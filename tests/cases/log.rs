@@ -1,7 +1,10 @@
 //! Log lines: those of packets beside Debian's Mosquitto, the others in the words of Mosquitto 2.1.
 
+use std::path::PathBuf;
+
 use e2e::packet::{self, Version, acknowledge, connect, publish, subscribe};
-use e2e::{Broker, Wire, eventually};
+use e2e::{Broker, Program, Wire, eventually};
+use rustix::process::Signal;
 
 use Version::{V4, V5};
 
@@ -151,5 +154,182 @@ fn packets_are_told_in_mosquittos_words_line_by_line() {
     });
     let debian: Vec<_> = debian.iter().map(|line| in_the_words_of_2_1(line)).collect();
     assert!(ours.len() > 80, "{ours:#?}");
+    assert_eq!(ours, debian);
+}
+
+#[test]
+fn lines_are_published_and_none_about_packets() {
+    let broker =
+        Broker::start("log_type all\nlog_timestamp false\nlog_dest topic\nlog_dest stderr\nsys_interval 0");
+    let watcher = broker.subscriber("-t $SYS/broker/log/# -q 2");
+    broker.mosquitto_pub("-i lamp -t state -m on").run().succeeds();
+    let seen = eventually("the client's end was published", || {
+        let seen = watcher.messages();
+        seen.iter().any(|line| line.ends_with(" disconnected.")).then_some(seen)
+    });
+    let text = seen.join("\n");
+    assert!(text.contains("$SYS/broker/log/M/subscribe 2 0 "), "{text}");
+    assert!(text.contains("$SYS/broker/log/N 2 0 New connection from 127.0.0.1:"), "{text}");
+    assert!(text.contains(" as lamp (p4, c1, k60)."), "{text}");
+    assert!(!text.contains("PUBLISH") && !text.contains("log/D"), "{text}");
+    // And nothing comes of what was published.
+    let before = watcher.messages().len();
+    broker.mosquitto_pub("-i last -t state -m on").run().succeeds();
+    let count = eventually("the next client's end was published", || {
+        let seen = watcher.messages();
+        seen.last().is_some_and(|line| line.contains("Client last ")).then_some(seen.len())
+    });
+    assert_eq!(count - before, 3, "{:#?}", watcher.messages());
+}
+
+#[test]
+fn every_destination_gets_every_line_and_the_file_can_be_rotated() {
+    let directory = tempfile::TempDir::new().expect("the directory for temporary files can be written to");
+    let file: PathBuf = directory.path().join("log");
+    let broker = Broker::start(&format!(
+        "log_dest stdout\nlog_dest stderr\nlog_dest file {}\nlog_timestamp_format %Y-%m-%dT%H:%M:%S\nlog_type notice",
+        file.display()
+    ));
+    let lines_of_file = || std::fs::read_to_string(&file).unwrap_or_default();
+    broker.mosquitto_pub("-i first -t a -m b").run().succeeds();
+    let has_left = |text: &str, client: &str| text.contains(&format!("Client {client} ["));
+    eventually("all three have it", || {
+        let outputs = [broker.process().lines().join("\n"), broker.process().errors(), lines_of_file()];
+        outputs.iter().all(|text| has_left(text, "first")).then_some(())
+    });
+    for line in lines_of_file().lines() {
+        let (stamp, _) = line.split_once(": ").expect("a stamp");
+        let shape: String = stamp.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000-00-00T00:00:00", "{line}");
+    }
+    for (number, signal) in [(1, "RTMIN"), (2, "HUP")] {
+        let old = file.with_extension(number.to_string());
+        std::fs::rename(&file, &old).expect("the broker's directory is ours");
+        let kill = format!("kill -s {signal} {}", broker.process().pid());
+        Program::new("bash").arg("-c").arg(kill).run().succeeds();
+        eventually("the file is there again", || file.exists().then_some(()));
+        let client = format!("client{number}");
+        broker.mosquitto_pub(&format!("-i {client} -t a -m b")).run().succeeds();
+        eventually("the new file has the line", || has_left(&lines_of_file(), &client).then_some(()));
+        assert!(!has_left(&std::fs::read_to_string(old).expect("it was renamed"), &client));
+    }
+}
+
+#[test]
+fn json_has_an_object_on_each_line() {
+    let broker = Broker::start("log_format json\nlog_type all\nsys_interval 0");
+    broker.mosquitto_pub("-i lamp -t state -m on").run().succeeds();
+    let mut wire = Wire::connect(&broker, V5, "a \"b\"");
+    wire.send(&publish(V5, "a/#", 0, 0, b"x"));
+    wire.is_closed();
+    let said = eventually("the client's end is there", || {
+        let said = broker.process().errors();
+        said.contains("\"reason\":\"malformed packet").then_some(said)
+    });
+    for line in said.lines() {
+        let rest = line.strip_prefix("{\"time\":\"20").unwrap_or_else(|| panic!("{line}"));
+        assert!(rest.contains("Z\",\"level\":\"") && rest.ends_with('}'), "{line}");
+    }
+    let has = |parts: &[&str]| said.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    let level = |level: &str| format!("\"level\":\"{level}\",\"message\":\"");
+    assert!(
+        has(&[&level("notice"), "disconnected.\",\"client\":\"lamp\",\"address\":\"127.0.0.1:"]),
+        "{said}"
+    );
+    assert!(has(&[&level("debug"), "Received PUBLISH from lamp", "\"client\":\"lamp\"}"]), "{said}");
+    assert!(
+        has(&["\"client\":\"a \\\"b\\\"\",\"address\":\"127.0.0.1:", "\"reason\":\"malformed packet"]),
+        "{said}"
+    );
+    assert!(has(&[&level("information"), " running\"}"]), "{said}");
+    // What a machine reads it with.
+    let program = "import json, sys; [json.loads(line) for line in sys.stdin]";
+    Program::new("python3").arg("-c").arg(program).stdin(said).run().succeeds();
+}
+
+/// Each of these lines is one that people search for: what provokes it, and its end.
+#[test]
+fn ends_of_connections_are_told_in_the_words_of_2_1() {
+    let broker = Broker::start(
+        "log_timestamp false\nmax_packet_size 100\nmax_qos 1\nretain_available false\nmax_topic_alias 1\nmax_inflight_messages 1",
+    );
+    let ends = |client: &str, end: &str| {
+        eventually(&format!("{client}: {end}"), || {
+            let line = format!("Client {client} [ADDRESS] {end}");
+            lines(&broker).iter().any(|found| found.starts_with(&line)).then_some(())
+        });
+    };
+    let client = |id: &str| Wire::connect(&broker, V5, id);
+    let refused = |id: &str, bytes: &[u8], end: &str| {
+        let mut wire = client(id);
+        wire.send(bytes);
+        wire.is_closed();
+        ends(id, end);
+    };
+    refused("bye", &packet::DISCONNECT, "disconnected.");
+    refused("malformed", &[0xF1, 0], "disconnected: malformed packet");
+    refused("twice", &connect(V5, "twice", true, 0), "disconnected: protocol error");
+    refused("large", &packet::packet(0x30, &[0; 200]), "disconnected: oversize packet");
+    refused("qos", &publish(V5, "a", 2, 1, b""), "disconnected: used disallowed feature (QoS too high).");
+    let mut retained = publish(V5, "a", 0, 0, b"x");
+    retained[0] |= 1;
+    refused("kept", &retained, "disconnected: used disallowed feature (retain not available).");
+    let alias = [&packet::string("a")[..], &[3, 0x23, 0, 9]].concat();
+    refused("alias", &packet::packet(0x30, &alias), "disconnected: topic alias invalid");
+    drop(client("lost"));
+    ends("lost", "disconnected: connection closed by client.");
+    let mut first = client("same");
+    let _second = client("same");
+    first.is_closed();
+    ends("same", "disconnected: session taken over.");
+    let mut silent = Wire::open(&broker, V5, &connect(V5, "silent", true, 1));
+    silent.packet();
+    silent.is_closed();
+    ends("silent", "disconnected: exceeded timeout.");
+    Wire::open(&broker, V4, &connect(V4, "", false, 0)).packet();
+    ends("<unknown>", "disconnected: client identifier not valid.");
+    let said = lines(&broker);
+    for line in [
+        "Opening ipv4 listen socket on PORT",
+        "New connection from ADDRESS on PORT",
+        "New client connected from ADDRESS as silent (p5, c1, k1).",
+    ] {
+        assert!(said.iter().any(|found| found == line), "{line}: {said:#?}");
+    }
+}
+
+#[test]
+fn nobody_without_a_name_is_let_in_and_the_log_says_so() {
+    let broker = Broker::with_config("listener PORT 127.0.0.1\nlog_timestamp false");
+    Wire::open(&broker, V4, &connect(V4, "nobody", true, 0)).is_closed();
+    eventually("the log says why", || {
+        let said = lines(&broker);
+        said.iter().any(|line| line.ends_with("[ADDRESS] disconnected: not authorised.")).then_some(())
+    });
+}
+
+#[test]
+fn sigusr2_prints_the_subscriptions_as_mosquitto_does() {
+    let filters = ["$SYS/broker/uptime", "+/state", "a", "a/b/c", "x//y", "$share/g/t/u"];
+    let subscribed = |broker: &Broker| {
+        let mut alice = Wire::connect(broker, V4, "alice");
+        for filter in filters {
+            alice.subscribe(filter, 1);
+        }
+        broker.process().signal(Signal::USR2);
+        alice
+    };
+    let ours = Broker::start("sys_interval 0");
+    let alice = subscribed(&ours);
+    let ours = eventually("the whole tree is there", || {
+        let lines = ours.process().lines();
+        lines.iter().any(|line| line.trim() == "u").then_some(lines)
+    });
+    drop(alice);
+    let mut debian = Broker::debian("sys_interval 0");
+    let _alice = subscribed(&debian);
+    // Its standard output comes when it ends.
+    let debian = debian.stop().lines();
+    // Mosquitto's levels come in the order in which they were made, which is that of the texts here.
     assert_eq!(ours, debian);
 }

@@ -34,6 +34,12 @@ impl<T, const PIECE_BITS: u32> Arena<T, PIECE_BITS> {
         self.len
     }
 
+    /// Above all numbers that are in use.
+    pub(crate) fn end(&self) -> u32 {
+        let last = self.pieces.last().map_or(0, Vec::len);
+        (self.pieces.len().saturating_sub(1) * Self::PIECE + last) as u32
+    }
+
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         if let Some(at) = self.free {

@@ -78,6 +78,21 @@ impl Directory {
         true
     }
 
+    /// Calls `f` for some sessions, and says where to go on: a stripe, and a number in it. Looks at about `steps` of them.
+    pub(crate) fn walk(
+        &self,
+        (stripe, from): (usize, u32),
+        steps: usize,
+        mut f: impl FnMut(&Arc<str>, SessionAddress),
+    ) -> Option<(usize, u32)> {
+        let entries = &lock(self.stripes.get(stripe)?).entries;
+        let to = entries.end().min(from.saturating_add(u32::try_from(steps.max(1)).unwrap_or(u32::MAX)));
+        for (client_id, address) in (from..to).filter_map(|at| entries.get(at)) {
+            f(client_id, *address);
+        }
+        Some(if to < entries.end() { (stripe, to) } else { (stripe + 1, 0) })
+    }
+
     fn stripe(&self, client_id: &str) -> (&Mutex<Stripe>, u64) {
         let hash = self.hasher.hash_one(client_id);
         (&self.stripes[(hash >> (u64::BITS - STRIPE_BITS)) as usize], hash)
@@ -113,5 +128,22 @@ mod tests {
         assert!(directory.release("lamp", address(1)) && !directory.release("lamp", address(1)));
         assert_eq!(directory.claim(&lamp, address(2)), Claim::New);
         assert_eq!(directory.len(), 1);
+    }
+
+    #[test]
+    fn a_walk_comes_to_every_session_once() {
+        let directory = Directory::new(RandomState::with_seeds(1, 2, 3, 4));
+        let mut expected: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        for (number, client_id) in (0..).zip(&expected) {
+            let address = SessionAddress { shard: ShardIndex(0), slot: 0, number: SessionNumber(number) };
+            assert_eq!(directory.claim(&client_id.as_str().into(), address), Claim::New);
+        }
+        let (mut found, mut cursor) = (Vec::new(), Some((0, 0)));
+        while let Some(from) = cursor {
+            cursor = directory.walk(from, 3, |client_id, _| found.push(client_id.to_string()));
+        }
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
     }
 }

@@ -82,7 +82,20 @@ pub enum Effect {
         level: LogLevel,
         /// The line without time stamp, in Mosquitto's words where Mosquitto has them.
         line: String,
+        /// What it is about, where that is at hand.
+        subject: Option<Box<LogSubject>>,
     },
+}
+
+/// What a log line is about.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LogSubject {
+    /// Client Identifier.
+    pub client: Option<Arc<str>>,
+    /// Where the client is.
+    pub address: Option<SocketAddr>,
+    /// Why something ended.
+    pub reason: Option<String>,
 }
 
 /// Types of log lines, named as in `log_type`.
@@ -103,6 +116,21 @@ pub enum LogLevel {
     Subscribe,
     /// Unsubscriptions.
     Unsubscribe,
+}
+
+impl LogLevel {
+    /// Where lines of this type are published; those of packets are not, since publishing them would make more of them.
+    pub const fn topic(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Error => "$SYS/broker/log/E",
+            Self::Warning => "$SYS/broker/log/W",
+            Self::Notice => "$SYS/broker/log/N",
+            Self::Information => "$SYS/broker/log/I",
+            Self::Subscribe => "$SYS/broker/log/M/subscribe",
+            Self::Unsubscribe => "$SYS/broker/log/M/unsubscribe",
+            Self::Debug => return None,
+        })
+    }
 }
 
 /// Which types of log lines are wanted; lines of other types are never formatted.

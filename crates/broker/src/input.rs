@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::{Parcel, Settings, Ticket};
+use crate::{LogLevel, Parcel, Settings, Ticket};
 
 /// Names one connection of a shard. The shell chooses it: `index` may be used again after the connection
 /// ended, then with another `generation`, so that a late event cannot reach its successor.
@@ -90,6 +90,13 @@ pub enum Input<'a> {
         connection: ConnectionKey,
         /// What came of it.
         verdict: Verdict,
+    },
+    /// A line of the log is to be published too (`log_dest topic`).
+    LogLine {
+        /// Its type, which says where.
+        level: LogLevel,
+        /// As it stands in the log.
+        line: &'a str,
     },
     /// A deadline of [`Shard::next_timeout`](crate::Shard::next_timeout) has passed.
     TimedOut,

@@ -36,13 +36,14 @@ mod settings;
 mod shard;
 mod shared;
 mod subscriber;
+mod subscription_tree;
 mod sync;
 mod text_set;
 mod timer;
 mod topic_tree;
 mod will;
 
-pub use effect::{Effect, LogLevel, LogLevels, Ticket};
+pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Ticket};
 pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd, Verdict};
 pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};

@@ -2,6 +2,7 @@
 //! and counters. Locks are held for one look-up or change, never across a call out.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::settings::Settings;
 use crate::subscriber::{PackedSubscriber, Subscriber};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
-use crate::topic_tree::{Scratch, TopicTree};
+use crate::topic_tree::{Cursor, Scratch, TopicTree};
 
 /// What all shards of one broker share.
 pub struct Shared {
@@ -38,6 +39,12 @@ pub struct Shared {
     next_client_id: AtomicU64,
     memory: Memory,
     secret: [u64; 2],
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 /// Filters that leave the topic tree under one lock: each takes about a microsecond, and others wait at most 100.
@@ -118,6 +125,16 @@ impl Shared {
         mut f: impl FnMut(Subscriber),
     ) {
         read(&self.subscriptions).for_each_match(topic, scratch, |&subscriber| f(subscriber.into()));
+    }
+
+    /// Calls `f` for some subscriptions, about `steps`, and says where to go on.
+    pub(crate) fn walk_subscriptions(
+        &self,
+        from: Cursor,
+        steps: usize,
+        mut f: impl FnMut(&str, Subscriber),
+    ) -> Option<Cursor> {
+        read(&self.subscriptions).walk(from, steps, |filter, &subscriber| f(filter, subscriber.into()))
     }
 
     pub(crate) fn topic_hash(&self, topic: &str) -> TopicHash {

@@ -10,6 +10,7 @@ mod cell;
 mod path;
 mod segment;
 mod subscribers;
+mod walk;
 
 use cell::{Cell, Link, Literal, Literals, Node};
 pub(crate) use path::Scratch;
@@ -17,6 +18,7 @@ use path::{PathHash, text_hash};
 use segment::{LongTexts, Segment};
 use subscribers::Subscribers;
 pub(crate) use subscribers::Subscription;
+pub(crate) use walk::Cursor;
 
 /// Subscriptions by Topic Filter, found by Topic Name.
 ///

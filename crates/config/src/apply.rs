@@ -8,7 +8,7 @@ use crate::config::{ListenAddress, MemoryLimit, Protocol, SocketDomain};
 use crate::diagnostic::Position;
 use crate::directive::{Directive, Status};
 use crate::draft::{Block, Draft, ListenerDraft};
-use crate::log::LogTypes;
+use crate::log::{LogFormat, LogTypes};
 use crate::problem::{Problem, block, bridge, setting};
 use crate::value::{ListenPlace, ListenerArguments, LogDestination, LogTypeArgument, Value};
 
@@ -181,23 +181,18 @@ impl Draft {
         let types = self.log.types.unwrap_or(LogTypes::NONE);
         match (directive.name, value) {
             ("log_dest", Value::LogDestination(destination)) => {
-                let [stdout, stderr, file] = self.log.destinations.unwrap_or_default();
-                self.log.destinations = Some(match destination {
-                    LogDestination::None => [false; 3],
-                    LogDestination::Stdout => [true, stderr, file],
-                    LogDestination::Stderr => [stdout, true, file],
-                    LogDestination::File(path) => {
-                        if self.config.log.file.is_some() {
-                            return Some(Err(setting::log_file_twice()));
-                        }
-                        self.config.log.file = Some(PathBuf::from(path));
-                        [stdout, stderr, true]
+                let destinations = self.log.destinations.get_or_insert_default();
+                match destination {
+                    LogDestination::None => destinations.clear(),
+                    LogDestination::File(_) if std::mem::replace(&mut self.log.has_file, true) => {
+                        return Some(Err(setting::log_file_twice()));
                     }
-                    LogDestination::Elsewhere(_) => {
-                        return Some(Err(not_yet(directive.status, directive.name, value)));
-                    }
-                });
+                    destination => destinations.push(destination.clone()),
+                }
             }
+            ("log_facility", Value::Number(local)) => self.config.log.facility = Some(narrow(*local)),
+            ("log_format", Value::Word("text")) => self.config.log.format = LogFormat::Text,
+            ("log_format", Value::Word("json")) => self.config.log.format = LogFormat::Json,
             ("log_type", Value::LogType(LogTypeArgument::None)) => self.log.types = Some(LogTypes::NONE),
             ("log_type", Value::LogType(LogTypeArgument::All)) => self.log.types = Some(LogTypes::ALL),
             ("log_type", Value::LogType(LogTypeArgument::One(kind))) => {
@@ -269,7 +264,7 @@ fn not_yet(status: Status, name: &str, value: &Value) -> Problem {
         Value::Flag(on) => on.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => text.clone(),
-        Value::Word(word) | Value::LogDestination(LogDestination::Elsewhere(word)) => (*word).to_owned(),
+        Value::Word(word) => (*word).to_owned(),
         other => format!("{other:?}"),
     };
     match status {

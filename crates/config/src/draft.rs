@@ -1,6 +1,7 @@
 //! A configuration while its files are read: blocks that are still open, and values nobody gave yet.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::access;
 use crate::config::{Config, ListenAddress, Listener, SocketDomain};
@@ -9,6 +10,7 @@ use crate::directive::{Directive, Scope};
 use crate::load::CommandLine;
 use crate::log::{LogTypes, Timestamp};
 use crate::problem::{Problem, block};
+use crate::value::LogDestination;
 
 /// What was read up to now.
 #[derive(Debug, Default)]
@@ -80,8 +82,10 @@ pub(crate) struct BridgeDraft {
 /// What the log was told; `None` leaves the default.
 #[derive(Debug, Default)]
 pub(crate) struct LogDraft {
-    /// Standard output, standard error, file.
-    pub(crate) destinations: Option<[bool; 3]>,
+    /// Nothing was said of them, or which ones are left behind a `none`.
+    pub(crate) destinations: Option<Vec<LogDestination>>,
+    /// A file was named, even if a `none` came behind it.
+    pub(crate) has_file: bool,
     pub(crate) types: Option<LogTypes>,
     pub(crate) without_timestamp: bool,
     pub(crate) timestamp_format: Option<String>,
@@ -220,10 +224,15 @@ impl Draft {
             .collect();
         let mut config = Config { listeners, local_only, ..self.config };
 
-        if let Some([stdout, stderr, file]) = self.log.destinations {
-            config.log.stdout = stdout;
-            config.log.stderr = stderr;
-            config.log.file = config.log.file.filter(|_| file);
+        if let Some(destinations) = self.log.destinations {
+            config.log.stdout = destinations.contains(&LogDestination::Stdout);
+            config.log.stderr = destinations.contains(&LogDestination::Stderr);
+            config.log.syslog = destinations.contains(&LogDestination::Syslog);
+            config.log.topic = destinations.contains(&LogDestination::Topic);
+            config.log.file = destinations.into_iter().find_map(|destination| match destination {
+                LogDestination::File(path) => Some(PathBuf::from(path)),
+                _ => None,
+            });
         }
         config.log.types = match (command_line.quiet, command_line.verbose) {
             (true, _) => LogTypes::NONE,

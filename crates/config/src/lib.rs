@@ -26,6 +26,6 @@ pub use config::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use load::{CommandLine, Loaded, fuzz_parse, load, parse};
-pub use log::{Log, LogType, LogTypes, Timestamp};
+pub use log::{Log, LogFormat, LogType, LogTypes, Timestamp};
 pub use problem::Problem;
 pub use reload::{Kept, Reloaded};

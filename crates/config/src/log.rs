@@ -12,6 +12,14 @@ pub struct Log {
     pub stderr: bool,
     /// Append to this file.
     pub file: Option<PathBuf>,
+    /// Send to the system's log.
+    pub syslog: bool,
+    /// What syslog is told that we are: one of its local facilities, 0 to 7; `None` is a daemon.
+    pub facility: Option<u8>,
+    /// Publish below `$SYS/broker/log`.
+    pub topic: bool,
+    /// How a line looks.
+    pub format: LogFormat,
     /// Which lines are written at all.
     pub types: LogTypes,
     /// What stands in front of each line.
@@ -26,11 +34,25 @@ impl Default for Log {
             stdout: false,
             stderr: true,
             file: None,
+            syslog: false,
+            facility: None,
+            topic: false,
+            format: LogFormat::Text,
             types: LogTypes::default(),
             timestamp: Timestamp::UnixSeconds,
             connection_messages: true,
         }
     }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogFormat {
+    /// As Mosquitto writes it.
+    #[default]
+    Text,
+    /// An object with stable names.
+    Json,
 }
 
 /// What stands in front of a log line, followed by `: `.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use noctule_config::directive::{Directive, Scope, Status, all};
 use noctule_config::value::Takes;
 use noctule_config::{
-    ClientLimits, CommandLine, Config, ListenAddress, Listener, Loaded, Log, LogType, LogTypes, MemoryLimit,
-    Persistence, SocketDomain, Timestamp, load, parse,
+    ClientLimits, CommandLine, Config, ListenAddress, Listener, Loaded, Log, LogFormat, LogType, LogTypes,
+    MemoryLimit, Persistence, SocketDomain, Timestamp, load, parse,
 };
 
 fn loaded_with(main: &str, command_line: &CommandLine) -> Loaded {
@@ -196,6 +196,10 @@ fn the_log() {
     assert_eq!((log.stdout, log.stderr, log.file), (false, false, None));
     assert_eq!(log.types, LogTypes::NONE);
     assert_eq!(config("log_type all").log.types, LogTypes::ALL);
+
+    let log = config("log_dest syslog\nlog_dest topic\nlog_facility 5\nlog_format json").log;
+    assert_eq!((log.stderr, log.syslog, log.topic), (false, true, true));
+    assert_eq!((log.facility, log.format), (Some(5), LogFormat::Json));
 }
 
 #[test]
@@ -372,7 +376,6 @@ fn every_other_directive_is_refused() {
         let value = match (directive.takes, directive.status) {
             (_, Status::Supported | Status::Removed(_)) => continue,
             _ if matches!(directive.name, "listener" | "user") => continue,
-            (Takes::LogDestination, _) => "syslog".to_owned(),
             (Takes::PluginLoad, _) => "name path".to_owned(),
             (Takes::RestartTimeout, _) => "7".to_owned(),
             (Takes::TcpKeepalive, _) => "1 2 3".to_owned(),

@@ -23,7 +23,7 @@ use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
 use crate::program::Program;
 use crate::settings;
-use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Neighbours};
+use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours};
 
 /// How long ending may take. The shards themselves give their clients one second.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -38,6 +38,7 @@ pub struct Broker {
     shards: Arc<Neighbours>,
     pipeline: Arc<Pipeline>,
     verifier: Arc<Verifier>,
+    shared: Arc<Shared>,
     /// What the shards were told last.
     settings: Arc<Settings>,
     /// Connections of all listeners.
@@ -85,6 +86,13 @@ impl Broker {
         let shards = Neighbours::new(&polls, MAILBOX, config.worker_connections_min)
             .map_err(StartError::system("watch sockets"))?;
         let shards = Arc::new(shards);
+        let publisher = Arc::downgrade(&shards);
+        log.outlet().attach(move || {
+            // Without a broker they wait.
+            if let Some(shards) = publisher.upgrade() {
+                shards.mailbox(ShardIndex(0)).send(Mail::LogLines);
+            }
+        });
         let verifier = Verifier::start(config, Arc::clone(&shards), log.clone());
         let verifier = Arc::new(verifier.map_err(StartError::system("start a thread"))?);
         let mut event_loops = Vec::new();
@@ -116,6 +124,7 @@ impl Broker {
             shards,
             pipeline,
             verifier,
+            shared,
             settings,
             places,
             connection_messages,
@@ -138,6 +147,11 @@ impl Broker {
     /// How many threads serve clients.
     pub fn worker_threads(&self) -> usize {
         self.shards.count()
+    }
+
+    /// What the shards share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Tells all shards a configuration that was read again, of which lines of these types are logged. Each answers with

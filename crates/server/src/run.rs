@@ -3,8 +3,11 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use noctule_broker::Shared;
 use noctule_config::{CommandLine, Config};
 
 use crate::broker::Broker;
@@ -141,8 +144,29 @@ fn greet(text: String, log: &Log) -> Result<(), StartError> {
     thread.map(drop).map_err(StartError::system("start a thread"))
 }
 
+/// Prints all subscriptions to standard output, from a thread of its own: whoever reads that may be slow, and there may be
+/// very many. One at a time.
+fn print_tree(shared: &Arc<Shared>, is_printing: &Arc<AtomicBool>) -> io::Result<()> {
+    if is_printing.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    let (shared, is_done) = (Arc::clone(shared), Arc::clone(is_printing));
+    let print = move || {
+        // A pipe that is gone is no reason to end.
+        let _ = io::stdout().write_all(shared.subscription_tree().as_bytes());
+        let _ = io::stdout().flush();
+        is_done.store(false, Ordering::Relaxed);
+    };
+    let thread = thread::Builder::new().name("tree".to_owned()).spawn(print);
+    if thread.is_err() {
+        is_printing.store(false, Ordering::Relaxed);
+    }
+    thread.map(drop)
+}
+
 /// Obeys signals until one says to end.
 fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), StartError> {
+    let is_printing = Arc::default();
     loop {
         match broker.next_notice() {
             Notice::Signal(Signal::Terminate) => return Ok(()),
@@ -153,7 +177,9 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
                 log.warning("SIGUSR1: everything is kept in memory only, so there is nothing to save to.");
             }
             Notice::Signal(Signal::PrintTree) => {
-                log.warning("SIGUSR2: printing the subscription tree is not available yet.");
+                if let Err(error) = print_tree(broker.shared(), &is_printing) {
+                    log.warning(format!("Warning: Unable to print the subscription tree: {error}."));
+                }
             }
             Notice::ThreadEnded { thread, result } => {
                 let unasked = || io::Error::other("nobody asked it to");

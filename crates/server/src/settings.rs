@@ -151,9 +151,11 @@ mod tests {
     }
 
     /// What a reload takes, and the core need not know: the log's own affairs, and what waits for the durable store.
-    const ELSEWHERE: [&str; 9] = [
+    const ELSEWHERE: [&str; 11] = [
         "global_max_connections",
         "log_dest",
+        "log_facility",
+        "log_format",
         "log_timestamp",
         "log_timestamp_format",
         "log_type",

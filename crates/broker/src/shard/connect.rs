@@ -15,7 +15,7 @@ use super::connection::{Said, Stage};
 use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::directory::Claim;
-use crate::effect::LogLevel;
+use crate::effect::{LogLevel, LogSubject};
 use crate::input::{ConnectionKey, ListenerIndex, Verdict};
 use crate::memory::Pressure;
 use crate::metric::{Gauge, Metric};
@@ -507,17 +507,20 @@ impl Shard {
             return;
         }
         let Some(connection) = self.connection(key) else { return };
-        self.log(LogLevel::Notice, turn, || {
+        self.log_about(LogLevel::Notice, turn, || {
             let peer = connection.peer_text();
             let what = if connect.bridge { "bridge" } else { "client" };
             let level = connect.version.level();
             let clean = u8::from(connect.clean_start);
             let user =
                 connect.user_name.map(|user| format!(", u'{}'", user.escape_debug())).unwrap_or_default();
-            format!(
+            let line = format!(
                 "New {what} connected from {peer} as {} (p{level}, c{clean}, k{keep_alive}{user}).",
                 client_id.escape_debug()
-            )
+            );
+            let client = connection.slot().and_then(|slot| self.session(slot));
+            let client = client.map(|session| Arc::clone(&session.publisher.client_id));
+            (LogSubject { client, address: connection.peer.address(), reason: None }, line)
         });
     }
 }

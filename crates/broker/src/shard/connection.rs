@@ -16,7 +16,7 @@ use super::peer::Peer;
 use super::{Shard, Turn};
 use crate::MountPoint;
 use crate::coarse::Coarse;
-use crate::effect::{Effect, LogLevel};
+use crate::effect::{Effect, LogLevel, LogSubject};
 use crate::input::{ConnectionKey, ListenerIndex, Verdict};
 use crate::metric::{Counts, Gauge, Metric};
 use crate::moment::{Milliseconds, Moment};
@@ -289,8 +289,9 @@ impl Shard {
         if self.settings.connection_messages {
             let port =
                 self.settings.listeners.get(usize::from(listener.0)).map_or(0, |listener| listener.port);
-            self.log(LogLevel::Notice, turn, || {
-                format!("New connection from {} on port {port}.", peer_text(peer))
+            self.log_about(LogLevel::Notice, turn, || {
+                let line = format!("New connection from {} on port {port}.", peer_text(peer));
+                (LogSubject { address: peer, ..LogSubject::default() }, line)
             });
         }
         self.enter(key, listener, peer, turn);

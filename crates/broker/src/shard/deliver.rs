@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::envelope::{Envelope, numbered};
 use super::packet_log::PublishLine;
 use super::{Shard, Turn};
-use crate::effect::LogLevel;
+use crate::effect::{LogLevel, LogSubject};
 use crate::memory::Pressure;
 use crate::message::{Publication, SessionNumber};
 use crate::metric::Metric;
@@ -293,8 +293,9 @@ impl Shard {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
         if !std::mem::replace(&mut session.dropping, true) {
             let id = Arc::clone(&session.publisher.client_id);
-            self.log(LogLevel::Notice, turn, || {
-                format!("Outgoing messages are being dropped for client {}.", id.escape_debug())
+            self.log_about(LogLevel::Notice, turn, || {
+                let line = format!("Outgoing messages are being dropped for client {}.", id.escape_debug());
+                (LogSubject { client: Some(id), ..LogSubject::default() }, line)
             });
         }
     }

@@ -1,12 +1,14 @@
 //! Why a connection ends, and what is still said to its client.
 
+use std::sync::Arc;
+
 use noctule_protocol::packet::Disconnect;
 use noctule_protocol::property::{Properties, Property};
 use noctule_protocol::{DecodeError, ProtocolVersion, ReasonCode};
 
 use super::connection::{Connection, Said, Stage};
 use super::{Shard, Turn};
-use crate::effect::{Effect, LogLevel};
+use crate::effect::{Effect, LogLevel, LogSubject};
 use crate::input::ConnectionKey;
 use crate::metric::{Gauge, Metric};
 use crate::timer::Timer;
@@ -80,20 +82,23 @@ impl Shard {
         if !self.settings.connection_messages {
             return;
         }
-        let id = connection.slot().and_then(|slot| self.session(slot));
-        let id = match (id, ending) {
-            (Some(session), _) => session.publisher.client_id.escape_debug(),
-            (None, Ending::NotAccepted { client_id, .. }) if !client_id.is_empty() => {
-                client_id.escape_debug()
-            }
-            (None, _) => "<unknown>".escape_debug(),
-        };
-        self.log(LogLevel::Notice, turn, || {
+        let session = connection.slot().and_then(|slot| self.session(slot));
+        self.log_about(LogLevel::Notice, turn, || {
+            let client = match (session, ending) {
+                (Some(session), _) => Some(Arc::clone(&session.publisher.client_id)),
+                (None, Ending::NotAccepted { client_id, .. }) if !client_id.is_empty() => {
+                    Some(client_id.into())
+                }
+                (None, _) => None,
+            };
+            let id = client.as_deref().unwrap_or("<unknown>").escape_debug();
             let peer = connection.peer_text();
-            match ending.described() {
+            let reason = ending.described();
+            let line = match &reason {
                 None => format!("Client {id} [{peer}] disconnected."),
                 Some(why) => format!("Client {id} [{peer}] disconnected: {why}."),
-            }
+            };
+            (LogSubject { client, address: connection.peer.address(), reason }, line)
         });
     }
 }
@@ -119,7 +124,7 @@ impl Ending<'_> {
             Self::ClosedByPeer => "connection closed by client".to_owned(),
             Self::Failed(text) => format!("bad socket read/write: {text}"),
             Self::TakenOver => "session taken over".to_owned(),
-            Self::Refused(error) => format!("{error}"),
+            Self::Refused(error) => refused(error),
             Self::NotAccepted { why, .. } => why.to_owned(),
             Self::TimedOut => "exceeded timeout".to_owned(),
             Self::ShuttingDown => "server shutting down".to_owned(),
@@ -130,4 +135,18 @@ impl Ending<'_> {
     pub(super) fn discards_will(self) -> bool {
         matches!(self, Self::ByClient(ReasonCode::Success))
     }
+}
+
+/// What a client did that it may not, in Mosquitto's words where it has them, and what exactly.
+fn refused(DecodeError { reason, what }: DecodeError) -> String {
+    let words = match reason {
+        ReasonCode::QoSNotSupported => return "used disallowed feature (QoS too high)".to_owned(),
+        ReasonCode::RetainNotSupported => return "used disallowed feature (retain not available)".to_owned(),
+        ReasonCode::PacketTooLarge => "oversize packet",
+        ReasonCode::NotAuthorized => "not authorised",
+        ReasonCode::BadUserNameOrPassword => "bad username or password",
+        ReasonCode::Banned => "client banned",
+        other => other.describe(),
+    };
+    format!("{words}: {what}")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use noctule_protocol::packet::Place;
 
-use crate::effect::{Effect, LogLevel, Ticket};
+use crate::effect::{Effect, LogLevel, LogSubject, Ticket};
 use crate::input::{ConnectionKey, Input, TransportEnd};
 use crate::message::{Message, Publisher, Sequence};
 use crate::metric::{Counts, Metric};
@@ -206,6 +206,11 @@ impl Shard {
                 };
                 self.close(connection, ending, turn);
             }
+            Input::LogLine { level, line } => {
+                if let Some(topic) = level.topic() {
+                    self.say(topic, line.as_bytes(), false, turn);
+                }
+            }
             Input::TimedOut => self.timed_out(turn),
             Input::Durable { ticket } => self.became_durable(ticket, turn),
             Input::Settings(settings) => self.change_settings(settings, turn),
@@ -359,7 +364,15 @@ impl Shard {
 
     fn log(&self, level: LogLevel, turn: &mut Turn<'_>, line: impl FnOnce() -> String) {
         if self.settings.log_levels.contains(level) {
-            turn.effects.push(Effect::Log { level, line: line() });
+            turn.effects.push(Effect::Log { level, line: line(), subject: None });
+        }
+    }
+
+    /// The same of a line that is about somebody.
+    fn log_about(&self, level: LogLevel, turn: &mut Turn<'_>, about: impl FnOnce() -> (LogSubject, String)) {
+        if self.settings.log_levels.contains(level) {
+            let (subject, line) = about();
+            turn.effects.push(Effect::Log { level, line, subject: Some(Box::new(subject)) });
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Debug lines of packets, in Mosquitto's words. Whoever calls asks first whether such lines are wanted.
 
+use std::sync::Arc;
+
 use noctule_protocol::frame::{Frame, PacketType, next_frame};
 use noctule_protocol::packet::{Connect, Publish, PublishQoS, acknowledgement};
 use noctule_protocol::{PacketId, ProtocolVersion, SubscriptionFilter};
 
 use super::{Shard, Turn};
-use crate::effect::LogLevel;
+use crate::effect::{LogLevel, LogSubject};
 use crate::input::ConnectionKey;
+use crate::session::Session;
 
 /// What is said of a PUBLISH.
 #[derive(Clone, Copy)]
@@ -68,7 +71,8 @@ impl Shard {
             | PacketType::Auth => return,
         };
         let client_id = session.publisher.client_id.escape_debug();
-        self.log(LogLevel::Debug, turn, || format!("Received {} from {client_id}{what}", kind.name()));
+        let line = format!("Received {} from {client_id}{what}", kind.name());
+        self.log_about(LogLevel::Debug, turn, || (subject(session), line));
     }
 
     /// A packet goes out that is no PUBLISH.
@@ -101,7 +105,10 @@ impl Shard {
                 connection.peer.address().map_or_else(|| "local".to_owned(), |peer| peer.ip().to_string())
             }
         };
-        self.log(LogLevel::Debug, turn, || format!("Sending {} to {to}{what}", kind.name()));
+        let line = format!("Sending {} to {to}{what}", kind.name());
+        let subject =
+            LogSubject { address: connection.peer.address(), ..session.map(subject).unwrap_or_default() };
+        self.log_about(LogLevel::Debug, turn, || (subject, line));
     }
 
     /// A PUBLISH came, goes out, or is denied: `what` says so.
@@ -110,15 +117,16 @@ impl Shard {
         let Some(session) = self.session(slot) else { return };
         let PublishLine { dup, qos, retain, topic, payload_bytes } = line;
         let client_id = session.publisher.client_id.escape_debug();
-        self.log(LogLevel::Debug, turn, || {
-            format!(
+        self.log_about(LogLevel::Debug, turn, || {
+            let line = format!(
                 "{what} {client_id} (d{}, q{}, r{}, m{}, '{}', ... ({payload_bytes} bytes))",
                 u8::from(dup),
                 qos.qos().level(),
                 u8::from(retain),
                 qos.packet_id().map_or(0, PacketId::get),
                 topic.escape_debug(),
-            )
+            );
+            (subject(session), line)
         });
     }
 
@@ -147,7 +155,9 @@ impl Shard {
         self.log(LogLevel::Debug, turn, || format!("\t{filter} (QoS {asked})"));
         if let Some(session) = self.session(slot) {
             let id = session.publisher.client_id.escape_debug();
-            self.log(LogLevel::Subscribe, turn, || format!("{id} {granted} {filter}"));
+            self.log_about(LogLevel::Subscribe, turn, || {
+                (subject(session), format!("{id} {granted} {filter}"))
+            });
         }
     }
 
@@ -157,7 +167,11 @@ impl Shard {
         self.log(LogLevel::Debug, turn, || format!("\t{filter}"));
         if let Some(session) = self.session(slot) {
             let id = session.publisher.client_id.escape_debug();
-            self.log(LogLevel::Unsubscribe, turn, || format!("{id} {filter}"));
+            self.log_about(LogLevel::Unsubscribe, turn, || (subject(session), format!("{id} {filter}")));
         }
     }
+}
+
+fn subject(session: &Session) -> LogSubject {
+    LogSubject { client: Some(Arc::clone(&session.publisher.client_id)), ..LogSubject::default() }
 }

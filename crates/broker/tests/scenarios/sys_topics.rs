@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use noctule_broker::metric::Metric;
 use noctule_broker::sys_topics::SYS_TOPICS;
+use noctule_broker::{LogLevel, LogLevels};
 
 use crate::desk::*;
 
@@ -255,4 +256,60 @@ fn nothing_of_it_is_stored() {
     assert_eq!(desk.retained_count(), 0);
     desk.sleep(1.0);
     assert_eq!(value(&desk, "uptime"), "0 seconds");
+}
+
+#[test]
+fn log_lines_are_published_by_their_type() {
+    for shards in [1, 3] {
+        let desk = Desk::sharded(shards, |settings| settings.log_levels = LogLevels::ALL);
+        let mut client = desk.client("s");
+        client.subscribe("$SYS/broker/log/#", 2);
+        desk.log();
+        for level in [LogLevel::Error, LogLevel::Notice, LogLevel::Debug, LogLevel::Subscribe] {
+            desk.publish_log_line(level, "a line");
+        }
+        client.expect([
+            publish("$SYS/broker/log/E", "a line").qos2(1),
+            publish("$SYS/broker/log/N", "a line").qos2(2),
+            publish("$SYS/broker/log/M/subscribe", "a line").qos2(3),
+        ]);
+        // They are packets, and that is all that is said of them.
+        assert!(desk.log().iter().all(|line| line.starts_with("Sending PUBLISH to s")));
+        let mut late = desk.client("late");
+        late.subscribe("$SYS/broker/log/#", 0);
+        late.expect_nothing();
+    }
+}
+
+#[test]
+fn all_subscriptions_are_told_as_a_tree() {
+    let desk = desk_of(3);
+    let mut alice = desk.client("alice");
+    let mut bob = desk.client("bob");
+    alice.subscribe("lamp/+/on", 2);
+    alice.subscribe("$share/g/x/y", 1);
+    bob.subscribe("lamp", 1);
+    bob.subscribe("lamp/#", 0);
+    bob.subscribe("$SYS/broker/uptime", 0);
+    let expected = [
+        "    ",
+        "      ",
+        "        lamp (bob, 1)",
+        "          # (bob, 0)",
+        "          +",
+        "            on (alice, 2)",
+        "    $SYS",
+        "      $SYS",
+        "        broker",
+        "          uptime (bob, 0)",
+        "    ",
+        "      ",
+        "        x",
+        "          y",
+        "",
+    ];
+    assert_eq!(desk.subscription_tree(), expected.join("\n"));
+    alice.lose();
+    bob.lose();
+    assert_eq!(desk.subscription_tree(), "    \n    $SYS\n    \n");
 }

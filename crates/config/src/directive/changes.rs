@@ -65,6 +65,8 @@ pub const CHANGES: &[Change] = &[
     of("autosave_on_changes", "", "autosave_on_changes true"),
     of("sys_interval", "", "sys_interval 0"),
     of("log_dest", "", "log_dest stdout"),
+    of("log_facility", "", "log_facility 5"),
+    of("log_format", "", "log_format json"),
     of("log_timestamp", "", "log_timestamp false"),
     of("log_timestamp_format", "", "log_timestamp_format %H"),
     of("log_type", "", "log_type all"),

@@ -4,7 +4,7 @@ use super::Directive;
 use super::Scope::Global;
 use super::broker::{INT_MAX, at_least, number};
 use crate::value::Repeat::Refuse;
-use crate::value::Takes::{Flag, LogDestination, LogTypeName, Path, Text};
+use crate::value::Takes::{Flag, LogDestination, LogTypeName, Path, Text, Word};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::new("persistence", Global, Flag, "false")
@@ -22,11 +22,11 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::new("sys_interval", Global, number(0, 65535), "10")
         .help("Seconds between two publications of [`$SYS`](sys-topics.md); 0 is never"),
     Directive::new("log_dest", Global, LogDestination, "stderr")
-        .help("Where log lines go; may be written several times, but only with one file")
-        .only("`log_dest stdout`, `stderr`, `file PATH` or `none`", "that destination"),
+        .help("Where log lines go; may be written several times, but only with one file. `topic` is below `$SYS/broker/log`"),
     Directive::new("log_facility", Global, number(0, 7), "")
-        .help("The local facility of syslog")
-        .waits_for("logging to syslog"),
+        .help("The local facility of syslog; without it `daemon`"),
+    Directive::new("log_format", Global, Word(&["text", "json"]), "text")
+        .help("Lines as Mosquitto writes them, or [JSON objects](log.md), one a line"),
     Directive::new("log_timestamp", Global, Flag, "true").help("Write the time in front of each log line"),
     Directive::new("log_timestamp_format", Global, Text(Refuse), "")
         .help("The time's format, as of strftime; the default is seconds since 1970"),

@@ -30,6 +30,16 @@ pub(crate) fn empty_log_file() -> Problem {
         .originally("Error: Empty \"log_dest file\" value in configuration.")
 }
 
+/// Mosquitto knows these two only if it was built for them.
+pub(crate) fn log_of_another_system(system: &str) -> Problem {
+    let what = match system {
+        "dlt" => "`log_dest dlt` is the log daemon of cars, which this broker is not built for",
+        _ => "`log_dest android` is Android's log, and this is not Android",
+    };
+    Problem::error(what.to_owned(), "write `stdout`, `stderr`, `file PATH`, `syslog`, `topic` or `none`")
+        .originally(format!("Error: Invalid 'log_dest' value ({system})."))
+}
+
 pub(crate) fn invalid(name: &str, value: &str, allowed: &str) -> Problem {
     let mend = if value.contains('\t') {
         format!("write {allowed}, and blanks instead of tabs")

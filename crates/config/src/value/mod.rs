@@ -145,8 +145,10 @@ pub enum LogDestination {
     Stderr,
     /// `file PATH`
     File(String),
-    /// `syslog`, `topic` or `dlt`.
-    Elsewhere(&'static str),
+    /// `syslog`
+    Syslog,
+    /// `topic`
+    Topic,
 }
 
 /// The value of a `log_type`.
@@ -268,9 +270,9 @@ fn log_destination(name: &str, mut words: Words<'_>, notes: &mut Vec<Problem>) -
             LogDestination::Stdout
         }
         "stderr" => LogDestination::Stderr,
-        "syslog" => LogDestination::Elsewhere("syslog"),
-        "topic" => LogDestination::Elsewhere("topic"),
-        "dlt" => LogDestination::Elsewhere("dlt"),
+        "syslog" => LogDestination::Syslog,
+        "topic" => LogDestination::Topic,
+        system @ ("dlt" | "android") => return Err(word::log_of_another_system(system)),
         "file" => {
             let path = words.rest().trim_start_matches('\t');
             if path.is_empty() {

@@ -5,12 +5,23 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use noctule_config::LogType;
+
+use super::syslog::{self, Syslog};
+
 /// All destinations of `log_dest`.
 #[derive(Debug)]
-pub(super) struct Destinations(Vec<Destination>);
+pub(super) struct Destinations {
+    /// They get many lines at a time.
+    streams: Vec<Stream>,
+    /// It gets each line by itself, as [`Destinations::topic`] does.
+    syslog: Option<Syslog>,
+    /// Whether lines are published too.
+    pub(super) topic: bool,
+}
 
 #[derive(Debug)]
-enum Destination {
+enum Stream {
     Stdout,
     Stderr,
     File { path: PathBuf, file: File },
@@ -24,31 +35,40 @@ impl Destinations {
         let mut all = Vec::new();
         if let Some(path) = &config.file {
             match open_file(path) {
-                Ok(file) => all.push(Destination::File { path: path.clone(), file }),
-                Err(_) => return (Self(vec![Destination::Stderr]), Some(path.clone())),
+                Ok(file) => all.push(Stream::File { path: path.clone(), file }),
+                Err(_) => {
+                    let stderr = Self { streams: vec![Stream::Stderr], syslog: None, topic: false };
+                    return (stderr, Some(path.clone()));
+                }
             }
         }
         if config.stdout {
-            all.push(Destination::Stdout);
+            all.push(Stream::Stdout);
         }
         if config.stderr {
-            all.push(Destination::Stderr);
+            all.push(Stream::Stderr);
         }
-        (Self(all), None)
+        let syslog = config.syslog.then(|| Syslog::new(Path::new(syslog::SOCKET), config.facility));
+        (Self { streams: all, syslog, topic: config.topic }, None)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.streams.is_empty() && self.syslog.is_none() && !self.topic
     }
 
-    /// Writes whole lines to every destination; tells whether all took them.
+    /// Sends one line to the system's log, if that is wanted. Gives what is wrong with that, when it is news.
+    pub(super) fn send(&mut self, kind: LogType, seconds: i64, line: &str) -> Option<io::Error> {
+        self.syslog.as_mut()?.send(kind, seconds, line)
+    }
+
+    /// Writes whole lines to every stream; tells whether all took them.
     pub(super) fn write(&mut self, lines: &[u8]) -> bool {
         let mut taken = true;
-        for destination in &mut self.0 {
-            let result = match destination {
-                Destination::Stdout => write_through(io::stdout().lock(), lines),
-                Destination::Stderr => write_through(io::stderr().lock(), lines),
-                Destination::File { file, .. } => file.write_all(lines),
+        for stream in &mut self.streams {
+            let result = match stream {
+                Stream::Stdout => write_through(io::stdout().lock(), lines),
+                Stream::Stderr => write_through(io::stderr().lock(), lines),
+                Stream::File { file, .. } => file.write_all(lines),
             };
             taken &= result.is_ok();
         }
@@ -57,8 +77,8 @@ impl Destinations {
 
     /// Opens the file again by its name. If that fails the old one stays in use, and the name is told.
     pub(super) fn reopen(&mut self) -> Result<(), (PathBuf, io::Error)> {
-        for destination in &mut self.0 {
-            if let Destination::File { path, file } = destination {
+        for stream in &mut self.streams {
+            if let Stream::File { path, file } = stream {
                 *file = open_file(path).map_err(|error| (path.clone(), error))?;
             }
         }

@@ -5,9 +5,12 @@
 //! counted, and the count is written when there is room again.
 
 mod destination;
+mod line;
+mod outlet;
 mod queue;
 mod stamp;
 mod strftime;
+mod syslog;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -15,12 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use noctule_broker::LogSubject;
 use noctule_config::{LogType, LogTypes};
 
 use destination::Destinations;
-use queue::Queue;
-use stamp::Stamp;
+use line::LineFormat;
+use queue::{Entry, Queue};
 
+pub use outlet::Outlet;
 pub use writer::Writer;
 
 /// Bytes of lines that may wait for the writer.
@@ -34,13 +39,14 @@ pub struct Log {
     /// As bits; a reload changes them for all.
     types: Arc<AtomicU16>,
     queue: Arc<Queue>,
+    outlet: Arc<Outlet>,
 }
 
 /// Destinations that are open, and what goes there: for [`Log::switch`].
 #[derive(Debug)]
 pub struct Prepared {
     types: LogTypes,
-    stamp: Stamp,
+    format: LineFormat,
     destinations: Destinations,
 }
 
@@ -56,7 +62,7 @@ impl Prepared {
 
     fn new(config: &noctule_config::Log, destinations: Destinations) -> Self {
         let types = if destinations.is_empty() { LogTypes::NONE } else { config.types };
-        Self { types, stamp: Stamp::new(&config.timestamp), destinations }
+        Self { types, format: LineFormat::new(config), destinations }
     }
 
     /// Which lines will be taken.
@@ -75,11 +81,16 @@ impl Log {
         let prepared = Prepared::new(config, destinations);
         let types = if unopened.is_some() { LogTypes::NONE.with(LogType::Error) } else { prepared.types };
         let queue = Arc::new(Queue::new(QUEUE_BYTES_MAX));
-        let log = Self { types: Arc::new(AtomicU16::new(types.bits())), queue: Arc::clone(&queue) };
+        let outlet = Arc::<Outlet>::default();
+        let log = Self {
+            types: Arc::new(AtomicU16::new(types.bits())),
+            queue: Arc::clone(&queue),
+            outlet: Arc::clone(&outlet),
+        };
         if let Some(path) = unopened {
             log.error(unable_to_open(&path));
         }
-        (log, Writer::new(queue, prepared))
+        (log, Writer::new(queue, outlet, prepared))
     }
 
     /// Writes what comes from now on to other destinations, and only lines of their types.
@@ -90,7 +101,16 @@ impl Log {
 
     /// A log that takes nothing.
     pub fn none() -> Self {
-        Self { types: Arc::new(AtomicU16::new(LogTypes::NONE.bits())), queue: Arc::new(Queue::new(0)) }
+        Self {
+            types: Arc::new(AtomicU16::new(LogTypes::NONE.bits())),
+            queue: Arc::new(Queue::new(0)),
+            outlet: Arc::default(),
+        }
+    }
+
+    /// Where lines that are to be published wait.
+    pub fn outlet(&self) -> &Outlet {
+        &self.outlet
     }
 
     /// Which lines are taken; others need not be formatted.
@@ -100,8 +120,13 @@ impl Log {
 
     /// Takes a line of the given type, without time stamp and line end.
     pub fn write(&self, kind: LogType, line: impl Into<String>) {
+        self.write_about(kind, line, None);
+    }
+
+    /// The same of a line that is about somebody.
+    pub fn write_about(&self, kind: LogType, line: impl Into<String>, subject: Option<Box<LogSubject>>) {
         if self.types().contains(kind) {
-            self.queue.push(seconds_now(), line.into());
+            self.queue.push(Entry { subject, ..Entry::now(kind, line) });
         }
     }
 
@@ -129,7 +154,7 @@ impl Log {
     /// or after two seconds.
     pub fn fatal(&self, line: impl Into<String>) {
         if self.types().contains(LogType::Error) {
-            self.queue.push_always(seconds_now(), line.into());
+            self.queue.push_always(Entry::now(LogType::Error, line));
             self.flush();
         }
     }
@@ -154,6 +179,12 @@ impl Log {
 /// What is said of a log file that cannot be opened.
 pub fn unable_to_open(path: &Path) -> String {
     format!("Error: Unable to open log file {} for writing.", path.display())
+}
+
+impl Entry {
+    fn now(kind: LogType, line: impl Into<String>) -> Self {
+        Self { seconds: seconds_now(), kind, line: line.into(), subject: None }
+    }
 }
 
 /// Seconds since 1970 by the wall clock.

@@ -5,17 +5,23 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use noctule_broker::LogSubject;
+use noctule_config::LogType;
+
 use super::Prepared;
 
 /// What a queued line costs beside its text.
-const ENTRY_BYTES: usize = mem::size_of::<Entry>();
+const ENTRY_BYTES: usize = mem::size_of::<Entry>() + mem::size_of::<LogSubject>();
 
 /// A line and when it was logged.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     /// Seconds since 1970.
     pub(super) seconds: i64,
+    pub(super) kind: LogType,
     pub(super) line: String,
+    /// Whom it is about, where that is known.
+    pub(super) subject: Option<Box<LogSubject>>,
 }
 
 /// What the writer takes at a time.
@@ -68,23 +74,23 @@ impl Queue {
     }
 
     /// Takes a line, or counts it as lost if there is no room.
-    pub(super) fn push(&self, seconds: i64, line: String) {
-        self.add(seconds, line, self.bytes_max);
+    pub(super) fn push(&self, entry: Entry) {
+        self.add(entry, self.bytes_max);
     }
 
     /// Takes a line even if there is no room.
-    pub(super) fn push_always(&self, seconds: i64, line: String) {
-        self.add(seconds, line, usize::MAX);
+    pub(super) fn push_always(&self, entry: Entry) {
+        self.add(entry, usize::MAX);
     }
 
-    fn add(&self, seconds: i64, line: String, bytes_max: usize) {
+    fn add(&self, entry: Entry, bytes_max: usize) {
         let mut state = self.lock();
-        let bytes = state.bytes + line.len() + ENTRY_BYTES;
+        let bytes = state.bytes + entry.line.len() + ENTRY_BYTES;
         if bytes > bytes_max || state.batch.last {
             state.batch.lost += 1;
         } else {
             state.bytes = bytes;
-            state.batch.entries.push_back(Entry { seconds, line });
+            state.batch.entries.push_back(entry);
         }
         self.wake_writer(&mut state);
     }
@@ -162,6 +168,10 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn entry(line: &str) -> Entry {
+        Entry { seconds: 0, kind: LogType::Error, line: line.to_owned(), subject: None }
+    }
+
     fn lines(batch: &Batch) -> Vec<&str> {
         batch.entries.iter().map(|entry| entry.line.as_str()).collect()
     }
@@ -170,13 +180,13 @@ mod tests {
     fn what_does_not_fit_is_counted() {
         let queue = Queue::new(2 * (ENTRY_BYTES + 1));
         for line in ["a", "b", "c", "d"] {
-            queue.push(0, line.to_owned());
+            queue.push(entry(line));
         }
         let batch = queue.take();
         assert_eq!(lines(&batch), ["a", "b"]);
         assert_eq!(batch.lost, 2);
 
-        queue.push(0, "e".to_owned());
+        queue.push(entry("e"));
         let batch = queue.take();
         assert_eq!(lines(&batch), ["e"]);
         assert_eq!(batch.lost, 0);
@@ -185,8 +195,8 @@ mod tests {
     #[test]
     fn a_fatal_line_finds_room() {
         let queue = Queue::new(ENTRY_BYTES);
-        queue.push(0, String::new());
-        queue.push_always(0, "the disk is gone".to_owned());
+        queue.push(entry(""));
+        queue.push_always(entry("the disk is gone"));
         assert_eq!(lines(&queue.take()), ["", "the disk is gone"]);
     }
 
@@ -194,7 +204,7 @@ mod tests {
     fn written_means_reported() {
         let queue = Queue::new(1000);
         assert!(queue.wait_written(Duration::ZERO));
-        queue.push(0, "a".to_owned());
+        queue.push(entry("a"));
         assert!(!queue.wait_written(Duration::ZERO), "still queued");
         let _batch = queue.take();
         assert!(!queue.wait_written(Duration::ZERO), "taken only");
@@ -205,9 +215,9 @@ mod tests {
     #[test]
     fn a_closed_queue_ends_the_writer_after_what_was_there() {
         let queue = Queue::new(1000);
-        queue.push(0, "a".to_owned());
+        queue.push(entry("a"));
         queue.close();
-        queue.push(0, "late".to_owned());
+        queue.push(entry("late"));
         let batch = queue.wait();
         assert!(batch.last);
         assert_eq!(lines(&batch), ["a"]);

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use super::destination::Destinations;
-use super::queue::{Batch, Queue};
-use super::stamp::Stamp;
-use super::{Prepared, seconds_now};
+use noctule_config::LogType;
+use noctule_transport::system_text;
+
+use super::Prepared;
+use super::line::LineFormat;
+use super::outlet::Outlet;
+use super::queue::{Batch, Entry, Queue};
 
 /// Formatted bytes handed to the destinations at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -14,7 +18,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Writer {
     queue: Arc<Queue>,
-    stamp: Stamp,
+    outlet: Arc<Outlet>,
+    format: LineFormat,
     destinations: Destinations,
     buffer: String,
     /// Lines in `buffer`.
@@ -24,9 +29,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(queue: Arc<Queue>, to: Prepared) -> Self {
-        let Prepared { stamp, destinations, .. } = to;
-        Self { queue, stamp, destinations, buffer: String::new(), buffered: 0, lost: 0 }
+    pub(super) fn new(queue: Arc<Queue>, outlet: Arc<Outlet>, to: Prepared) -> Self {
+        let Prepared { format, destinations, .. } = to;
+        Self { queue, outlet, format, destinations, buffer: String::new(), buffered: 0, lost: 0 }
     }
 
     /// Writes until [`Log::close`](super::Log::close).
@@ -56,7 +61,7 @@ impl Writer {
             if batch.reopen_at == Some(place) {
                 self.reopen();
             }
-            self.add(entry.seconds, &entry.line);
+            self.add(entry);
             if self.buffer.len() >= CHUNK_BYTES {
                 self.hand_over();
             }
@@ -65,10 +70,9 @@ impl Writer {
         self.lost += batch.lost;
         if self.lost > 0 {
             let lost = self.lost;
-            self.add(
-                seconds_now(),
-                &format!("Warning: {lost} log lines were lost because a log destination did not take them."),
-            );
+            let line =
+                format!("Warning: {lost} log lines were lost because a log destination did not take them.");
+            self.add(&Entry::now(LogType::Warning, line));
             if self.hand_over() {
                 self.lost = 0;
             } else {
@@ -87,23 +91,36 @@ impl Writer {
 
     fn switch(&mut self, to: Prepared) {
         self.hand_over();
-        (self.stamp, self.destinations) = (to.stamp, to.destinations);
+        (self.format, self.destinations) = (to.format, to.destinations);
     }
 
     fn reopen(&mut self) {
         self.hand_over();
         if let Err((path, error)) = self.destinations.reopen() {
             let path = path.display();
-            self.add(seconds_now(), &format!("Error: Unable to open log file {path} for writing: {error}."));
+            let line = format!("Error: Unable to open log file {path} for writing: {error}.");
+            self.add(&Entry::now(LogType::Error, line));
             self.hand_over();
         }
     }
 
-    fn add(&mut self, seconds: i64, line: &str) {
-        self.buffer.push_str(self.stamp.at(seconds));
-        push_printable(&mut self.buffer, line);
+    fn add(&mut self, entry: &Entry) {
+        let begin = self.buffer.len();
+        self.format.push(&mut self.buffer, entry);
+        let line = &self.buffer[begin..];
+        if self.destinations.topic {
+            self.outlet.push(entry.kind, line);
+        }
+        let trouble = self.destinations.send(entry.kind, entry.seconds, line);
         self.buffer.push('\n');
         self.buffered += 1;
+        if let Some(error) = trouble {
+            let error = system_text(&error);
+            let line =
+                format!("Warning: Unable to reach syslog: {error}. It is tried again with later lines.");
+            // It is no news any more when this line does not reach it either.
+            self.add(&Entry::now(LogType::Warning, line));
+        }
     }
 
     fn hand_over(&mut self) -> bool {
@@ -115,21 +132,6 @@ impl Writer {
         self.buffer.clear();
         self.buffer.shrink_to(2 * CHUNK_BYTES);
         taken
-    }
-}
-
-/// Appends `line` with its control characters made visible: topics and client identifiers come from the network, and
-/// must neither forge a line nor talk to the terminal. Mosquitto's own lines use tabs.
-fn push_printable(to: &mut String, line: &str) {
-    if !line.chars().any(char::is_control) {
-        return to.push_str(line);
-    }
-    for c in line.chars() {
-        match c {
-            '\t' => to.push(c),
-            c if c.is_control() => to.extend(c.escape_default()),
-            c => to.push(c),
-        }
     }
 }
 
@@ -218,9 +220,9 @@ mod tests {
         let config = to_file(&path);
         let prepared = Prepared::open(&config).unwrap();
         let queue = Arc::new(Queue::new(0));
-        queue.push(0, "one".to_owned());
-        queue.push(0, "two".to_owned());
-        let mut writer = Writer::new(queue, prepared);
+        queue.push(Entry::now(LogType::Error, "one"));
+        queue.push(Entry::now(LogType::Error, "two"));
+        let mut writer = Writer::new(queue, Arc::default(), prepared);
         writer.drain();
         writer.drain();
         assert_eq!(

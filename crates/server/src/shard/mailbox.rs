@@ -31,6 +31,8 @@ pub(crate) enum Mail {
     Authenticated { connection: ConnectionKey, verdict: Verdict },
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
+    /// Log lines are to be published; they wait in the log's outlet.
+    LogLines,
     /// New settings, and who is told when they are obeyed.
     Settings(Arc<Settings>, Sender<Notice>),
     /// The broker ends; this is what is to be done next for it.
@@ -109,6 +111,7 @@ impl Mailbox {
                 | Mail::Parcel(_)
                 | Mail::Authenticated { .. }
                 | Mail::MemoryIsShort
+                | Mail::LogLines
                 | Mail::Settings(..)
                 | Mail::End(_),
             ) => Ok(()),

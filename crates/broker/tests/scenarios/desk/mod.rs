@@ -13,8 +13,8 @@ use std::time::Duration;
 use noctule_broker::metric::Metric;
 use noctule_broker::record::{Operation, Table};
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, Now, Parcel, Settings, Shard, ShardIndex, Shared, Ticket,
-    TransportEnd, Verdict,
+    ConnectionKey, Effect, Input, ListenerIndex, LogLevel, Now, Parcel, Settings, Shard, ShardIndex, Shared,
+    Ticket, TransportEnd, Verdict,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -305,6 +305,18 @@ impl Desk {
 
     pub(crate) fn subscription_count(&self) -> usize {
         self.0.borrow().shared.subscription_count()
+    }
+
+    /// All subscriptions, as Mosquitto prints them.
+    pub(crate) fn subscription_tree(&self) -> String {
+        self.0.borrow().shared.subscription_tree()
+    }
+
+    /// The log has one more line, which is to be published.
+    pub(crate) fn publish_log_line(&self, level: LogLevel, line: &str) {
+        let mut state = self.0.borrow_mut();
+        state.input(0, Input::LogLine { level, line });
+        state.run();
     }
 
     /// Takes the log lines so far.

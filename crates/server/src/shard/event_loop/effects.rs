@@ -65,7 +65,7 @@ impl EventLoop {
             Effect::Authenticate { connection, listener, user_name, password } => {
                 self.ask_who_it_is(connection, listener, user_name, password, now);
             }
-            Effect::Log { level, line } => self.log.write(log_type(level), line),
+            Effect::Log { level, line, subject } => self.log.write_about(log_type(level), line, subject),
         }
         Ok(())
     }

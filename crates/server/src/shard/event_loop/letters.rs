@@ -4,7 +4,8 @@ use std::{io, mem};
 
 use mio::{Interest, Token};
 use noctule_broker::metric::Metric;
-use noctule_broker::{ConnectionKey, Input, ListenerIndex, Now};
+use noctule_broker::{ConnectionKey, Input, ListenerIndex, LogLevel, Now};
+use noctule_config::LogType;
 use noctule_transport::{Stream, system_text};
 
 use super::{EventLoop, SHUTDOWN_TIME_MAX};
@@ -30,6 +31,13 @@ impl EventLoop {
                     self.handle(Input::Parcel { parcel }, now);
                 }
                 Mail::Authenticated { connection, verdict } => self.tell_who_it_is(connection, verdict, now),
+                Mail::LogLines => {
+                    for (kind, line) in self.log.outlet().take() {
+                        if let Some(level) = log_level(kind) {
+                            self.handle(Input::LogLine { level, line: &line }, now);
+                        }
+                    }
+                }
                 // It is looked at in each turn; this makes one.
                 Mail::MemoryIsShort => {}
                 Mail::Settings(settings, notify) => {
@@ -130,6 +138,20 @@ impl EventLoop {
         let in_last_step = self.step.is_some_and(|(step, _)| step == Step::End);
         in_last_step && (self.lingering.is_empty() || self.ends_at.is_none_or(|at| at <= now.monotonic))
     }
+}
+
+/// As the core calls it; lines of other types are the shell's own affair.
+fn log_level(kind: LogType) -> Option<LogLevel> {
+    Some(match kind {
+        LogType::Error => LogLevel::Error,
+        LogType::Warning => LogLevel::Warning,
+        LogType::Notice => LogLevel::Notice,
+        LogType::Information => LogLevel::Information,
+        LogType::Debug => LogLevel::Debug,
+        LogType::Subscribe => LogLevel::Subscribe,
+        LogType::Unsubscribe => LogLevel::Unsubscribe,
+        LogType::Websockets | LogType::Internal => return None,
+    })
 }
 
 fn unable_to_serve(peer: &str, error: &io::Error) -> String {
