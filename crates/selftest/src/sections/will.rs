@@ -109,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
             test.nothing_arrives(&mut publisher, &mut watcher)
         },
     ),
-    Case::both("[MQTT-3.1.2-7] [MQTT311-3.1.2-12]", "without a will nothing is published", |test| {
+    Case::v311("[MQTT311-3.1.2-12]", "without a will nothing is published", |test| {
         test.offer.needs_wildcards()?;
         let mut watcher = test.client("watcher")?;
         watcher.subscribe(test.topic("#"), 0)?;
