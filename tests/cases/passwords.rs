@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use e2e::clients::{Library, mosquitto_pub, python};
 use e2e::packet::{self, Version};
-use e2e::{Broker, Finished, Wire, environment, hex};
+use e2e::{Broker, Finished, Wire, environment, eventually, hex};
 
 const CONFIG: &str = "listener PORT 127.0.0.1\npassword_file DIR/passwords";
 
@@ -183,6 +183,31 @@ fn a_storm_of_log_ins_does_not_stop_messages() {
     // A storm that is over at once would show nothing.
     assert!(over > Duration::from_millis(500), "the storm was over in {over:?}");
     assert!(worst < Duration::from_millis(250), "a message took {worst:?}");
+}
+
+#[test]
+fn who_floods_the_broker_with_log_ins_waits_for_himself() {
+    // What one address may have waiting is filled by some sixty of these.
+    static LONG: [u8; 65_000] = [b'p'; 65_000];
+    let broker = slow(environment::broker());
+    let idle = broker.open_files();
+    let mut flood: Vec<Wire> = (0..120)
+        .map(|number| if number % 2 == 0 { Version::V4 } else { Version::V5 })
+        .map(|version| Wire::open(&broker, version, &connect(version, b"root", &LONG)))
+        .collect();
+    // Somebody else is not even behind them.
+    let login = ["-A", "127.0.0.2", "-t", "t", "-m", "x", "-u", "alice", "-P", "wonder land"];
+    login.iter().fold(mosquitto_pub(broker.port(), ""), |client, word| client.arg(word)).run().succeeds();
+    let waiting = broker.open_files() - idle;
+    assert!(waiting > 20, "only {waiting} log-ins are left, so nobody was in the way");
+    // [MQTT311-3.2.2-5]: all are told, those without room that the broker is busy.
+    let codes: Vec<u8> = flood.iter_mut().map(|wire| wire.is_closed()[3]).collect();
+    let count = |code: u8| codes.iter().filter(|found| **found == code).count();
+    let (wrong, busy) = ([count(5), count(0x87)], [count(3), count(0x89)]);
+    assert!(busy.iter().all(|count| *count > 5), "{codes:x?}");
+    assert_eq!(wrong.iter().chain(&busy).sum::<usize>(), codes.len(), "{codes:x?}");
+    drop(flood);
+    eventually("no connection is left", || (broker.open_files() <= idle).then_some(()));
 }
 
 #[test]

@@ -17,11 +17,17 @@ impl EventLoop {
     pub(super) fn settle(&mut self, now: Now) -> io::Result<()> {
         loop {
             self.core.end_turn(&self.shared, &mut self.effects);
-            let mut effects = mem::take(&mut self.effects);
-            for effect in effects.drain(..) {
-                self.carry_out(effect, now)?;
+            // Carrying them out may ask for more, which must not get lost.
+            while !self.effects.is_empty() {
+                let mut effects = mem::take(&mut self.effects);
+                for effect in effects.drain(..) {
+                    self.carry_out(effect, now)?;
+                }
+                if self.effects.is_empty() {
+                    // The list keeps the room it has.
+                    self.effects = effects;
+                }
             }
-            self.effects = effects;
             match self.durability.take_durable() {
                 Some(ticket) => self.handle(Input::Durable { ticket }, now),
                 None => return Ok(()),
@@ -63,7 +69,7 @@ impl EventLoop {
                 }
             }
             Effect::Authenticate { connection, listener, user_name, password } => {
-                self.ask_who_it_is(connection, listener, user_name, password, now);
+                self.ask_who_it_is(connection, listener, user_name, password);
             }
             Effect::Log { level, line, subject } => self.log.write_about(log_type(level), line, subject),
         }

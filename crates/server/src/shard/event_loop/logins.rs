@@ -5,7 +5,8 @@ use std::sync::Arc;
 use noctule_broker::{ConnectionKey, Input, ListenerIndex, Now, Verdict};
 
 use super::EventLoop;
-use crate::auth::{Login, Password, Pending};
+use crate::auth::{Login, Origin, Password, Pending};
+use crate::shard::Mail;
 
 impl EventLoop {
     /// Has a User Name and a Password checked.
@@ -15,13 +16,15 @@ impl EventLoop {
         listener: ListenerIndex,
         user_name: Arc<str>,
         password: Option<Box<[u8]>>,
-        now: Now,
     ) {
+        let Some(asking) = self.connections.get_mut(connection) else { return };
+        let origin = Origin::new(asking.stream.peer_address());
         let pending = Arc::new(Pending);
         let login = Login {
             shard: self.index,
             connection,
             listener,
+            origin,
             user_name,
             password: password.map(Password),
             pending: Arc::downgrade(&pending),
@@ -29,7 +32,8 @@ impl EventLoop {
         if self.verifier.ask(login) {
             self.logins.insert(connection, pending);
         } else {
-            self.handle(Input::Authenticated { connection, verdict: Verdict::Busy }, now);
+            // As any other answer, in a turn of its own.
+            self.mailbox().send(Mail::Authenticated { connection, verdict: Verdict::Busy });
         }
     }
 
