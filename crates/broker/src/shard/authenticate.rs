@@ -26,13 +26,15 @@ impl Shard {
             return false;
         }
         connection.stage = Stage::Authenticating;
+        let listener = connection.listener;
+        // Paused first: the answer may come at once.
+        self.pause(key, Pauses::AUTHENTICATION, turn);
         turn.effects.push(Effect::Authenticate {
             connection: key,
-            listener: connection.listener,
+            listener,
             user_name: Arc::from(user_name),
             password: connect.password.map(Box::from),
         });
-        self.pause(key, Pauses::AUTHENTICATION, turn);
         true
     }
 

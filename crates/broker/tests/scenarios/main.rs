@@ -4,6 +4,7 @@ mod desk;
 
 mod accounting;
 mod acknowledgements;
+mod authentication;
 mod bridge;
 mod broker_limits;
 mod bursts;
@@ -24,6 +25,7 @@ mod replay;
 mod restart;
 mod resume;
 mod retained;
+mod rights;
 mod shards;
 mod shared_across_shards;
 mod shared_histories;

@@ -19,6 +19,7 @@ pub(crate) struct Hello {
     properties: Properties<'static>,
     will: Option<Testament>,
     user_name: Option<String>,
+    password: Option<String>,
 }
 
 /// A Will in the making.
@@ -74,6 +75,7 @@ impl Hello {
             properties: Properties::EMPTY,
             will: None,
             user_name: None,
+            password: None,
         }
     }
 
@@ -135,6 +137,14 @@ impl Hello {
         Self { user_name: Some(user_name.to_owned()), ..self }
     }
 
+    pub(crate) fn password(self, password: &str) -> Self {
+        Self { password: Some(password.to_owned()), ..self }
+    }
+
+    pub(crate) fn has_password_only(&self) -> bool {
+        self.password.is_some() && self.user_name.is_none()
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let will = self.will.as_ref().map(|will| Will {
             qos: will.qos,
@@ -152,7 +162,7 @@ impl Hello {
             client_id: &self.client_id,
             will,
             user_name: self.user_name.as_deref(),
-            password: None,
+            password: self.password.as_deref().map(str::as_bytes),
         };
         let mut bytes = Vec::new();
         connect.encode(&mut bytes).expect("a CONNECT");

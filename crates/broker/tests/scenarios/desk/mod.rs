@@ -20,6 +20,7 @@ use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
 use noctule_protocol::packet::RetainHandling;
 
+mod acl;
 mod client;
 mod disk;
 mod hello;
@@ -27,6 +28,7 @@ mod packet;
 
 use disk::Disk;
 
+pub(crate) use acl::acl;
 pub(crate) use client::Client;
 pub(crate) use disk::Stored;
 pub(crate) use hello::{Hello, will};
@@ -57,6 +59,10 @@ struct State {
     holds_turns: bool,
     /// How often the broker asked not to read a connection.
     pauses: usize,
+    /// Whether who asks for a User Name waits until the test says so.
+    holds_answers: bool,
+    /// Who waits for that.
+    asked: VecDeque<(usize, ConnectionKey, Verdict)>,
     now: Now,
     lines: Vec<Line>,
     /// Whether a batch is durable as soon as it is handed out.
@@ -109,6 +115,8 @@ impl Desk {
             holds_mail_to: None,
             holds_turns: false,
             pauses: 0,
+            holds_answers: false,
+            asked: VecDeque::new(),
             now: Now { monotonic: Duration::from_secs(100), wall },
             lines: Vec::new(),
             at_once: true,
@@ -215,6 +223,23 @@ impl Desk {
     /// From now on the broker knows that it uses so many bytes of memory; a shard takes notice with its next input.
     pub(crate) fn use_memory(&self, bytes: usize) {
         self.0.borrow().shared.set_memory_used(bytes);
+    }
+
+    /// From now on nobody is told whether a User Name is right.
+    pub(crate) fn hold_answers(&self) {
+        self.0.borrow_mut().holds_answers = true;
+    }
+
+    /// Those who asked so far are told; gives how many they are.
+    pub(crate) fn answer(&self) -> usize {
+        let mut state = self.0.borrow_mut();
+        let asked = std::mem::take(&mut state.asked);
+        let count = asked.len();
+        for (shard, connection, verdict) in asked {
+            state.input(shard, Input::Authenticated { connection, verdict });
+        }
+        state.run();
+        count
     }
 
     /// How often the broker asked not to read a connection.
@@ -551,7 +576,11 @@ impl State {
                         "late" => Verdict::Busy,
                         _ => Verdict::Accepted,
                     };
-                    self.input(shard, Input::Authenticated { connection, verdict });
+                    if self.holds_answers {
+                        self.asked.push_back((shard, connection, verdict));
+                    } else {
+                        self.input(shard, Input::Authenticated { connection, verdict });
+                    }
                 }
                 Effect::Log { line, .. } => self.log.push(line),
             }
