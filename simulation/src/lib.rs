@@ -12,6 +12,7 @@
 
 pub mod plan;
 pub mod random;
+mod rights;
 pub mod sabotage;
 
 mod broker;

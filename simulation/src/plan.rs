@@ -7,6 +7,7 @@ use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{ProtocolVersion, QoS};
 
 use crate::random::Random;
+use crate::rights::{CLOSED_TOPIC, OWN_TOPICS, rules};
 use crate::sabotage::Sabotage;
 
 /// Topics of ordinary messages.
@@ -35,6 +36,8 @@ pub struct Plan {
     pub shards_vary: bool,
     /// After so many of a hundred tasks of a shard's turn others may have theirs before it goes on.
     pub interleave_percent: usize,
+    /// The name that all clients have.
+    pub user_name: Option<&'static str>,
     /// By number.
     pub clients: Vec<ClientPlan>,
     /// Longest way of a byte, without jitter.
@@ -180,6 +183,7 @@ impl Plan {
             shards: if random.percent(33) { 1 } else { random.between(2..=4) as u16 },
             shards_vary: random.percent(20),
             interleave_percent: *random.pick(&[0, 0, 15, 50]),
+            user_name: None,
             clients: Vec::new(),
             latency_max: random.millis(1..=60),
             link_capacities: vec![random.between(64..=512), random.between(600..=8000), 65_536],
@@ -224,7 +228,36 @@ impl Plan {
                 client.joins = None;
             });
         }
+        if random.percent(30) {
+            plan.restrict(random);
+        }
         plan
+    }
+
+    /// Gives the broker rules, and publishers topics for which not everybody has the right.
+    fn restrict(&mut self, random: &mut Random) {
+        let listener = &mut self.settings.listeners[0];
+        listener.authenticates = random.percent(50);
+        self.user_name = (listener.authenticates || random.percent(50)).then_some("u");
+        listener.access = Some(rules(random.between(0..=2) as u32, self.user_name));
+        for publishes in self.clients.iter_mut().filter_map(|client| client.publishes.as_mut()) {
+            publishes.topics.push(*random.pick(&OWN_TOPICS));
+            if random.percent(50) {
+                publishes.topics.push(CLOSED_TOPIC);
+            }
+        }
+    }
+
+    /// Whether not everybody may do everything.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.settings.listeners[0].access.is_some() && self.sabotage != Some(Sabotage::ForgetRules)
+    }
+
+    /// The same settings, with rules that mean the same.
+    pub(crate) fn reworded(&self, random: &mut Random) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.listeners[0].access = Some(rules(random.between(0..=2) as u32, self.user_name));
+        settings
     }
 
     fn add(&mut self, random: &mut Random, shape: impl FnOnce(&mut ClientPlan, &mut Random)) {

@@ -37,11 +37,13 @@ pub enum Sabotage {
     SwapParcels,
     /// A connection is handed over without what was received behind its CONNECT.
     CutHandOver,
+    /// The broker is not told the access rules.
+    ForgetRules,
 }
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 17] = [
+    pub const ALL: [(Self, &str); 18] = [
         (Self::DurableTooEarly, "lost"),
         (Self::ForgetRetained, "retained"),
         (Self::KeepRows, "leak"),
@@ -59,5 +61,6 @@ impl Sabotage {
         (Self::RepeatParcel, "exactly once"),
         (Self::SwapParcels, "order"),
         (Self::CutHandOver, "rest"),
+        (Self::ForgetRules, "uninvited"),
     ];
 }

@@ -1,6 +1,7 @@
 //! The shell around one shard: turns, effects, writes. Between any two tasks of a turn other shards may have theirs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd, Verdict};
@@ -26,6 +27,8 @@ pub(super) struct Host {
     /// Tickets the disk has reported.
     durable: Option<Ticket>,
     effects: VecDeque<Effect>,
+    /// Who waits to hear whether its User Name is right.
+    asked: Vec<ConnectionKey>,
     /// What is left of this turn.
     agenda: VecDeque<Task>,
 }
@@ -33,6 +36,8 @@ pub(super) struct Host {
 /// One thing to do in a turn.
 enum Task {
     Continue,
+    Settings,
+    Answer(ConnectionKey),
     Mail,
     Read(LinkNumber),
     TimeOut,
@@ -53,6 +58,7 @@ impl Host {
             to_write: BTreeSet::new(),
             durable: None,
             effects: VecDeque::new(),
+            asked: Vec::new(),
             agenda: VecDeque::new(),
         }
     }
@@ -111,7 +117,10 @@ impl Host {
     fn plan_next(&self, around: &mut Around<'_>) {
         let Around { commons, context, .. } = around;
         let has_mail = !commons.mailboxes[self.index].is_empty();
-        let has_more = !self.to_read.is_empty() || !self.to_write.is_empty() || self.durable.is_some();
+        let has_more = !self.to_read.is_empty()
+            || !self.to_write.is_empty()
+            || self.durable.is_some()
+            || !self.asked.is_empty();
         if has_mail || has_more || self.shard.has_dirty() || self.shard.has_work() {
             commons.plan_turn(self.index, Duration::from_micros(20), context);
         } else if let Some(at) = self.shard.next_timeout() {
@@ -127,6 +136,11 @@ impl Host {
         if self.shard.has_work() {
             self.agenda.push_back(Task::Continue);
         }
+        if around.context.plan.has_rules() && around.context.random.percent(1) {
+            self.agenda.push_back(Task::Settings);
+        }
+        let asked = std::mem::take(&mut self.asked);
+        self.agenda.extend(asked.into_iter().map(Task::Answer));
         self.agenda.push_back(Task::Mail);
         let mut links: Vec<LinkNumber> = std::mem::take(&mut self.to_read).into_iter().collect();
         around.context.random.shuffle(&mut links);
@@ -144,6 +158,16 @@ impl Host {
             Task::Continue => {
                 step(around.countdown)?;
                 self.handle(Input::Continue, around);
+            }
+            Task::Settings => {
+                step(around.countdown)?;
+                let settings = around.context.plan.reworded(&mut around.context.random);
+                self.handle(Input::Settings(Arc::new(settings)), around);
+            }
+            Task::Answer(connection) => {
+                step(around.countdown)?;
+                let verdict = Verdict::Accepted;
+                self.handle(Input::Authenticated { connection, verdict }, around);
             }
             Task::Mail => self.read_mail(around)?,
             Task::Read(link) => {
@@ -316,7 +340,10 @@ impl Host {
                 commons.send(from, to.get(), letter, context);
             }
             Effect::Authenticate { connection, .. } => {
-                self.handle(Input::Authenticated { connection, verdict: Verdict::Accepted }, around);
+                // The answer comes in another turn, or the connection ends before.
+                self.asked.push(connection);
+                let after = context.random.millis(0..=30);
+                commons.plan_turn(self.index, after, context);
             }
             Effect::Log { line, .. } => context.broker_log(&line),
         }

@@ -78,7 +78,11 @@ impl Broker {
     /// Begins a process with what the disk holds.
     pub(crate) fn start(&mut self, disk: &mut Disk, context: &mut Context) {
         self.started += 1;
-        let settings = Arc::new(context.plan.settings.clone());
+        let mut settings = context.plan.settings.clone();
+        if context.plan.sabotage == Some(Sabotage::ForgetRules) {
+            settings.listeners[0].access = None;
+        }
+        let settings = Arc::new(settings);
         let count = match context.plan.shards_vary {
             true => context.random.between(1..=4) as u16,
             false => context.plan.shards,

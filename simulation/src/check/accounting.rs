@@ -25,14 +25,13 @@ pub(super) fn check(view: &View<'_>, broker: &Broker, found: &mut Vec<Finding>) 
     for filter in filters {
         missing.for_group(view, filter);
     }
+    // What somebody has no right to is not missing.
     let reasons = [
         Metric::DroppedQueueFull,
         Metric::DroppedExpired,
         Metric::DroppedTooLarge,
         Metric::DroppedSessionEnded,
-        Metric::DroppedNotReadable,
         Metric::DroppedRefused,
-        Metric::DroppedDenied,
         Metric::DroppedNoMember,
     ];
     let mut dropped: u64 = reasons.iter().map(|reason| broker.counted(*reason)).sum();
@@ -81,7 +80,7 @@ impl Missing {
         let members: Vec<_> = view.facts.subscribed.iter().filter(|one| one.filter == filter).collect();
         let stays = |one: &Subscribed| view.kept_until(one.client, one.incarnation).is_none();
         let all_stay = members.iter().all(|one| stays(one));
-        for (number, message) in messages(view).filter(|(_, message)| members[0].matches(message.topic)) {
+        for (number, message) in messages(view).filter(|(_, message)| members[0].is_about(message.topic)) {
             let came = members.iter().any(|one| !view.live(one.client, one.incarnation, number).is_empty());
             let is_owed = members.iter().any(|one| stays(one) && one.owes(message));
             self.least += u64::from(is_owed && !came);

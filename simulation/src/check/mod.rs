@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | lost | what was acknowledged reaches every session that subscribed before it was published | delivery.rs |
 //! | exactly once | QoS 2 from end to end arrives once, crash or not | delivery.rs, shared.rs |
-//! | uninvited | nothing arrives without a subscription, at another QoS or with another's identifier | invited.rs |
+//! | uninvited | nothing arrives without a subscription, or without the right to publish or receive it, at another QoS or with another's identifier | invited.rs |
 //! | order | one publisher's messages of a topic and QoS keep their order | order.rs |
 //! | retained | a new subscription gets the last acknowledged retained message, or a later one | retained.rs |
 //! | will | a Will is published when its connection is lost, once, and not after DISCONNECT | will.rs |
@@ -21,6 +21,7 @@ use noctule_protocol::{QoS, SubscriptionFilter, TopicName};
 
 use crate::facts::{Content, Facts, MessageNumber, Published, Received, Subscribed};
 use crate::plan::Plan;
+use crate::rights;
 use crate::world::World;
 
 mod accounting;
@@ -142,9 +143,15 @@ impl Subscribed {
         self.parsed().is_some_and(|filter| filter.share.is_some())
     }
 
+    /// Whether what is published to a topic may come through it.
     fn matches(&self, topic: &str) -> bool {
-        let Ok(topic) = TopicName::parse(topic) else { return false };
-        self.parsed().is_some_and(|filter| filter.filter.matches(topic))
+        rights::may_receive(self.client, topic) && self.is_about(topic)
+    }
+
+    /// The same whether or not its client may receive that.
+    fn is_about(&self, topic: &str) -> bool {
+        let Ok(name) = TopicName::parse(topic) else { return false };
+        rights::may_publish(topic) && self.parsed().is_some_and(|filter| filter.filter.matches(name))
     }
 
     /// How a message must come through this subscription.

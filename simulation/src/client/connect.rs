@@ -151,7 +151,7 @@ impl Client {
             properties,
             client_id: &id,
             will,
-            user_name: None,
+            user_name: context.plan.user_name,
             password: None,
         };
         self.send(&Packet::Connect(connect), context);

@@ -6,11 +6,12 @@ use noctule_protocol::connection::AliasUse;
 use noctule_protocol::delivery::PubrecOutcome;
 use noctule_protocol::packet::{Packet, Puback, Pubcomp, Publish, PublishQoS, Pubrec, Pubrel};
 use noctule_protocol::property::{Properties, Property};
-use noctule_protocol::{PacketId, ProtocolVersion};
+use noctule_protocol::{PacketId, ProtocolVersion, ReasonCode};
 
 use super::Client;
 use crate::context::Context;
 use crate::facts::{MessageNumber, Published};
+use crate::rights;
 
 impl Client {
     /// Sends what waits, as the window allows.
@@ -81,7 +82,9 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let in_order = in_order(&mut connection.awaits_puback, puback.packet_id);
         match self.outgoing.puback(puback.packet_id) {
-            Ok(Some(number)) if in_order && !puback.reason.is_error() => self.acknowledged(number, context),
+            Ok(Some(number)) if in_order && is_right(puback.reason, self.plan.version, number, context) => {
+                self.told(puback.reason, number, context);
+            }
             // [MQTT-4.6.0-2]
             _ => self.complain(puback, context),
         }
@@ -91,6 +94,11 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let in_order = in_order(&mut connection.awaits_pubrec, pubrec.packet_id);
         match self.outgoing.pubrec(pubrec.packet_id, pubrec.reason.is_error()) {
+            Ok(PubrecOutcome::Refused(Some(number)))
+                if in_order && is_right(pubrec.reason, self.plan.version, number, context) =>
+            {
+                self.told(pubrec.reason, number, context);
+            }
             Ok(PubrecOutcome::Release(Some(number))) if in_order => {
                 self.released.insert(pubrec.packet_id.get(), number);
                 context.progress += 1;
@@ -111,6 +119,15 @@ impl Client {
         }
     }
 
+    fn told(&mut self, reason: ReasonCode, number: MessageNumber, context: &mut Context) {
+        if reason.is_error() {
+            context.progress += 1;
+            self.pump(context);
+        } else {
+            self.acknowledged(number, context);
+        }
+    }
+
     fn acknowledged(&mut self, number: MessageNumber, context: &mut Context) {
         context.progress += 1;
         let now = context.now;
@@ -120,6 +137,13 @@ impl Client {
     fn complain(&self, packet: &impl std::fmt::Debug, context: &mut Context) {
         context.violation("protocol", format!("client {}: {packet:?} out of order or unknown", self.number));
     }
+}
+
+/// Whether an answer is an error where the client has no right, and only there. 3.x has no words for it.
+fn is_right(reason: ReasonCode, version: ProtocolVersion, number: MessageNumber, context: &Context) -> bool {
+    let is_denied = !rights::may_publish(context.facts.published[number].topic);
+    let is_told = is_denied && version == ProtocolVersion::V5;
+    if is_told { reason == ReasonCode::NotAuthorized } else { !reason.is_error() }
 }
 
 /// Takes the identifier out; true if it was the next.
