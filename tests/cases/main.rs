@@ -23,6 +23,7 @@ mod qos;
 mod reload;
 mod retained;
 mod selftest;
+mod selftest_faults;
 mod session;
 mod shared_subscription;
 mod subscription;

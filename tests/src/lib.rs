@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod clients;
 pub mod environment;
+pub mod faulty;
 pub mod hex;
 mod output;
 pub mod packet;
