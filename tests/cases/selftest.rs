@@ -92,6 +92,32 @@ fn our_broker_keeps_to_the_standard_with_two_shards() {
     is_clean("worker_threads 2");
 }
 
+/// The cases believe a broker that says what it does not offer.
+#[test]
+fn a_broker_that_offers_less_is_clean_too() {
+    let broker = Broker::start(
+        "max_qos 0\nretain_available false\nmax_topic_alias 0\nmax_packet_size 1000\nallow_zero_length_clientid false",
+    );
+    let finished = selftest(broker.port(), "--timeout 20");
+    finished.succeeds();
+    let reasons = lines(&finished, "not applicable");
+    for reason in [
+        "announces Maximum QoS 0",
+        "announces Retain Available 0",
+        "announces no Topic Alias Maximum",
+        "announces a smaller Maximum Packet Size",
+        "wants a Client Identifier",
+    ] {
+        assert!(reasons.iter().any(|line| line.contains(reason)), "{reason}: {reasons:#?}");
+    }
+}
+
+#[test]
+fn a_broker_with_little_room_is_clean_too() {
+    let broker = Broker::start("max_inflight_messages 1\nmax_qos 1");
+    selftest(broker.port(), "--timeout 6").succeeds();
+}
+
 #[test]
 fn what_debians_mosquitto_does_otherwise_is_found() {
     let broker = Broker::debian("");

@@ -123,6 +123,16 @@ impl Offer {
         needs(self.server_keep_alive.is_none(), || format!("the server chooses the Keep Alive: {seconds} s"))
     }
 
+    /// A client of a case may be silent for so long: the Keep Alive that the server chooses is not too short.
+    pub(crate) fn allows_silence_of(&self, version: Version, milliseconds: u64) -> Step {
+        let seconds = match version {
+            Version::V311 => 0,
+            Version::V5 => self.server_keep_alive.unwrap_or_default(),
+        };
+        let is_short = seconds > 0 && u64::from(seconds) * 1500 <= milliseconds;
+        needs(!is_short, || format!("the server chooses a short Keep Alive: {seconds} s"))
+    }
+
     pub(crate) fn needs_topic_aliases(&self) -> Step {
         needs(self.topic_alias_maximum > 0, || "the server announces no Topic Alias Maximum".to_owned())
     }

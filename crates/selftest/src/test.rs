@@ -127,6 +127,19 @@ impl<'a> Test<'a> {
         }
     }
 
+    /// The answer to CONNECT without a Client Identifier is a CONNACK that accepts. A server need not accept it
+    /// [MQTT-3.1.3-6] [MQTT311-3.1.3-6].
+    pub(crate) fn named(&self, client: &mut Client) -> Step<Accepted> {
+        let received = client.packet("CONNACK")?;
+        match received.packet {
+            Packet::Connack { session_present, code: 0, properties } => {
+                Ok(Accepted { session_present, properties })
+            }
+            Packet::Connack { .. } => not_applicable("the server wants a Client Identifier"),
+            _ => deviates("CONNACK", described(&received.bytes)),
+        }
+    }
+
     /// PUBLISH of QoS 0 on a topic of this case.
     pub(crate) fn publication(&self, topic: &str, payload: impl AsRef<[u8]>) -> Publication {
         Publication::new(self.version, topic, payload)
@@ -156,8 +169,10 @@ impl<'a> Test<'a> {
     }
 
     /// Lets time pass, where the case is about time. Cases that do so are [slow](crate::case::Case::slow).
-    pub(crate) fn wait(&self, milliseconds: u64) {
+    pub(crate) fn wait(&self, milliseconds: u64) -> Step {
+        self.offer.allows_silence_of(self.version, milliseconds)?;
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        Ok(())
     }
 
     /// What happened, for who wants to know why the case failed.

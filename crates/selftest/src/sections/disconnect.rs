@@ -78,7 +78,7 @@ pub(super) const CASES: &[Case] = &[
             let connect = test.connect("client").resume().property(long(SESSION_EXPIRY_INTERVAL, 1));
             let client = test.client_with(&connect)?;
             client.disconnect_with(disconnect(0, &long(SESSION_EXPIRY_INTERVAL, 300)))?;
-            test.wait(3000);
+            test.wait(3000)?;
             let (_client, accepted) = test.accepted(&connect)?;
             check(accepted.session_present, "Session Present 1", "Session Present 0")
         },

@@ -52,6 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "[MQTT311-4.6.0-2] [MQTT311-2.3.1-6]",
         "PUBACK comes in the order in which PUBLISH was sent",
         |test| {
+            test.offer.needs_qos(1)?;
             let mut publisher = test.client("publisher")?;
             publish_all(test, &mut publisher, &test.topic("t"), 1);
             answers(&mut publisher, PUBACK)
@@ -61,12 +62,14 @@ pub(super) const CASES: &[Case] = &[
         "[MQTT311-4.6.0-3] [MQTT311-2.3.1-6]",
         "PUBREC comes in the order in which PUBLISH was sent",
         |test| {
+            test.offer.needs_qos(2)?;
             let mut publisher = test.client("publisher")?;
             publish_all(test, &mut publisher, &test.topic("t"), 2);
             answers(&mut publisher, PUBREC)
         },
     ),
     Case::v311("[MQTT311-4.6.0-4]", "PUBREL comes in the order in which PUBREC was sent", |test| {
+        test.offer.needs_qos(2)?;
         let topic = test.topic("t");
         let mut subscriber = test.client("subscriber")?;
         subscriber.subscribe(&topic, 2)?;
@@ -74,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         let mut ids = Vec::new();
         for number in 1..=3 {
             publisher.publish(test.publication(&topic, "x").qos(2, number))?;
-            ids.push(subscriber.receives(&topic, "x")?.id);
+            ids.push(subscriber.receives_beside(ids.len(), &topic, "x")?.id);
         }
         ids.rotate_left(1);
         for id in &ids {
@@ -96,7 +99,7 @@ pub(super) const CASES: &[Case] = &[
             for number in 1..=4 {
                 let qos = if number % 2 == 0 { test.offer.maximum_qos } else { 1 };
                 publisher.publish(test.publication(&topic, number.to_string()).qos(qos, number))?;
-                sent.push(subscriber.receives(&topic, number.to_string())?);
+                sent.push(subscriber.receives_beside(sent.len(), &topic, number.to_string())?);
             }
             subscriber.vanish();
             let mut subscriber = test.client_with(&connect)?;

@@ -2,7 +2,7 @@
 //! have tables of their own.
 
 use crate::case::Case;
-use crate::written::{PUBACK, PUBREC};
+use crate::written::{PUBACK, PUBCOMP, PUBREC, PUBREL, acknowledge};
 
 pub(super) const CASES: &[Case] = &[
     Case::both(
@@ -42,6 +42,8 @@ pub(super) const CASES: &[Case] = &[
             for id in [1, 0x1234, 0xffff] {
                 client.send(test.publication(&test.topic("t"), "x").qos(2, id));
                 client.acknowledgement(PUBREC, id)?;
+                client.send(acknowledge(PUBREL, id));
+                client.acknowledgement(PUBCOMP, id)?;
             }
             Ok(())
         },

@@ -124,7 +124,7 @@ pub(super) const CASES: &[Case] = &[
             let mut publisher = test.client("publisher")?;
             let message = test.publication(&topic, "x").qos(1, 3);
             publisher.publish(message.property(long(MESSAGE_EXPIRY_INTERVAL, 100)))?;
-            test.wait(2100);
+            test.wait(2100)?;
             let mut client = test.client_with(&connect)?;
             let message = client.receives(&topic, "x")?;
             client.acknowledge(&message)?;
@@ -146,7 +146,7 @@ pub(super) const CASES: &[Case] = &[
         let message = test.publication(&topic, "expired").qos(1, 3);
         publisher.publish(message.property(long(MESSAGE_EXPIRY_INTERVAL, 1)))?;
         publisher.publish(test.publication(&topic, "lasting").qos(1, 4))?;
-        test.wait(2500);
+        test.wait(2500)?;
         let mut client = test.client_with(&connect)?;
         let message = client.receives(&topic, "lasting")?;
         client.acknowledge(&message)?;
@@ -162,7 +162,7 @@ pub(super) const CASES: &[Case] = &[
         let message = client.receives(&topic, "x")?;
         let left = message.properties.number(MESSAGE_EXPIRY_INTERVAL);
         check(left.is_some_and(|left| left <= 2), "Message Expiry Interval up to 2", format!("{left:?}"))?;
-        test.wait(3500);
+        test.wait(3500)?;
         client.subscribe(&topic, 0)?;
         client.hears_nothing("no expired message")
     })

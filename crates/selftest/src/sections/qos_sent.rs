@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
             let mut ids = Vec::new();
             for (number, qos) in [1, 2, 1, 2, 2, 1, 1, 2].into_iter().enumerate() {
                 publisher.publish(test.publication(&topic, number.to_string()).qos(qos, 7))?;
-                let message = client.receives(&topic, number.to_string())?;
+                let message = client.receives_beside(ids.len(), &topic, number.to_string())?;
                 message.has_qos(qos)?;
                 message.is_dup(false)?;
                 message
@@ -105,11 +105,11 @@ pub(super) const CASES: &[Case] = &[
         |test| {
             test.offer.needs_qos(2)?;
             let (mut client, message) = one_in_flight(test, &test.connect("client"), 2)?;
-            test.wait(3000);
+            test.wait(3000)?;
             client.hears_nothing("no PUBLISH again")?;
             client.send(acknowledge(PUBREC, message.id));
             client.acknowledged(PUBREL, message.id)?;
-            test.wait(3000);
+            test.wait(3000)?;
             client.hears_nothing("no PUBREL again")
         },
     )
@@ -140,7 +140,7 @@ pub(super) const CASES: &[Case] = &[
             let connect = test.connect("client").lasting();
             let (client, message) = one_expiring(test, &connect)?;
             client.vanish();
-            test.wait(2500);
+            test.wait(2500)?;
             let mut client = test.client_with(&connect)?;
             let again = client.receives(&message.topic, &message.payload)?;
             again.is_dup(true)?;
@@ -154,7 +154,7 @@ pub(super) const CASES: &[Case] = &[
         |test| {
             test.offer.needs_qos(2)?;
             let (mut client, message) = one_expiring(test, &test.connect("client"))?;
-            test.wait(2500);
+            test.wait(2500)?;
             client.send(acknowledge(PUBREC, message.id));
             client.acknowledged(PUBREL, message.id)?;
             client.send(acknowledge(PUBCOMP, message.id));
@@ -198,7 +198,7 @@ fn come_again(test: &Test<'_>, qos: u8) -> Step {
     let mut first = Vec::new();
     for payload in payloads {
         publisher.publish(test.publication(&topic, payload).qos(qos, 7))?;
-        first.push(client.receives(&topic, payload)?);
+        first.push(client.receives_beside(first.len(), &topic, payload)?);
     }
     client.vanish();
     let mut client = test.client_with(&connect)?;

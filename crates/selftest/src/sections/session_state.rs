@@ -96,7 +96,7 @@ pub(super) const CASES: &[Case] = &[
         |test| {
             let connect = test.connect("client").resume().property(long(SESSION_EXPIRY_INTERVAL, 1));
             test.client_with(&connect)?.disconnect()?;
-            test.wait(3000);
+            test.wait(3000)?;
             let (_client, accepted) = test.accepted(&connect)?;
             check(!accepted.session_present, "Session Present 0", "Session Present 1")
         },

@@ -163,7 +163,7 @@ pub(super) const CASES: &[Case] = &[
             let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 2));
             test.client_with(&connect.clone().will(will))?.vanish();
             let mut client = test.client_with(&connect)?;
-            test.wait(3500);
+            test.wait(3500)?;
             client.ping()?;
             test.nothing_arrives(&mut client, &mut watcher)
         },
@@ -178,9 +178,9 @@ pub(super) const CASES: &[Case] = &[
             watcher.subscribe(&topic, 0)?;
             let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 2));
             test.client_with(&test.connect("client").lasting().will(will))?.vanish();
-            test.wait(1000);
+            test.wait(1000)?;
             watcher.hears_nothing("no will before the delay has passed")?;
-            test.wait(1000);
+            test.wait(1000)?;
             watcher.receives(&topic, "gone").map(drop)
         },
     )
@@ -195,7 +195,7 @@ pub(super) const CASES: &[Case] = &[
             let will = Will::new(&topic, "expired").property(long(WILL_DELAY_INTERVAL, 300));
             let expiring = test.connect("expiring").property(long(SESSION_EXPIRY_INTERVAL, 1));
             test.client_with(&expiring.will(will.clone()))?.vanish();
-            test.wait(1000);
+            test.wait(1000)?;
             watcher.receives(&topic, "expired")?;
             // Clean Start ends a session too.
             let will = Will { payload: b"restarted".to_vec(), ..will };
