@@ -276,3 +276,21 @@ fn a_reload_gives_and_takes_rights_of_who_is_connected() {
     let (_, body) = codes.into_iter().find(|(first_byte, _)| *first_byte == 0x40).expect("a PUBACK");
     assert_eq!(body.get(2).copied().unwrap_or(0), 0);
 }
+
+#[test]
+fn the_log_tells_what_surprises() {
+    let broker = Broker::with_config("listener PORT 127.0.0.1");
+    let told = broker.process().errors();
+    for part in
+        ["Every client is refused at port ", "broker.conf:1", "'password_file'", "'allow_anonymous true'"]
+    {
+        assert!(told.contains(part), "{part:?} is missing in {told}");
+    }
+    broker.write("acl", "pattern readwrite #\n");
+    broker.rewrite("listener PORT 127.0.0.1\nallow_anonymous true\nacl_file DIR/acl");
+    let told = broker.hang_up();
+    for part in ["`pattern #` has neither `%c` nor `%u`", "Every user of this machine can read"] {
+        assert!(told.contains(part), "{part:?} is missing in {told}");
+    }
+    assert!(!told.contains("Every client is refused"), "{told}");
+}

@@ -7,12 +7,16 @@ use noctule_config::{Config, Listener};
 /// Where it listens, who may connect, where data goes, and what to type next.
 pub(crate) fn text(config: &Config, addresses: &[SocketAddr]) -> String {
     let listening = join(addresses.iter().map(ToString::to_string));
-    let who = match (config.local_only, config.listeners.iter().any(Listener::accepts_anonymous)) {
-        (true, true) => "Programs on this machine may connect, without a password.",
-        (true, false) => "Only programs on this machine could connect, but anonymous clients are refused.",
-        (false, true) => "Everybody who reaches this address may connect, without a password.",
+    let from_where =
+        if config.local_only { "Programs on this machine" } else { "All who reach this address" };
+    let anonymous = config.listeners.iter().any(Listener::accepts_anonymous);
+    let named = config.listeners.iter().any(|listener| listener.password_file.is_some());
+    let who = match (anonymous, named) {
+        (true, _) => format!("{from_where} may connect, without a password."),
+        (false, true) => format!("{from_where} may connect, with a user name and password of the password_file."),
         (false, false) => {
-            "Clients without a user name are refused; `allow_anonymous true` in the file would let them in."
+            "All clients are refused; `allow_anonymous true` in the file, or a `password_file`, would let some in."
+                .to_owned()
         }
     };
     let port = match addresses.first().map(SocketAddr::port) {
@@ -41,6 +45,8 @@ fn join(parts: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use noctule_config::{ListenAddress, SocketDomain};
+
     use super::*;
 
     #[test]
@@ -50,6 +56,17 @@ mod tests {
         for part in ["127.0.0.1:1884 and [::1]:1884", "on this machine", "memory", "noctule sub -p 1884 -t"] {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn it_tells_who_may_come_in() {
+        let told = |config: &Config| text(config, &[]);
+        let address = ListenAddress { host: None, port: 1883, domain: SocketDomain::Any };
+        let mut config =
+            Config { listeners: vec![Listener::new(address)], local_only: false, ..Config::default() };
+        assert!(told(&config).contains("All clients are refused"));
+        config.listeners[0].allow_anonymous = true;
+        assert!(told(&config).contains("All who reach this address may connect, without a password"));
     }
 
     #[test]
