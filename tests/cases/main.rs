@@ -8,6 +8,7 @@ mod configurations;
 mod crowd;
 mod cut_off;
 mod descriptors;
+mod directives;
 mod exact;
 mod hostile;
 mod log;

@@ -23,6 +23,8 @@ pub struct Broker {
     program: PathBuf,
     port: Port,
     directory: TempDir,
+    /// What is added to each configuration.
+    more: String,
     process: Option<Running>,
 }
 
@@ -49,6 +51,15 @@ impl Broker {
             .unwrap_or_else(|errors| panic!("the broker ended at its start:\n{errors}"))
     }
 
+    /// Starts the broker under test with this text and not a line more, and these files in its directory; `PORT` stands
+    /// for a free port, `DIR` for the directory.
+    #[track_caller]
+    pub fn exactly(config: &str, files: &[(&str, &str)]) -> Self {
+        let files: Vec<_> = files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+        Self::attempt_with(environment::broker(), config, &files, String::new())
+            .unwrap_or_else(|errors| panic!("the broker ended at its start:\n{errors}"))
+    }
+
     /// Starts this program as the broker.
     #[track_caller]
     pub fn with_program(program: &Path) -> Self {
@@ -67,10 +78,19 @@ impl Broker {
     /// What it wrote to standard error, if it ends instead of listening.
     #[track_caller]
     pub fn attempt(program: &Path, config: &str, files: &[(&str, &[u8])]) -> Result<Self, String> {
-        let config = format!("{config}\n{}\n", environment::config_of(program));
+        Self::attempt_with(program, config, files, environment::config_of(program))
+    }
+
+    #[track_caller]
+    fn attempt_with(
+        program: &Path,
+        config: &str,
+        files: &[(&str, &[u8])],
+        more: String,
+    ) -> Result<Self, String> {
         let directory = TempDir::new().expect("the directory for temporary files can be written to");
         let port = Port::reserve();
-        let mut broker = Self { program: program.to_owned(), port, directory, process: None };
+        let mut broker = Self { program: program.to_owned(), port, directory, more, process: None };
         // Started as root, Debian's Mosquitto becomes another user, who has to read here.
         let readable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(broker.directory.path(), readable).expect("a directory of ours");
@@ -79,7 +99,7 @@ impl Broker {
         }
         // Somebody else may have been quicker to take a port that was free a moment ago.
         for attempt in 1.. {
-            broker.write("broker.conf", broker.in_place(&config));
+            broker.rewrite(config);
             match broker.try_begin() {
                 Ok(()) => return Ok(broker),
                 Err(errors) if errors.contains("Address already in use") && attempt < 5 => {
@@ -93,13 +113,15 @@ impl Broker {
 
     /// Writes another configuration for [`Broker::hang_up`]; `PORT` and `DIR` stand for its port and directory.
     pub fn rewrite(&self, config: &str) {
-        let config = format!("{config}\n{}\n", environment::config_of(&self.program));
-        self.write("broker.conf", self.in_place(&config));
+        self.write("broker.conf", self.in_place(&format!("{config}\n{}\n", self.more)));
     }
 
     /// Writes a file in its directory.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.file(name), content).expect("the test's own directory can be written to");
+        let path = self.file(name);
+        let parent = path.parent().expect("a file is in a directory");
+        fs::create_dir_all(parent).expect("the test's own directory can be written to");
+        fs::write(path, content).expect("the test's own directory can be written to");
     }
 
     fn in_place(&self, config: &str) -> String {

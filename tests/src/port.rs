@@ -1,6 +1,6 @@
 //! A TCP port that no other test uses, in this process or in another that runs at the same time.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::{IpAddr, TcpListener};
 use std::process;
@@ -53,30 +53,40 @@ impl Port {
 
 /// The addresses and ports on which this process listens.
 pub fn listening(pid: u32) -> Vec<(IpAddr, u16)> {
+    const LISTEN: &str = "0A";
+    sockets(pid, LISTEN).into_iter().map(|(_, address)| address).collect()
+}
+
+/// The descriptors of the TCP connections that this process has.
+pub fn connected(pid: u32) -> Vec<u32> {
+    const ESTABLISHED: &str = "01";
+    sockets(pid, ESTABLISHED).into_iter().map(|(descriptor, _)| descriptor).collect()
+}
+
+/// The descriptors and local addresses of this process's TCP sockets in this state of /proc/net/tcp.
+fn sockets(pid: u32, state: &str) -> Vec<(u32, (IpAddr, u16))> {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    let sockets: HashSet<String> = files
+    let descriptors: HashMap<String, u32> = files
         .flatten()
-        .filter_map(|file| fs::read_link(file.path()).ok())
-        .filter_map(|target| {
+        .filter_map(|file| {
+            let target = fs::read_link(file.path()).ok()?;
             let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-            Some(inode.to_owned())
+            Some((inode.to_owned(), file.file_name().to_str()?.parse().ok()?))
         })
         .collect();
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| table.lines().filter_map(listening_socket).collect::<Vec<_>>())
-        .filter(|(inode, _)| sockets.contains(inode))
-        .map(|(_, address)| address)
+        .flat_map(|table| table.lines().filter_map(|row| socket(row, state)).collect::<Vec<_>>())
+        .filter_map(|(inode, address)| Some((*descriptors.get(&inode)?, address)))
         .collect()
 }
 
-/// The socket of a row of /proc/net/tcp or tcp6, and its address, if it listens:
+/// The socket of a row of /proc/net/tcp or tcp6, and its address, if it is in this state:
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-fn listening_socket(row: &str) -> Option<(String, (IpAddr, u16))> {
-    const LISTEN: &str = "0A";
+fn socket(row: &str, state: &str) -> Option<(String, (IpAddr, u16))> {
     let columns: Vec<&str> = row.split_whitespace().collect();
-    if *columns.get(3)? != LISTEN {
+    if *columns.get(3)? != state {
         return None;
     }
     let (host, port) = columns.get(1)?.split_once(':')?;

@@ -162,6 +162,12 @@ impl Running {
         String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
     }
 
+    /// All of standard error, of a program that has ended.
+    pub(crate) fn last_errors(&self) -> String {
+        self.stderr.wait_for_end(self.limit);
+        self.errors()
+    }
+
     /// Whether it still runs. It looks without collecting the exit code: until [`Running::end`] the process
     /// id stays ours, so no signal can reach a stranger.
     pub fn is_running(&self) -> bool {

@@ -24,7 +24,13 @@ impl Wire {
     /// If nobody listens.
     #[track_caller]
     pub fn dial(broker: &Broker) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", broker.port())).expect("the broker listens");
+        Self::dial_at("127.0.0.1", broker)
+    }
+
+    /// [`Wire::dial`] to another address of this machine.
+    #[track_caller]
+    pub fn dial_at(host: &str, broker: &Broker) -> Self {
+        let stream = TcpStream::connect((host, broker.port())).expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP socket has this option");
         stream.set_read_timeout(Some(PATIENCE)).expect("the limit is not zero");
         stream.set_write_timeout(Some(PATIENCE)).expect("the limit is not zero");
@@ -52,6 +58,12 @@ impl Wire {
         let (first_byte, body) = wire.packet();
         assert!(first_byte == 0x20 && body[1] == 0, "CONNACK refuses: {}", hex::text(&body));
         wire
+    }
+
+    /// This connection, for who speaks this version.
+    #[must_use]
+    pub fn speaking(self, version: Version) -> Self {
+        Self { version, ..self }
     }
 
     /// Sends bytes.
@@ -161,6 +173,19 @@ impl Wire {
             // Closed, or reset because the broker had not read all that it was sent.
             Ok(_) | Err(_) => said,
         }
+    }
+
+    /// Whether the connection stays open for this long, and the broker says nothing.
+    pub fn is_silent_for(&mut self, limit: Duration) -> bool {
+        self.stream.set_read_timeout(Some(limit)).expect("the limit is not zero");
+        let read = self.stream.read(&mut [0; 1]);
+        matches!(read, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    /// Whether a packet comes within this time; it is read.
+    pub fn is_told_within(&mut self, limit: Duration) -> bool {
+        self.stream.set_read_timeout(Some(limit)).expect("the limit is not zero");
+        self.try_packet().is_ok()
     }
 
     /// The next packet, if the connection has not ended.

@@ -4,8 +4,8 @@
 use e2e::side_by_side::Difference;
 
 use super::page::Reason::{
-    self, Bridges, DurableStore, KeepAliveOfThree, NestedIncludes, NumbersAreRead, QueueOfQosZero,
-    SinceTwoOne, Texts, WebSockets,
+    self, Bridges, DurableStore, EmptyIdentifier, KeepAliveOfThree, LoggedVersion, MissingFiles,
+    NestedIncludes, NumbersAreRead, Plugins, QueueOfQosZero, SinceTwoOne, Texts, Tls, WebSockets,
 };
 
 /// A difference that is meant.
@@ -46,6 +46,36 @@ const fn accepted(
 }
 
 pub(super) const ACCEPTED: &[Accepted] = &[
+    accepted(
+        "log-to-file",
+        "log log/mosquitto.log as logged",
+        "logged: true",
+        "logged: false",
+        LoggedVersion,
+    ),
+    accepted("limits-reloaded", "pub -V 5 -t a", "exit code 128", "exit code 133", EmptyIdentifier),
+    accepted("mistake-certificate-without-key", "start", "listens", "it waits for TLS listeners", Tls),
+    accepted(
+        "mistake-plugin-missing",
+        "start",
+        "ends with exit code 13",
+        "it waits for the plugins",
+        Plugins,
+    ),
+    accepted(
+        "mistake-rights-missing",
+        "start",
+        "ends with exit code 13",
+        "ends with exit code 3",
+        MissingFiles,
+    ),
+    accepted(
+        "mistake-users-missing",
+        "start",
+        "ends with exit code 13",
+        "ends with exit code 3",
+        MissingFiles,
+    ),
     accepted(
         "blanks-and-comments",
         "start",

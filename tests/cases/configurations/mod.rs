@@ -25,6 +25,7 @@ macro_rules! configurations {
 
 configurations! {
     address_families
+    anonymous_and_users
     anonymous_off_without_users
     blanks_and_comments
     bridge_to_cloud
@@ -35,19 +36,27 @@ configurations! {
     duplicates
     edge_device
     empty_file
+    home_assistant
+    identifier_prefix
     identifiers
     in_flight_bytes
     included_files
     keep_alive_limit
+    limits_reloaded
     localhost_and_network
     log_little
     log_nowhere
+    log_to_file
     mistake_bad_boolean
     mistake_bad_number
     mistake_bridge_option
     mistake_capital
+    mistake_certificate_without_key
     mistake_expiration
     mistake_in_included_file
+    mistake_in_rights
+    mistake_in_rights_word
+    mistake_in_users
     mistake_indented_comment
     mistake_log_destination
     mistake_log_type
@@ -58,14 +67,19 @@ configurations! {
     mistake_option_before_listener
     mistake_per_listener_after_listener
     mistake_per_listener_too_late
+    mistake_plain_password
+    mistake_plugin_missing
     mistake_port_too_high
     mistake_qos_of_three
+    mistake_rights_missing
     mistake_said_twice
     mistake_tab
     mistake_tiny_packets
     mistake_unknown_directive
     mistake_unknown_user
+    mistake_users_missing
     mistake_wildcard_mount
+    name_is_identifier
     no_duplicates
     no_listener
     nothing_retained
@@ -73,6 +87,8 @@ configurations! {
     only_in_two_one
     open_house
     packet_size
+    per_listener
+    per_listener_two_sites
     persistent
     pid_file
     port_and_bind_address
@@ -82,9 +98,19 @@ configurations! {
     queue_in_bytes
     queue_of_three
     queue_qos_zero
+    retained_source_checked
+    retained_source_unchecked
+    rights_and_no_file_of_users
+    rights_by_pattern
+    rights_denied
+    rights_of_the_nameless
     sessions_that_expire
     two_default_ports
     upgraded_qos
+    users_and_rights
+    users_in_local_mode
+    users_reloaded
+    users_without_anonymous_word
     websockets
     windows_line_ends
     zigbee2mqtt

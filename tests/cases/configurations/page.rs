@@ -14,24 +14,34 @@ pub(super) enum Reason {
     DurableStore,
     WebSockets,
     Bridges,
+    Tls,
+    Plugins,
     SinceTwoOne,
     Texts,
     NumbersAreRead,
     NestedIncludes,
+    LoggedVersion,
+    MissingFiles,
     KeepAliveOfThree,
+    EmptyIdentifier,
     QueueOfQosZero,
 }
 
 impl Reason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::DurableStore,
         Self::WebSockets,
         Self::Bridges,
+        Self::Tls,
+        Self::Plugins,
         Self::SinceTwoOne,
         Self::Texts,
         Self::NumbersAreRead,
         Self::NestedIncludes,
+        Self::LoggedVersion,
+        Self::MissingFiles,
         Self::KeepAliveOfThree,
+        Self::EmptyIdentifier,
         Self::QueueOfQosZero,
     ];
 
@@ -51,6 +61,16 @@ impl Reason {
             Self::Bridges => [
                 "`connection` connects to another broker",
                 "Refused at the start; let the other side connect, whose bridges are welcome",
+                "Not built yet",
+            ],
+            Self::Tls => [
+                "`certfile` and `keyfile` make a listener speak TLS; with one of them only it listens without TLS, and says nothing",
+                "Refused at the start, with both or with one",
+                "Not built yet. A listener that you believe to be encrypted must not listen otherwise",
+            ],
+            Self::Plugins => [
+                "`plugin` loads a shared object; if that fails the exit code is 13",
+                "Refused at the start with exit code 3; `acl_file` and `password_file` need no plugin",
                 "Not built yet",
             ],
             Self::SinceTwoOne => [
@@ -73,10 +93,25 @@ impl Reason {
                 "It is an error with its line",
                 "As in 2.1",
             ],
+            Self::LoggedVersion => [
+                "The log calls MQTT 3.1 and 3.1.1 `p1` and `p2`",
+                "It calls them `p3` and `p4`, and 5.0 `p5` as before",
+                "As in 2.1",
+            ],
+            Self::MissingFiles => [
+                "When `acl_file` or `password_file` cannot be read, the exit code is 13",
+                "It is 3, as for every other mistake in the configuration; the text is the same",
+                "All mistakes of all files are told at once, and `--test-config` finds these too",
+            ],
             Self::KeepAliveOfThree => [
                 "`max_keepalive` is for clients of MQTT 5 only",
                 "3.1 and 3.1.1 clients that ask for more are refused with code 2",
                 "As in 2.1: these clients cannot be told another Keep Alive",
+            ],
+            Self::EmptyIdentifier => [
+                "With `allow_zero_length_clientid false`, a client of MQTT 5 without identifier is refused with 0x80",
+                "It is refused with 0x85, Client Identifier not valid",
+                "The standard has that code for it",
             ],
             Self::QueueOfQosZero => [
                 "With `queue_qos0_messages`, `max_queued_messages` counts QoS 1 and 2 only; QoS 0 is queued on and on until as many of those wait",

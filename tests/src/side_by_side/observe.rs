@@ -35,9 +35,16 @@ pub(super) fn observe(step: &Step, installation: &mut Installation, window: Wind
             vec![format!("goes on: {}", installation.is_running())]
         }
         Step::Log { file, text } => {
-            let log = fs::read_to_string(installation.path(file)).unwrap_or_default();
-            let log = installation.in_their_words(&log);
-            vec![format!("logged: {}", log.lines().any(|line| without_time(line).contains(text)))]
+            let is_logged = || {
+                let log = fs::read_to_string(installation.path(file)).unwrap_or_default();
+                installation.in_their_words(&log).lines().any(|line| without_time(line).contains(text))
+            };
+            // A log may be written a little later than what it tells.
+            let deadline = Instant::now() + window.0;
+            while !is_logged() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+            vec![format!("logged: {}", is_logged())]
         }
     };
     Observation { step: step.to_string(), seen }
@@ -64,7 +71,11 @@ fn hear(args: &str, meanwhile: &[Step], installation: &mut Installation, window:
     if running.is_running() {
         thread::sleep(window.0);
     }
-    seen.extend(running.messages().into_iter().map(|message| format!("receives {message}")));
+    let mut messages = running.messages();
+    // Retained messages come first, in an order of their topics that nobody promises.
+    let kept = messages.iter().take_while(|message| message.split(' ').nth(2) == Some("1")).count();
+    messages[..kept].sort();
+    seen.extend(messages.into_iter().map(|message| format!("receives {message}")));
     running.signal(Signal::KILL);
     running.finish();
     seen
@@ -86,7 +97,7 @@ fn subscriber(args: &str, installation: &Installation) -> (Running, Vec<String>)
         let subscribed = running.lines().into_iter().find(|line| line.starts_with("Subscribed (mid:"));
         match subscribed {
             Some(line) => break vec![line],
-            None if ended => break printed(running.errors().as_bytes()).collect(),
+            None if ended => break printed(running.last_errors().as_bytes()).collect(),
             None if Instant::now() > deadline => break vec!["has no answer".to_owned()],
             None => thread::sleep(Duration::from_millis(2)),
         }

@@ -1,0 +1,64 @@
+//! Views of the process: its sockets, threads, files and user.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use e2e::packet::Version;
+use e2e::{Broker, Wire, eventually, port};
+
+/// The addresses it listens on.
+pub(in crate::directives) fn addresses(broker: &Broker) -> String {
+    let hosts: BTreeSet<String> =
+        port::listening(broker.process().pid()).into_iter().map(|(host, _)| host.to_string()).collect();
+    Vec::from_iter(hosts).join(" ")
+}
+
+/// How many event loops it says it has.
+pub(in crate::directives) fn threads(broker: &Broker) -> String {
+    eventually("it says how many threads it has", || {
+        let told = broker.process().errors();
+        let (_, count) = told.split_once("Clients are served by ")?;
+        count.split_once('.').map(|(count, _)| count.to_owned())
+    })
+}
+
+/// On how many event loops two clients are: how many sets of descriptors to wait for have a connection.
+pub(in crate::directives) fn loops_of_two_clients(broker: &Broker) -> String {
+    let clients = ["one", "two"].map(|name| Wire::connect(broker, Version::V4, name));
+    let pid = broker.process().pid();
+    let ours = port::connected(pid);
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the broker runs");
+    let loops = infos
+        .flatten()
+        .filter_map(|file| fs::read_to_string(file.path()).ok())
+        .filter(|info| {
+            let watched = info.lines().filter_map(|line| line.strip_prefix("tfd:"));
+            let descriptors = watched.filter_map(|line| line.split_whitespace().next()?.parse::<u32>().ok());
+            descriptors.into_iter().any(|descriptor| ours.contains(&descriptor))
+        })
+        .count();
+    drop(clients);
+    format!("{loops} loops")
+}
+
+/// Which of two files have its process number.
+pub(in crate::directives) fn process_numbers(broker: &Broker) -> String {
+    let pid = broker.process().pid().to_string();
+    let holds = |name: &&str| fs::read_to_string(broker.file(name)).is_ok_and(|text| text.trim() == pid);
+    ["a.pid", "b.pid"].into_iter().filter(holds).collect::<Vec<_>>().join(" ")
+}
+
+/// As whom it runs, having been started by root.
+pub(in crate::directives) fn user(broker: &Broker) -> String {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "only root can become somebody else: run this test as root"
+    );
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", broker.process().pid())).expect("the broker runs");
+    let row = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("Linux tells the user");
+    match row.split_whitespace().next() {
+        Some("0") => "root".to_owned(),
+        _ => "somebody else".to_owned(),
+    }
+}
