@@ -4,8 +4,9 @@
 use e2e::side_by_side::Difference;
 
 use super::page::Reason::{
-    self, Bridges, DurableStore, EmptyIdentifier, KeepAliveOfThree, LoggedVersion, MissingFiles,
-    NestedIncludes, NumbersAreRead, Plugins, QueueOfQosZero, SinceTwoOne, Texts, Tls, WebSockets,
+    self, Bridges, DurableStore, EmptyIdentifier, KeepAliveOfThree, LoggedVersion, MissingFiles, MountPoint,
+    MountPointShared, NestedIncludes, NumbersAreRead, Plugins, QueueOfQosZero, RetainSource, SinceTwoOne,
+    Texts, Tls, WebSockets,
 };
 
 /// A difference that is meant.
@@ -46,6 +47,29 @@ const fn accepted(
 }
 
 pub(super) const ACCEPTED: &[Accepted] = &[
+    accepted(
+        "retained-source-unsaid",
+        "hear -u carol",
+        "receives state/lamp",
+        "receives state/door",
+        RetainSource,
+    ),
+    accepted(
+        "mount-points",
+        "hear -V 5 -p 1883 -t $share",
+        "exit code 0",
+        "receives job 1 0 mine",
+        MountPointShared,
+    ),
+    accepted(
+        "mount-points",
+        "hear -p 1883 -c -i sleeper",
+        "receives north/door/4",
+        "receives door/4",
+        MountPoint,
+    ),
+    accepted("mount-points", "hear -p 1883 -t state", "receives north/state", "receives state", MountPoint),
+    accepted("mount-points", "hear -p 1883 -t #", "receives north/door/2", "receives door/2", MountPoint),
     accepted(
         "log-to-file",
         "log log/mosquitto.log as logged",

@@ -79,6 +79,8 @@ configurations! {
     mistake_unknown_user
     mistake_users_missing
     mistake_wildcard_mount
+    mount_points
+    mount_points_and_rights
     name_is_identifier
     no_duplicates
     no_listener
@@ -100,6 +102,7 @@ configurations! {
     queue_qos_zero
     retained_source_checked
     retained_source_unchecked
+    retained_source_unsaid
     rights_and_no_file_of_users
     rights_by_pattern
     rights_denied

@@ -23,12 +23,15 @@ pub(super) enum Reason {
     LoggedVersion,
     MissingFiles,
     KeepAliveOfThree,
+    MountPoint,
+    MountPointShared,
+    RetainSource,
     EmptyIdentifier,
     QueueOfQosZero,
 }
 
 impl Reason {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::DurableStore,
         Self::WebSockets,
         Self::Bridges,
@@ -41,6 +44,9 @@ impl Reason {
         Self::LoggedVersion,
         Self::MissingFiles,
         Self::KeepAliveOfThree,
+        Self::MountPoint,
+        Self::MountPointShared,
+        Self::RetainSource,
         Self::EmptyIdentifier,
         Self::QueueOfQosZero,
     ];
@@ -107,6 +113,21 @@ impl Reason {
                 "`max_keepalive` is for clients of MQTT 5 only",
                 "3.1 and 3.1.1 clients that ask for more are refused with code 2",
                 "As in 2.1: these clients cannot be told another Keep Alive",
+            ],
+            Self::MountPoint => [
+                "`mount_point` is put before what a client publishes and subscribes to, and left on what it receives",
+                "It is taken off what the client receives",
+                "Who subscribes to `lamp` expects `lamp`: the client is not to know of it",
+            ],
+            Self::MountPointShared => [
+                "A shared subscription behind a `mount_point` receives nothing",
+                "It works",
+                "The mount point is put before the filter, not before `$share`",
+            ],
+            Self::RetainSource => [
+                "`check_retain_source` is off unless it is written",
+                "It is on: a retained message goes when its publisher may no longer write its topic",
+                "As in 2.1. Write `check_retain_source false` for what 2.0 does",
             ],
             Self::EmptyIdentifier => [
                 "With `allow_zero_length_clientid false`, a client of MQTT 5 without identifier is refused with 0x80",

@@ -58,7 +58,11 @@ matrix! {
         ];
 
     mount_point:
-        not_yet("listener 1\nmount_point site/"),
+        seen(
+            view::lamp_from_elsewhere,
+            file(open!("listener PORT ::1\nallow_anonymous true"), "lamp"),
+            file("allow_anonymous true\nlistener PORT 127.0.0.1\nmount_point site/\nlistener PORT ::1", "site/lamp"),
+        ),
         [
             bad("listener 1\nmount_point site/+/", "`mount_point` cannot be `site/+/`; write a topic without `+` and `#`"),
             bad("mount_point site/", "stands before any `listener`"),

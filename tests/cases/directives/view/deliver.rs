@@ -185,3 +185,15 @@ pub(in crate::directives) fn uptime_is_published(broker: &Broker) -> String {
     let told = (0..2).filter(|_| reader.is_told_within(Duration::from_millis(2500))).count();
     if told == 2 { "uptime".to_owned() } else { "nothing".to_owned() }
 }
+
+/// The topic under which a client at ::1 sees what one at 127.0.0.1 publishes to `lamp`.
+pub(in crate::directives) fn lamp_from_elsewhere(broker: &Broker) -> String {
+    let (mut receiver, _) = Hello { client_id: "receiver", ..Hello::default() }.says_at("::1", broker);
+    receiver.subscribe("#", 0);
+    let (mut publisher, _) = Hello::default().says(broker);
+    publisher.publish("lamp", b"on");
+    publisher.ping();
+    let (_, body) = receiver.packet();
+    let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
+    String::from_utf8_lossy(&body[2..2 + length]).into_owned()
+}
