@@ -47,6 +47,7 @@ configurations! {
     log_little
     log_nowhere
     log_to_file
+    message_size
     mistake_bad_boolean
     mistake_bad_number
     mistake_bridge_option

@@ -27,11 +27,12 @@ pub(super) enum Reason {
     MountPointShared,
     RetainSource,
     EmptyIdentifier,
+    PayloadCode,
     QueueOfQosZero,
 }
 
 impl Reason {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::DurableStore,
         Self::WebSockets,
         Self::Bridges,
@@ -48,6 +49,7 @@ impl Reason {
         Self::MountPointShared,
         Self::RetainSource,
         Self::EmptyIdentifier,
+        Self::PayloadCode,
         Self::QueueOfQosZero,
     ];
 
@@ -133,6 +135,11 @@ impl Reason {
                 "With `allow_zero_length_clientid false`, a client of MQTT 5 without identifier is refused with 0x80",
                 "It is refused with 0x85, Client Identifier not valid",
                 "The standard has that code for it",
+            ],
+            Self::PayloadCode => [
+                "A payload over `message_size_limit` is refused with 0x95, Packet too large",
+                "It is refused with 0x83, Implementation specific error",
+                "As in 2.1: the packet is not too large, its payload is",
             ],
             Self::QueueOfQosZero => [
                 "With `queue_qos0_messages`, `max_queued_messages` counts QoS 1 and 2 only; QoS 0 is queued on and on until as many of those wait",

@@ -1,7 +1,7 @@
 //! What clients may ask of the broker, and how much of it.
 
 use super::matrix;
-use super::row::{bad, file, not_yet, seen};
+use super::row::{bad, file, not_yet, seen, unseen};
 use super::view;
 
 /// A listener for everybody at loopback, and the lines of a row.
@@ -64,7 +64,11 @@ matrix! {
         [bad("max_packet_size 19", "`max_packet_size` cannot be 19; write a number between 20 and 2147483647")];
 
     message_size_limit:
-        not_yet("message_size_limit 10"),
+        seen(
+            view::publishing_twenty_bytes,
+            file(open!("message_size_limit 0"), "accepted"),
+            file(open!("message_size_limit 19"), "refused with 0x83"),
+        ),
         [bad("message_size_limit -1", "`message_size_limit` cannot be -1; write a number between 0 and 268435455")];
 
     outbox_bytes_max:
@@ -104,7 +108,10 @@ matrix! {
         [bad("retain_available off", "`retain_available` cannot be `off`; write `true` or `false`")];
 
     retain_expiry_interval:
-        not_yet("retain_expiry_interval 5"),
+        unseen(
+            open!("retain_expiry_interval 1"),
+            "the shortest interval is a minute, and what has expired is not delivered in any case; tests with virtual time see the search",
+        ),
         [bad("retain_expiry_interval 0", "`retain_expiry_interval` cannot be 0")];
 
     upgrade_outgoing_qos:
@@ -120,11 +127,11 @@ matrix! {
         [bad("allow_duplicate_messages once", "`allow_duplicate_messages` cannot be `once`")];
 
     global_max_clients:
-        not_yet("global_max_clients 2"),
+        seen(view::three_sessions, file(open!(""), "3 of 3"), file(open!("global_max_clients 2"), "2 of 3")),
         [bad("global_max_clients few", "`global_max_clients` takes a number, not `few`")];
 
     global_max_connections:
-        not_yet("global_max_connections 2"),
+        seen(view::three_at_a_time, file(open!(""), "3 of 3"), file(open!("global_max_connections 2"), "2 of 3")),
         [bad("global_max_connections few", "`global_max_connections` takes a number, not `few`")];
 
     packet_buffer_size:

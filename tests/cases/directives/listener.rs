@@ -40,7 +40,13 @@ matrix! {
         ),
         [bad("bind_address", "`bind_address` has no value")];
 
-    bind_interface: not_yet("listener 1\nbind_interface lo"), [bad("listener 1\nbind_interface", "`bind_interface` has no value")];
+    bind_interface:
+        seen(
+            view::addresses,
+            file("listener PORT", "0.0.0.0 ::"),
+            file("listener PORT\nbind_interface lo", "127.0.0.1 ::1"),
+        ),
+        [bad("listener 1\nbind_interface", "`bind_interface` has no value")];
 
     socket_domain:
         seen(

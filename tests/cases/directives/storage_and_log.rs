@@ -1,7 +1,7 @@
 //! What is stored, what is logged, what is published about the broker itself.
 
 use super::matrix;
-use super::row::{bad, file, not_yet, removed, seen, unseen};
+use super::row::{bad, file, removed, seen, unseen};
 use super::view;
 
 macro_rules! open {
@@ -45,14 +45,20 @@ matrix! {
         seen(
             view::where_it_is_logged,
             file(open!("log_dest stderr"), "stderr"),
-            file(open!("log_dest stdout\nlog_dest file DIR/broker.log"), "stdout file"),
+            file(open!("log_dest stdout\nlog_dest topic\nlog_dest file DIR/broker.log"), "stdout file topic"),
         ),
-        [
-            bad("log_dest printer", "`log_dest` cannot be `printer`"),
-            bad("log_dest topic", "waits for that destination"),
-        ];
+        [bad("log_dest printer", "`log_dest` cannot be `printer`")];
 
-    log_facility: not_yet("log_facility 3"), [bad("log_facility 8", "`log_facility` cannot be 8; write a number between 0 and 7")];
+    log_facility:
+        unseen(
+            open!("log_facility 3"),
+            "the system's log has one socket for all programs; the tests of syslog.rs read what is sent to one of their own",
+        ),
+        [bad("log_facility 8", "`log_facility` cannot be 8; write a number between 0 and 7")];
+
+    log_format:
+        seen(view::line_begins, file(open!(""), "time"), file(open!("log_format json"), "json")),
+        [bad("log_format xml", "`log_format` cannot be `xml`; write `text` or `json`")];
 
     log_timestamp:
         seen(view::time_stamp, file(open!(""), "9999999999: "), file(open!("log_timestamp false"), "")),
@@ -70,7 +76,7 @@ matrix! {
         seen(
             view::kinds_of_lines,
             file(open!(""), "notice"),
-            file(open!("log_type subscribe"), "subscribe"),
+            file(open!("log_type subscribe\nlog_type debug"), "debug subscribe"),
         ),
         [bad("log_type verbose", "`log_type` cannot be `verbose`")];
 

@@ -236,3 +236,20 @@ pub(in crate::directives) fn session_after_a_while(broker: &Broker) -> String {
         _ => "ended".to_owned(),
     }
 }
+
+/// How many of three clients may leave a session.
+pub(in crate::directives) fn three_sessions(broker: &Broker) -> String {
+    const NAMES: [&str; 3] = ["one", "two", "three"];
+    let visit = |client_id, clean| {
+        let mut wire = Wire::open(broker, Version::V4, &packet::connect(Version::V4, client_id, clean, 60));
+        let answer = wire.try_packet();
+        wire.send_or_be_cut(&packet::DISCONNECT);
+        wire.is_closed();
+        matches!(answer, Ok((0x20, body)) if body[1] == 0)
+    };
+    let served = NAMES.iter().filter(|name| visit(name, false)).count();
+    for name in NAMES {
+        visit(name, true);
+    }
+    format!("{served} of 3")
+}

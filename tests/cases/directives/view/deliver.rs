@@ -15,7 +15,7 @@ fn qos(first_byte: u8) -> u8 {
 }
 
 /// The packets that come before the answer to a PINGREQ.
-fn until_ping(wire: &mut Wire) -> Vec<(u8, Vec<u8>)> {
+pub(super) fn until_ping(wire: &mut Wire) -> Vec<(u8, Vec<u8>)> {
     wire.send(&packet::PINGREQ);
     let mut packets = Vec::new();
     loop {
@@ -196,4 +196,9 @@ pub(in crate::directives) fn lamp_from_elsewhere(broker: &Broker) -> String {
     let (_, body) = receiver.packet();
     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
     String::from_utf8_lossy(&body[2..2 + length]).into_owned()
+}
+
+/// A publication of twenty bytes.
+pub(in crate::directives) fn publishing_twenty_bytes(broker: &Broker) -> String {
+    reason_of(&mut Hello::default().says(broker).0, "size", &[b'x'; 20])
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use e2e::packet::Version;
 use e2e::{Broker, Wire, eventually};
 
+use super::deliver::until_ping;
+
 /// The log is written by a thread of its own: it has all when nothing comes for so long.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -56,12 +58,30 @@ pub(in crate::directives) fn where_it_is_logged(broker: &Broker) -> String {
     let stdout = || broker.process().lines().join("\n");
     let all = || format!("{}{}{}", stderr(broker), stdout(), file());
     let before = [stderr(broker), stdout(), file()].map(|text| text.len());
+    let mut reader = Wire::connect(broker, Version::V4, "reader");
+    reader.subscribe("$SYS/broker/log/N", 0);
     added_by_visit(broker, all);
+    let published = String::from_utf8_lossy(
+        &until_ping(&mut reader).into_iter().flat_map(|(_, body)| body).collect::<Vec<_>>(),
+    )
+    .into_owned();
     let places = [("stderr", stderr(broker)), ("stdout", stdout()), ("file", file())];
-    let told = places.into_iter().zip(before).filter(|((_, text), before)| {
-        text.get(*before..).is_some_and(|added| added.contains("New client connected"))
-    });
-    told.map(|((place, _), _)| place).collect::<Vec<_>>().join(" ")
+    let added = places
+        .into_iter()
+        .zip(before)
+        .filter_map(|((place, text), before)| Some((place, text.get(before..)?.to_owned())));
+    let told = added.chain([("topic", published)]).filter(|(_, text)| text.contains("as visitor"));
+    told.map(|(place, _)| place).collect::<Vec<_>>().join(" ")
+}
+
+/// What a line begins with.
+pub(in crate::directives) fn line_begins(broker: &Broker) -> String {
+    let told = added_by_visit(broker, || stderr(broker));
+    match told.chars().next() {
+        Some('{') => "json".to_owned(),
+        Some('0'..='9') => "time".to_owned(),
+        other => format!("{other:?}"),
+    }
 }
 
 /// What stands in front of a line, with digits as `9`.
