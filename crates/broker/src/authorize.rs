@@ -1,7 +1,7 @@
 //! Who may publish and receive what. Only what passes here can be routed.
 
 use crate::message::{MessageView, Publication, Publisher};
-use crate::rights::{ClientRights, Names, Wanted};
+use crate::rights::{ClientRights, Wanted};
 use crate::session::Session;
 use crate::settings::{Rules, Settings};
 
@@ -84,10 +84,7 @@ impl Client<'_> {
 pub(crate) fn may(client: &Publisher, wanted: Wanted, topic: &str, settings: &Settings) -> bool {
     match settings.rules(client.listener) {
         Rules::None => true,
-        Rules::Some(rules) => {
-            let names = Names { client_id: &client.client_id, user_name: client.user_name.as_deref() };
-            rules.allow_once(names, wanted, topic)
-        }
+        Rules::Some(rules) => rules.allow_once(client.names(), wanted, topic),
         Rules::Unknown => wanted == Wanted::Read,
     }
 }

@@ -10,6 +10,7 @@ use triomphe::ThinArc;
 
 use crate::ListenerIndex;
 use crate::retained::Topical;
+use crate::rights::Names;
 
 mod publication;
 
@@ -44,6 +45,12 @@ pub struct Publisher {
     pub user_name: Option<Arc<str>>,
     /// Where it came in; not stored.
     pub listener: ListenerIndex,
+}
+
+impl Publisher {
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { client_id: &self.client_id, user_name: self.user_name.as_deref() }
+    }
 }
 
 /// A message that outlives the turn in which it came: queued, in flight with a session that lasts, retained,

@@ -73,11 +73,6 @@ impl Shard {
         }
     }
 
-    /// Whether the member of a group may receive messages to a topic.
-    pub(super) fn member_may_receive(&self, client: &Publisher, topic: &str) -> bool {
-        !self.restricts || may(client, Wanted::Read, topic, &self.settings)
-    }
-
     /// Whether a retained message still has a publisher that may publish it (`check_retain_source`). What the broker itself
     /// retains has none.
     pub(super) fn has_good_source(&self, message: &Message, publisher: &Publisher) -> bool {

@@ -2,11 +2,13 @@
 //! wherever the member's session lives: `choice` says which, `giving` gives it, and `taking_back` finds another for what
 //! a member left.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::{Map, Shard};
 use crate::message::{Publisher, SessionNumber};
 use crate::parcel::Member;
+use crate::rights::ClientRights;
 use crate::session::Membership;
 
 mod choice;
@@ -37,6 +39,8 @@ struct Seat {
     outstanding: u32,
     /// Whether the outbox of a member on another shard was full when that was heard of last.
     is_full: bool,
+    /// What its client may receive, where that is restricted and was asked.
+    rights: Cell<Option<Box<ClientRights>>>,
     /// Whether nobody had room for what a member on another shard gave back: it is not asked for more until it comes
     /// and goes again.
     keeps: bool,
@@ -44,7 +48,7 @@ struct Seat {
 
 impl Seat {
     fn new(member: Member) -> Self {
-        Self { member, outstanding: 0, is_full: false, keeps: false }
+        Self { member, outstanding: 0, is_full: false, rights: Cell::default(), keeps: false }
     }
 }
 
@@ -78,7 +82,10 @@ impl Group {
         self.lasts |= member.lasts;
         let number = member.membership.member.number;
         match self.places.get(&number) {
-            Some(&place) => self.seats[place].member = member.clone(),
+            Some(&place) => {
+                self.seats[place].member = member.clone();
+                self.seats[place].rights.take();
+            }
             None => {
                 self.places.insert(number, self.seats.len());
                 self.seats.push(Seat::new(Member { window: None, ..member.clone() }));
@@ -145,6 +152,7 @@ impl Shard {
         if let Some(seat) = self.groups.seat_mut(membership) {
             seat.member.lasts = lasts;
             seat.member.client = Arc::clone(client);
+            seat.rights.take();
             seat.is_full = false;
             seat.keeps &= window.is_none();
         }

@@ -390,6 +390,44 @@ fn a_member_that_may_not_receive_a_message_is_passed_over() {
     }
 }
 
+/// More than are looked at for one message.
+#[test]
+fn members_that_may_not_receive_keep_nothing_from_one_that_may() {
+    let table = [
+        (AtMostOnce, false, false),
+        (AtLeastOnce, false, false),
+        (ExactlyOnce, true, false),
+        (AtLeastOnce, true, true),
+    ];
+    for (level, lasts, is_away) in table {
+        let desk = desk();
+        let join = |name: &str, user: &str| {
+            let hello = desk.hello(name).user_name(user);
+            let mut member = if lasts { hello.lasting() } else { hello }.connect();
+            member.subscribe("$share/g/#", level.level());
+            member
+        };
+        let strangers: Vec<Client> = (0..100).map(|number| join(&format!("x{number}"), "x")).collect();
+        let reader = join("reader", "r");
+        if is_away {
+            strangers.iter().chain([&reader]).for_each(Client::lose);
+        }
+        let publisher = desk.client("p");
+        for id in 1..=200 {
+            publisher.send_all([publish("a/1", format!("{id}")).at(level, id), pubrel(id)]);
+            if !is_away {
+                assert_eq!(reader.acknowledge_all().len(), 1, "{id}");
+            }
+        }
+        if is_away {
+            let reader = desk.hello("reader").user_name("r").lasting().connect();
+            assert_eq!(reader.acknowledge_all().len(), 200);
+        }
+        assert_eq!(desk.drops(), []);
+        assert!(desk.disk(Stored::is_settled));
+    }
+}
+
 #[test]
 fn what_waits_for_a_member_goes_to_one_that_may_receive_it() {
     let desk = desk();

@@ -5,13 +5,15 @@ use noctule_protocol::QoS;
 use super::Seat;
 use crate::message::SessionNumber;
 use crate::parcel::{Member, Room};
+use crate::rights::{ClientRights, Wanted};
 use crate::router::GroupAddress;
 use crate::router::granted;
 use crate::session::{Delivery, Membership};
+use crate::settings::Rules;
 use crate::shard::Shard;
 use crate::shard::deliver::may_send;
 
-/// Members that are looked at for one message.
+/// Members that are looked at for one message, beside those that may not receive it.
 const LOOKS_MAX: usize = 64;
 
 /// How well a member can take a message; the best comes first.
@@ -40,16 +42,22 @@ impl Shard {
         let parts = [0..group.connected, group.connected..group.seats.len()];
         let mut best: Option<(Readiness, usize, usize)> = None;
         for (which, part) in parts.into_iter().enumerate() {
-            for step in 0..part.len().min(LOOKS_MAX) {
+            let mut looks = 0;
+            for step in 0..part.len() {
                 let place = part.start + (group.next[which] + step) % part.len();
                 let seat = &group.seats[place];
+                // However many those are that may not receive it, they must not keep it from one that may.
+                if self.restricts && !self.member_may_receive(seat, topic) {
+                    continue;
+                }
+                looks += 1;
+                if looks > LOOKS_MAX {
+                    break;
+                }
                 if except == Some(seat.member.membership.member.number) {
                     continue;
                 }
                 let Some(readiness) = self.readiness(seat, qos, payload_bytes) else { continue };
-                if !self.member_may_receive(&seat.member.client, topic) {
-                    continue;
-                }
                 if best.is_none_or(|(other, ..)| readiness < other) {
                     best = Some((readiness, which, place));
                 }
@@ -67,6 +75,22 @@ impl Shard {
         let start = if which == 0 { 0 } else { group.connected };
         group.next[which] = place - start + 1;
         Some((readiness, member))
+    }
+
+    /// Whether the member of a group may receive messages to a topic.
+    fn member_may_receive(&self, seat: &Seat, topic: &str) -> bool {
+        let client = &seat.member.client;
+        let rules = match self.settings.rules(client.listener) {
+            Rules::None | Rules::Unknown => return true,
+            Rules::Some(rules) => rules,
+        };
+        let names = client.names();
+        let made = || Box::new(ClientRights::new(rules, names.user_name, self.generation));
+        let known = seat.rights.take().filter(|rights| rights.are_of(self.generation));
+        let mut rights = known.unwrap_or_else(made);
+        let allowed = rights.allow(rules, names, Wanted::Read, topic);
+        seat.rights.set(Some(rights));
+        allowed
     }
 
     /// `None` if it cannot take the message at all.
