@@ -248,6 +248,7 @@ mod tests {
         assert_eq!(on("lo", None).unwrap(), ["127.0.0.1"]);
         assert_eq!(on("lo", Some("127.0.0.1")).unwrap(), ["127.0.0.1"]);
         for (device, host, told) in [
+            ("nope0", Some("127.0.0.1"), "Interface nope0 does not support IPv4 configuration"),
             ("nope0", None, "Interface nope0 does not support IPv4 configuration"),
             (
                 "lo",

@@ -38,7 +38,7 @@ pub(crate) fn address_on(
 ) -> Result<SocketAddr, DeviceError> {
     let all = getifaddrs().map_err(|error| DeviceError::Unlisted(error.desc()))?;
     let own = all.filter(|own| own.interface_name.eq_ignore_ascii_case(device));
-    let mut own = own.filter_map(|own| {
+    let own = own.filter_map(|own| {
         let own = own.address?;
         let ip = match (own.as_sockaddr_in(), own.as_sockaddr_in6()) {
             (Some(own), _) => IpAddr::V4(own.ip()),
@@ -52,14 +52,15 @@ pub(crate) fn address_on(
         };
         (is_usable && ip.is_ipv4() == address.is_ipv4()).then_some(ip)
     });
+    let own: Vec<IpAddr> = own.collect();
     let device = device.to_owned();
-    match host {
-        None => {
+    match (own.first(), host) {
+        (None, _) => {
             let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-            let ip = own.next().ok_or(DeviceError::NoAddress { device, family })?;
-            Ok(SocketAddr::new(ip, address.port()))
+            Err(DeviceError::NoAddress { device, family })
         }
-        Some(_) if own.any(|ip| ip == address.ip()) => Ok(address),
-        Some(host) => Err(DeviceError::OtherAddress { device, host: host.to_owned() }),
+        (Some(&ip), None) => Ok(SocketAddr::new(ip, address.port())),
+        (Some(_), Some(_)) if own.contains(&address.ip()) => Ok(address),
+        (Some(_), Some(host)) => Err(DeviceError::OtherAddress { device, host: host.to_owned() }),
     }
 }

@@ -12,6 +12,12 @@ use crate::program::Program;
 /// What Mosquitto becomes when its file names nobody.
 const DEFAULT_USER: &str = "mosquitto";
 
+/// With its first letter large.
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Becomes the named user if this process is root's. Called as `mosquitto` there is a default; `noctule` then stays
 /// who it is. To be called before the log is opened, whose file is then that user's; what is to be logged is added to
 /// `lines`.
@@ -25,6 +31,10 @@ pub(crate) fn become_user(
         (None, Program::Mosquitto) => DEFAULT_USER,
         (None, Program::Noctule) => return Ok(()),
     };
+    if geteuid().is_root() && named == "root" {
+        let line = format!("Warning: {} should not be run as root/administrator.", capital(program.name()));
+        lines.push((LogType::Warning, line));
+    }
     if !geteuid().is_root() || named == "root" {
         return Ok(());
     }
