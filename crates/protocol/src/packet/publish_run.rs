@@ -44,6 +44,11 @@ pub struct Place {
     end: u32,
 }
 
+/// A type, flags, and a length in one byte.
+const SHORT_HEADER: usize = 2;
+/// The longest packet whose length needs one byte.
+const ONE_LENGTH_BYTE_MAX: usize = SHORT_HEADER + 127;
+
 impl<'a> PublishRun<'a> {
     /// Whether [`read`](Self::read) may find something: a quick look at the first packet, if it is a short one.
     #[inline]
@@ -144,6 +149,10 @@ impl<'a> PublishRun<'a> {
     /// How long the payloads of the first packets are, of so many.
     pub fn payload_bytes(&self, packets: usize) -> usize {
         let offset = self.shape.payload_offset();
+        if packets == self.len() && self.packet_bytes_max() <= ONE_LENGTH_BYTE_MAX {
+            // All but the payload is equally long in each.
+            return self.bytes.len() - packets * (SHORT_HEADER + 2 + self.topic.len() + offset);
+        }
         let first = self.places.iter().take(packets);
         first.map(|place| (place.end - place.behind_topic) as usize - offset).sum()
     }
@@ -265,6 +274,10 @@ mod tests {
                 assert_eq!(run.packets().collect::<Vec<_>>(), packets);
                 assert_eq!((run.len(), run.bytes(), run.qos()), (5, &bytes[..], qos));
                 assert_eq!(run.packet_bytes_max(), encoded(version, &packets[4..]).len());
+                for count in 0..=5 {
+                    let bytes = payloads[..count].iter().map(|payload| payload.len()).sum::<usize>();
+                    assert_eq!(run.payload_bytes(count), bytes);
+                }
                 let expected: &[PacketId] = if qos == QoS::AtMostOnce { &[] } else { &ids };
                 assert_eq!(run.packet_ids().collect::<Vec<_>>(), expected);
 
@@ -281,6 +294,24 @@ mod tests {
                 assert_eq!(run.encode(3, &mut out, || next.next()), 3);
                 assert_eq!(out[6..], encoded(version, &numbered(others)[..3]));
                 assert_eq!((run.encode(0, &mut out, || next.next()), out.len()), (0, out.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn it_knows_how_long_payloads_are_whether_packets_are_short_or_not() {
+        for (version, longest) in [(V31, 122), (V311, 122), (V5, 121)] {
+            for (qos, longest) in [(QoS::AtMostOnce, longest), (QoS::AtLeastOnce, longest - 2)] {
+                for last in [0, 1, longest - 1, longest, longest + 1] {
+                    let payloads = [vec![0; 3], vec![0; 70], vec![0; last]];
+                    let packets =
+                        payloads.iter().map(|payload| packet(PublishQoS::with_id(qos, id(1)), payload));
+                    let bytes = encoded(version, &packets.collect::<Vec<_>>());
+                    let mut places = Vec::new();
+                    let run = PublishRun::read(&bytes, 1000, version, "a/b", &mut places).unwrap();
+                    assert_eq!((run.payload_bytes(3), run.payload_bytes(2)), (73 + last, 73));
+                    assert_eq!(run.packet_bytes_max() <= ONE_LENGTH_BYTE_MAX, last <= longest);
+                }
             }
         }
     }
