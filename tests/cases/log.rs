@@ -333,3 +333,27 @@ fn sigusr2_prints_the_subscriptions_as_mosquitto_does() {
     // Mosquitto's levels come in the order in which they were made, which is that of the texts here.
     assert_eq!(ours, debian);
 }
+
+#[test]
+fn files_that_are_included_are_named() {
+    let directory = tempfile::TempDir::new().expect("the directory for temporary files can be written to");
+    for name in ["b.conf", "a.conf"] {
+        std::fs::write(directory.path().join(name), "# nothing\n").expect("it is ours");
+    }
+    let broker = Broker::start(&format!("log_timestamp false\ninclude_dir {}", directory.path().display()));
+    let named = |lines: &[String]| {
+        let loading = lines.iter().filter_map(|line| line.strip_prefix("Loading config file '"));
+        loading
+            .map(|rest| rest.trim_end_matches('\'').rsplit('/').next().map(str::to_owned))
+            .collect::<Option<Vec<_>>>()
+    };
+    assert_eq!(named(&lines(&broker)).expect("paths"), ["a.conf", "b.conf"]);
+    broker.process().signal(Signal::HUP);
+    let again = eventually("it was read again", || {
+        let lines = lines(&broker);
+        let begin = lines.iter().position(|line| line == "Reloading config.")?;
+        let end = lines.iter().position(|line| line == "Config reloaded.")?;
+        named(&lines[begin..end])
+    });
+    assert_eq!(again, ["a.conf", "b.conf"]);
+}

@@ -7,6 +7,7 @@ use noctule_config::{CommandLine, Config, Diagnostic, Diagnostics, Reloaded};
 use crate::broker::Broker;
 use crate::log::{self, Log, Prepared};
 use crate::program::Program;
+use crate::run::loading;
 use crate::surprises;
 
 /// What a reload needs to know.
@@ -35,6 +36,8 @@ struct UnderWay {
 struct Next {
     reloaded: Reloaded,
     warnings: Vec<Diagnostic>,
+    /// The files that the main one includes.
+    included_files: Vec<PathBuf>,
     log: Prepared,
 }
 
@@ -57,7 +60,10 @@ impl Reload {
         }
         log.information("Reloading config.");
         match self.read() {
-            Ok(Next { reloaded: Reloaded { config, kept }, warnings, log: to }) => {
+            Ok(Next { reloaded: Reloaded { config, kept }, warnings, included_files, log: to }) => {
+                for file in included_files {
+                    log.information(loading(&file));
+                }
                 for line in warnings.iter().flat_map(|warning| told(self.program, warning)) {
                     log.warning(line);
                 }
@@ -106,7 +112,8 @@ impl Reload {
         let loaded = noctule_config::load(self.file.as_deref(), &self.command_line).map_err(told_all)?;
         let reloaded = self.config.reloaded(loaded.config).map_err(told_all)?;
         let log = Prepared::open(&reloaded.config.log).map_err(|path| vec![log::unable_to_open(&path)])?;
-        Ok(Next { reloaded, warnings: loaded.warnings, log })
+        let included_files = loaded.files.into_iter().skip(1).collect();
+        Ok(Next { reloaded, warnings: loaded.warnings, included_files, log })
     }
 }
 

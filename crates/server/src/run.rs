@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,6 +27,8 @@ pub struct Options {
     pub program: Program,
     /// The configuration file, for the log and for reading it again.
     pub config_file: Option<PathBuf>,
+    /// The files that it includes, in the order in which they were read.
+    pub included_files: Vec<PathBuf>,
     /// What stands above that file, also when it is read again.
     pub command_line: CommandLine,
     /// Go into the background once everything that can fail early has not failed.
@@ -71,7 +73,10 @@ fn live(
     log: &Log,
     writer: &mut Option<Writer>,
 ) -> Result<(), StartError> {
-    let Options { program, config_file, command_line, daemon, give_back_memory } = options;
+    let Options { program, config_file, included_files, command_line, daemon, give_back_memory } = options;
+    for file in included_files {
+        log.information(loading(file));
+    }
     let version = program.full_version();
     log.information(format!("{version} starting"));
     log.information(match config_file {
@@ -129,6 +134,11 @@ fn live(
         panic::abort_after(panic::LAST_WORDS_TIME_MAX);
     }
     ended
+}
+
+/// What is said of a file that `include_dir` names.
+pub(crate) fn loading(file: &Path) -> String {
+    format!("Loading config file '{}'", file.display())
 }
 
 /// Greets behind the lines so far, from a thread of its own: a terminal that was stopped (Ctrl-S) takes nothing, and

@@ -67,6 +67,7 @@ impl Request {
             program,
             command_line: self.command_line(),
             config_file: self.config_file,
+            included_files: loaded.files.iter().skip(1).cloned().collect(),
             daemon: self.daemon,
             give_back_memory: crate::allocator::give_back_memory,
         };
