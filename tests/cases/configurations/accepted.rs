@@ -5,8 +5,8 @@ use e2e::side_by_side::Difference;
 
 use super::page::Reason::{
     self, Bridges, DurableStore, EmptyIdentifier, KeepAliveOfThree, LoggedVersion, MissingFiles, MountPoint,
-    MountPointShared, NestedIncludes, NumbersAreRead, PayloadCode, Plugins, QueueOfQosZero, RetainSource,
-    SinceTwoOne, Texts, Tls, WebSockets,
+    MountPointShared, NestedIncludes, NumbersAreRead, PacketSize, PayloadCode, Plugins, QueueOfQosZero,
+    RetainSource, SinceTwoOne, Texts, Tls, WebSockets,
 };
 
 /// A difference that is meant.
@@ -47,6 +47,13 @@ const fn accepted(
 }
 
 pub(super) const ACCEPTED: &[Accepted] = &[
+    accepted(
+        "camera-pictures",
+        "hear -t cameras/door/huge",
+        "receives cameras/door/huge",
+        "The connection was lost",
+        PacketSize,
+    ),
     accepted("message-size", "hear -t size", "Packet too large", "Implementation specific", PayloadCode),
     accepted(
         "retained-source-unsaid",

@@ -29,6 +29,7 @@ configurations! {
     anonymous_off_without_users
     blanks_and_comments
     bridge_to_cloud
+    camera_pictures
     closed_house
     connections_counted
     debian_default
@@ -80,6 +81,7 @@ configurations! {
     mistake_unknown_user
     mistake_users_missing
     mistake_wildcard_mount
+    monitoring
     mount_points
     mount_points_and_rights
     name_is_identifier

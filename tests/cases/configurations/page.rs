@@ -16,6 +16,7 @@ pub(super) enum Reason {
     Bridges,
     Tls,
     Plugins,
+    PacketSize,
     SinceTwoOne,
     Texts,
     NumbersAreRead,
@@ -32,12 +33,13 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::DurableStore,
         Self::WebSockets,
         Self::Bridges,
         Self::Tls,
         Self::Plugins,
+        Self::PacketSize,
         Self::SinceTwoOne,
         Self::Texts,
         Self::NumbersAreRead,
@@ -80,6 +82,11 @@ impl Reason {
                 "`plugin` loads a shared object; if that fails the exit code is 13",
                 "Refused at the start with exit code 3; `acl_file` and `password_file` need no plugin",
                 "Not built yet",
+            ],
+            Self::PacketSize => [
+                "A packet may have 256 MB, all the protocol allows",
+                "2 000 000 bytes; who sends more is disconnected. Write `max_packet_size` if yours are larger",
+                "As in 2.1. A limit of memory that one packet can pass is none",
             ],
             Self::SinceTwoOne => [
                 "Options of Mosquitto 2.1 are unknown",

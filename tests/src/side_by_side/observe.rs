@@ -75,10 +75,18 @@ fn hear(args: &str, meanwhile: &[Step], installation: &mut Installation, window:
     // Retained messages come first, in an order of their topics that nobody promises.
     let kept = messages.iter().take_while(|message| message.split(' ').nth(2) == Some("1")).count();
     messages[..kept].sort();
-    seen.extend(messages.into_iter().map(|message| format!("receives {message}")));
+    seen.extend(messages.into_iter().map(|message| format!("receives {}", shortened(&message))));
     running.signal(Signal::KILL);
     running.finish();
     seen
+}
+
+fn shortened(message: &str) -> String {
+    const SHOWN: usize = 300;
+    match message.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}… ({} bytes)", &message[..at], message.len()),
+        None => message.to_owned(),
+    }
 }
 
 fn die(args: &str, installation: &Installation) -> Vec<String> {
@@ -105,13 +113,21 @@ fn subscriber(args: &str, installation: &Installation) -> (Running, Vec<String>)
     (running, answer)
 }
 
-/// One of Debian's clients with these arguments, whose ports are those of the configuration.
+/// One of Debian's clients with these arguments, whose ports are those of the configuration. Behind `-f` stands how many
+/// bytes to publish.
 fn program(client: &str, args: &str, installation: &Installation) -> Program {
     let mut port = 1883;
+    let mut payload = None;
     let mut rest = Vec::new();
     let mut words = args.split_whitespace();
     while let Some(word) = words.next() {
         match word {
+            "-f" => {
+                let bytes =
+                    words.next().and_then(|word| word.parse().ok()).expect("a number stands behind -f");
+                fs::write(installation.path("payload"), vec![b'x'; bytes]).expect("a directory of ours");
+                payload = Some(installation.path("payload"));
+            }
             "-p" => port = words.next().and_then(|word| word.parse().ok()).expect("a port stands behind -p"),
             other => rest.push(other),
         }
@@ -119,5 +135,9 @@ fn program(client: &str, args: &str, installation: &Installation) -> Program {
     if !rest.contains(&"-h") {
         rest.extend(["-h", "127.0.0.1"]);
     }
-    clients::mosquitto(&format!("/usr/bin/{client}"), installation.port(port), &rest.join(" "))
+    let program = clients::mosquitto(&format!("/usr/bin/{client}"), installation.port(port), &rest.join(" "));
+    match payload {
+        Some(path) => program.arg("-f").arg(path),
+        None => program,
+    }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// One line of a `probes` file. Arguments are those of Debian's clients; ports are the ones of the configuration.
+/// One line of a `probes` file. Arguments are those of Debian's clients; ports are the ones of the configuration, and
+/// behind `-f` stands the number of bytes to publish.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
     /// `pub`, `sub` or `rr`: runs that client to its end. Seen: exit code and what it printed.
