@@ -134,7 +134,7 @@ fn shared_subscriptions_share_what_their_members_see() {
     assert_eq!(members[2].acknowledge_all().len(), 1);
 }
 
-#[test] // [MQTT-3.3.2-8] [MQTT-3.3.2-10]
+#[test] // [MQTT-3.3.2-12] [MQTT-3.1.2-26]
 fn topic_aliases_stand_for_what_the_client_sees() {
     let desk = desk();
     let mut client = desk.hello("c").at(A).with(Property::TopicAliasMaximum(5)).connect();

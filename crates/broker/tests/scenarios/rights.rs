@@ -33,7 +33,7 @@ fn reload(desk: &Desk, rules: &str) {
     desk.change_settings(|settings| settings.listeners[0].access = access.clone());
 }
 
-#[test]
+#[test] // [MQTT311-3.3.5-2]
 fn what_may_not_be_published_is_acknowledged_and_reaches_nobody() {
     for version in VERSIONS {
         let denied = |packet: Wire| if version == V5 { packet.reason(Reason::NotAuthorized) } else { packet };
@@ -301,7 +301,7 @@ fn a_retained_message_needs_a_publisher_who_still_may() {
     assert!(is_replayed());
 }
 
-#[test] // [MQTT-3.1.2-8]
+#[test]
 fn a_will_needs_the_right_when_it_is_published() {
     for version in VERSIONS {
         let desk = desk();
