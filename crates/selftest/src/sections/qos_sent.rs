@@ -140,7 +140,7 @@ pub(super) const CASES: &[Case] = &[
             let connect = test.connect("client").lasting();
             let (client, message) = one_expiring(test, &connect)?;
             client.vanish();
-            test.wait(2500)?;
+            test.wait(3500)?;
             let mut client = test.client_with(&connect)?;
             let again = client.receives(&message.topic, &message.payload)?;
             again.is_dup(true)?;
@@ -154,7 +154,7 @@ pub(super) const CASES: &[Case] = &[
         |test| {
             test.offer.needs_qos(2)?;
             let (mut client, message) = one_expiring(test, &test.connect("client"))?;
-            test.wait(2500)?;
+            test.wait(3500)?;
             client.send(acknowledge(PUBREC, message.id));
             client.acknowledged(PUBREL, message.id)?;
             client.send(acknowledge(PUBCOMP, message.id));
@@ -176,14 +176,14 @@ fn one_in_flight(test: &Test<'_>, connect: &Connect, qos: u8) -> Step<(Client, P
     Ok((client, message))
 }
 
-/// The same at QoS 2 with a message that expires after a second.
+/// The same at QoS 2 with a message that expires after two seconds.
 fn one_expiring(test: &Test<'_>, connect: &Connect) -> Step<(Client, Publish)> {
     let topic = test.topic("t");
     let mut client = test.client_with(connect)?;
     client.subscribe(&topic, 2)?;
     let mut publisher = test.client("publisher")?;
     let message = test.publication(&topic, "x").qos(2, 7);
-    publisher.publish(message.property(long(MESSAGE_EXPIRY_INTERVAL, 1)))?;
+    publisher.publish(message.property(long(MESSAGE_EXPIRY_INTERVAL, 2)))?;
     let message = client.receives(&topic, "x")?;
     Ok((client, message))
 }

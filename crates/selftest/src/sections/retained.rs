@@ -35,6 +35,7 @@ pub(super) const CASES: &[Case] = &[
             let mut client = test.client("client")?;
             for (payload, qos) in [("old", 1), ("newer", 0), ("newest", 1)] {
                 client.publish(test.publication(&topic, payload).retain().qos(qos, 11))?;
+                client.ping()?;
                 let mut late = test.client("late")?;
                 late.subscribe(&topic, 0)?;
                 late.receives(&topic, payload)?.is_retained(true)?;

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::verdict::{check, not_applicable};
-use crate::written::{PINGREQ, SUBACK, subscribe};
+use crate::written::{SUBACK, subscribe};
 
 /// Subscription options of 5.0.
 const NO_LOCAL: u8 = 1 << 2;
@@ -259,7 +259,7 @@ pub(super) const CASES: &[Case] = &[
             let topic = test.topic("t");
             let mut client = test.client("client")?;
             let subscribe = subscribe(test.version, 1, &[], &[(&topic, 0)]);
-            client.send([subscribe, test.publication(&topic, "x").into(), PINGREQ.to_vec()].concat());
+            client.send([subscribe, test.publication(&topic, "x").into()].concat());
             client.granted(SUBACK, 1)?;
             client.receives(&topic, "x").map(drop)
         },

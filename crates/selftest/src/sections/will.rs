@@ -160,10 +160,10 @@ pub(super) const CASES: &[Case] = &[
             let mut watcher = test.client("watcher")?;
             watcher.subscribe(&topic, 0)?;
             let connect = test.connect("client").lasting();
-            let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 2));
+            let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 3));
             test.client_with(&connect.clone().will(will))?.vanish();
             let mut client = test.client_with(&connect)?;
-            test.wait(3500)?;
+            test.wait(4500)?;
             client.ping()?;
             test.nothing_arrives(&mut client, &mut watcher)
         },
@@ -176,11 +176,11 @@ pub(super) const CASES: &[Case] = &[
             let topic = test.topic("will");
             let mut watcher = test.client("watcher")?;
             watcher.subscribe(&topic, 0)?;
-            let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 2));
+            let will = Will::new(&topic, "gone").property(long(WILL_DELAY_INTERVAL, 4));
             test.client_with(&test.connect("client").lasting().will(will))?.vanish();
             test.wait(1000)?;
             watcher.hears_nothing("no will before the delay has passed")?;
-            test.wait(1000)?;
+            test.wait(3000)?;
             watcher.receives(&topic, "gone").map(drop)
         },
     )
