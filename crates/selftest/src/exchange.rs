@@ -25,6 +25,8 @@ pub enum What {
     ClosedByServer,
     /// The case closed it.
     Closed,
+    /// So many events, on any connection, that are not told: there were too many.
+    LeftOut(usize),
 }
 
 impl fmt::Display for Event {
@@ -36,17 +38,32 @@ impl fmt::Display for Event {
             What::Came(bytes) => write!(f, "{name} < {}", described(bytes)),
             What::ClosedByServer => write!(f, "{name} is closed by the server"),
             What::Closed => write!(f, "{name} closes"),
+            What::LeftOut(count) => write!(f, "[{count} more]"),
         }
     }
 }
 
-/// The record of a case; its connections share it.
+/// The record of a case; its connections share it. Of very many events the middle is left out: a case that subscribes
+/// to everything may hear much.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange(Arc<Mutex<Vec<Event>>>);
 
+/// Events that are kept of the beginning, and at least as many of the end.
+const KEPT: usize = 100;
+
 impl Exchange {
     pub(crate) fn note(&self, connection: &'static str, what: What) {
-        self.events_mut(|events| events.push(Event { connection, what }));
+        self.events_mut(|events| {
+            events.push(Event { connection, what });
+            if events.len() > 3 * KEPT {
+                let told = events.drain(KEPT..2 * KEPT).map(|event| match event.what {
+                    What::LeftOut(count) => count,
+                    _ => 1,
+                });
+                let what = What::LeftOut(told.sum());
+                events.insert(KEPT, Event { connection: "", what });
+            }
+        });
     }
 
     pub(crate) fn take(&self) -> Vec<Event> {
@@ -105,6 +122,22 @@ fn write_hex(text: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_does_not_grow_for_ever() {
+        let exchange = Exchange::default();
+        for number in 0..10_000_u32 {
+            exchange.note("client", What::Sent(number.to_be_bytes().to_vec()));
+        }
+        let events = exchange.take();
+        assert!(events.len() <= 3 * KEPT, "{}", events.len());
+        let What::LeftOut(count) = events[KEPT].what else { panic!("{:?}", events[KEPT]) };
+        assert_eq!(count + events.len() - 1, 10_000);
+        assert_eq!(
+            events.last().map(|event| &event.what),
+            Some(&What::Sent(9_999_u32.to_be_bytes().to_vec()))
+        );
+    }
 
     #[test]
     fn bytes_have_names() {
