@@ -74,8 +74,12 @@ impl FilterTree {
             said.add(node.said_below);
         }
         let Some(levels) = levels else { return said.add(node.said) };
-        let (level, rest) = match levels.split_once('/') {
-            Some((level, rest)) => (level, Some(rest)),
+        if node.levels.is_empty() && node.any.is_none() && node.templates.is_empty() {
+            return;
+        }
+        // Levels are short: looking at their bytes one by one is the quickest.
+        let (level, rest) = match levels.bytes().position(|byte| byte == b'/') {
+            Some(at) => (&levels[..at], Some(&levels[at + 1..])),
             None => (levels, None),
         };
         if !node.levels.is_empty()
