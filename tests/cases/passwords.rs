@@ -241,22 +241,46 @@ fn the_log_knows_no_password() {
 }
 
 #[test]
-fn a_reload_changes_who_gets_in_and_leaves_who_is_in() {
-    let broker = started(environment::broker(), "");
-    let mut alice = Wire::open(&broker, Version::V4, &connect(Version::V4, b"alice", b"wonder land"));
-    assert_eq!(alice.packet(), (0x20, vec![0, 0]));
-    broker.write("passwords", format!("dora:{CAROL}\n"));
+fn a_reload_changes_who_gets_in_and_who_stays() {
+    let broker = started(environment::broker(), "worker_threads 3");
+    let connected = |version, user: &str, password: &str| {
+        let mut wire = Wire::open(&broker, version, &connect(version, user.as_bytes(), password.as_bytes()));
+        let (first_byte, body) = wire.packet();
+        assert!(first_byte == 0x20 && body[1] == 0, "{user} is refused");
+        wire
+    };
+    let mut alice = [Version::V4, Version::V5].map(|version| connected(version, "alice", "wonder land"));
+    let mut bob = connected(Version::V4, "bob", "builder");
+    let mut carol = connected(Version::V5, "carol", "geheim");
+
+    // alice is gone, bob has another password, dora is new.
+    broker.write("passwords", format!("carol:{CAROL}\ndora:{CAROL}\nbob:{CAROL}\n"));
     broker.hang_up();
     log_in(&broker, "5", "alice", Some("wonder land")).exits_with(0x87);
     log_in(&broker, "5", "dora", Some("geheim")).succeeds();
-    alice.ping();
+    let [alice_v4, alice_v5] = &mut alice;
+    assert_eq!(alice_v4.is_closed(), []);
+    alice_v5.is_closed_with_reason(0x87);
+    assert_eq!(bob.is_closed(), []);
+    carol.ping();
+    assert!(broker.process().errors().contains("disconnected: not authorised."));
+
     // A file that is gone is a mistake: the users before it stay.
+    let mut bob = connected(Version::V4, "bob", "geheim");
     fs::remove_file(broker.file("passwords")).expect("it is ours");
     assert!(broker.hang_up().contains("cannot read"));
     log_in(&broker, "5", "dora", Some("geheim")).succeeds();
+    bob.ping();
     // And one need not be named any more.
     broker.rewrite("listener PORT 127.0.0.1\nallow_anonymous true");
     broker.hang_up();
-    broker.mosquitto_pub("-t t -m x").run().succeeds();
-    alice.ping();
+    let mut nameless = Wire::connect(&broker, Version::V5, "nameless");
+    bob.ping();
+    carol.ping();
+    // Then nobody is left who may be there.
+    broker.rewrite("listener PORT 127.0.0.1");
+    broker.hang_up();
+    nameless.is_closed_with_reason(0x87);
+    carol.is_closed_with_reason(0x87);
+    assert_eq!(bob.is_closed(), []);
 }

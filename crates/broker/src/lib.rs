@@ -52,7 +52,7 @@ pub use now::Now;
 pub use parcel::{Parcel, ShardIndex};
 pub use rights::{Access, AccessRule, AccessRules, Whom};
 pub use session::Identifiers;
-pub use settings::{ListenerSettings, Settings};
+pub use settings::{ListenerSettings, Revoked, Settings};
 pub use shard::{RestoreError, Shard};
 pub use shared::Shared;
 pub use will::Will;

@@ -1,5 +1,6 @@
 //! What a broker is told about how to decide. Names, defaults and meanings are Mosquitto's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +161,8 @@ pub struct ListenerSettings {
     pub allow_anonymous: bool,
     /// Whether a User Name is checked, with its Password (`password_file`). If not, any name is taken.
     pub authenticates: bool,
+    /// Whose Password held under the settings before and does not any more. They are closed.
+    pub revoked: Revoked,
     /// What its clients may publish and receive; everything without it (`acl_file`). Listeners with the same file share the
     /// rules: a client that has not come since the broker started has those that all listeners share.
     pub access: Option<Arc<AccessRules>>,
@@ -181,12 +184,25 @@ pub struct ListenerSettings {
     pub max_topic_alias_broker: u16,
 }
 
+/// User Names whose Password does not hold any more.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Revoked {
+    /// None.
+    #[default]
+    Nobody,
+    /// These.
+    Users(Arc<HashSet<Box<str>>>),
+    /// All: nobody has checked them.
+    Everybody,
+}
+
 impl Default for ListenerSettings {
     fn default() -> Self {
         Self {
             port: 1883,
             allow_anonymous: true,
             authenticates: false,
+            revoked: Revoked::Nobody,
             access: None,
             use_username_as_clientid: false,
             protocol_versions: vec![ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5],

@@ -163,8 +163,10 @@ impl Broker {
         for (listener, open) in settings.listeners.iter_mut().zip(&self.settings.listeners) {
             listener.port = open.port;
         }
+        for (listener, revoked) in settings.listeners.iter_mut().zip(self.verifier.use_files_of(config)) {
+            listener.revoked = revoked;
+        }
         self.settings = Arc::new(settings);
-        self.verifier.use_files_of(config);
         self.places.set_max(config.global_max_connections.map(NonZeroU32::get));
         self.connection_messages.store(config.log.connection_messages, Ordering::Relaxed);
         self.shards.tell_settings(&self.settings, &self.notify);

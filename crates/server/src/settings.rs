@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{
-    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, MountPoint, Settings, Whom,
+    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, MountPoint, Revoked, Settings,
+    Whom,
 };
 use noctule_config::{AclAccess, AclFile, AclSubject, Config, LogType, LogTypes};
 use noctule_protocol::{ProtocolVersion, QoS};
@@ -41,6 +42,8 @@ pub(crate) fn of_broker(
                     max_topic_alias: listener.max_topic_alias,
                     max_topic_alias_broker: listener.max_topic_alias_broker,
                     authenticates: listener.password_file.is_some(),
+                    // Known only where the settings before are.
+                    revoked: Revoked::Nobody,
                     access: listener.acl_file.as_ref().map(|file| rules.of(file)),
                     use_username_as_clientid: listener.use_username_as_clientid,
                     protocol_versions: protocol_versions(&listener.accept_protocol_versions),

@@ -90,6 +90,8 @@ impl Said {
     pub(crate) const NO_REASONS: Self = Self(2);
     /// The session lasts: only then may DISCONNECT prolong it.
     pub(crate) const LASTS: Self = Self(4);
+    /// Nothing of its own: under which settings it came, see [`Expulsions`](super::expulsion::Expulsions).
+    pub(crate) const ODD_SETTINGS: Self = Self(8);
 
     pub(crate) const fn contains(self, what: Self) -> bool {
         self.0 & what.0 != 0
@@ -306,7 +308,8 @@ impl Shard {
         turn: &Turn<'_>,
     ) {
         let deadline = turn.now.monotonic + self.settings.connect_timeout;
-        let connection = Connection::new(key, listener, peer, turn.now.monotonic, deadline);
+        let mut connection = Connection::new(key, listener, peer, turn.now.monotonic, deadline);
+        connection.said.set(Said::ODD_SETTINGS, self.expulsions.is_odd());
         let index = key.index as usize;
         if index >= self.connections.len() {
             self.connections.resize_with(index + 1, || None);

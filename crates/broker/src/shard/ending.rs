@@ -29,6 +29,8 @@ pub(crate) enum Ending<'a> {
         client_id: &'a str,
         why: &'static str,
     },
+    /// The settings changed, so that it could not come in any more.
+    NotAllowedAnyMore,
     /// Nothing came for too long.
     TimedOut,
     ShuttingDown,
@@ -110,6 +112,7 @@ impl Ending<'_> {
             Self::ClosedByPeer | Self::Failed(_) | Self::ByClient(_) | Self::NotAccepted { .. } => None,
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Refused(error) => Some(error.reason),
+            Self::NotAllowedAnyMore => Some(ReasonCode::NotAuthorized),
             Self::TimedOut => Some(ReasonCode::KeepAliveTimeout),
             Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
         }
@@ -126,6 +129,7 @@ impl Ending<'_> {
             Self::TakenOver => "session taken over".to_owned(),
             Self::Refused(error) => refused(error),
             Self::NotAccepted { why, .. } => why.to_owned(),
+            Self::NotAllowedAnyMore => "not authorised".to_owned(),
             Self::TimedOut => "exceeded timeout".to_owned(),
             Self::ShuttingDown => "server shutting down".to_owned(),
         })

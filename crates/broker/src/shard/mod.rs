@@ -34,6 +34,7 @@ mod ending;
 mod envelope;
 mod exactly_once;
 mod exactly_once_run;
+mod expulsion;
 mod frames;
 mod group;
 mod hand_over;
@@ -53,6 +54,7 @@ mod sys;
 
 use connection::Connection;
 use ending::Ending;
+use expulsion::Expulsions;
 use group::Groups;
 use mail::Mail;
 use memory::Thrift;
@@ -71,6 +73,7 @@ pub struct Shard {
     generation: u32,
     /// Whether there are access rules on any listener.
     restricts: bool,
+    expulsions: Expulsions,
     router: Router,
     connections: Vec<Option<Box<Connection>>>,
     sessions: Vec<Option<Box<Session>>>,
@@ -148,6 +151,7 @@ impl Shard {
             restricts: settings.restricts(),
             settings,
             generation: 0,
+            expulsions: Expulsions::default(),
             timers: Timers::default(),
             thrift: Thrift::default(),
             counts: Counts::default(),
@@ -196,7 +200,10 @@ impl Shard {
             }
             Input::Authenticated { connection, verdict } => self.authenticated(connection, verdict, turn),
             Input::Parcel { parcel } => self.receive(parcel, turn),
-            Input::Continue => self.read_mail(turn),
+            Input::Continue => {
+                self.read_mail(turn);
+                self.go_on_expelling(turn);
+            }
             Input::Received { connection, bytes } => self.received(connection, bytes, turn),
             Input::Written { connection, bytes } => self.written(connection, bytes, turn),
             Input::Closed { connection, end } => {
@@ -244,7 +251,7 @@ impl Shard {
 
     /// Whether work was left over that must go on without anything happening: then [`Input::Continue`] is due.
     pub fn has_work(&self) -> bool {
-        self.mail.has_unread()
+        self.mail.has_unread() || self.expulsions.are_under_way()
     }
 
     /// A connection with bytes to write. It comes again when it gets new ones, or when

@@ -23,7 +23,8 @@ impl Shard {
         let has_new_interval = self.settings.sys_interval != settings.sys_interval;
         let has_new_sweep = self.settings.retain_expiry_interval != settings.retain_expiry_interval;
         self.restricts = settings.restricts();
-        self.settings = settings;
+        let old = std::mem::replace(&mut self.settings, settings);
+        self.begin_expulsion(&old);
         if has_new_interval {
             self.arm_sys_topics(turn.now.monotonic);
         }

@@ -1,5 +1,9 @@
 //! New settings for a broker with clients: what comes next obeys them, and what a client was told stays.
 
+use std::sync::Arc;
+
+use noctule_broker::{ListenerSettings, Revoked};
+use noctule_protocol::ProtocolVersion::V311;
 use noctule_protocol::ReasonCode as Reason;
 
 use crate::desk::*;
@@ -145,5 +149,68 @@ fn a_message_is_delivered_as_it_was_resolved_while_shards_have_different_setting
             // What was recorded is done with.
             assert_eq!(desk.disk_rows(&[noctule_broker::record::Table::Message]), 0, "{filter} {first}");
         }
+    }
+}
+
+/// The users whose password does not hold any more.
+fn revoke(names: &[&str]) -> Revoked {
+    Revoked::Users(Arc::new(names.iter().map(|name| Box::from(*name)).collect()))
+}
+
+#[test]
+fn who_could_not_come_in_any_more_is_sent_away() {
+    for shards in [1, 3] {
+        let desk = Desk::sharded(shards, |settings| {
+            settings.listeners = vec![ListenerSettings { authenticates: true, ..Default::default() }; 2];
+        });
+        let mut watcher = desk.hello("watcher").user_name("watcher").connect();
+        watcher.subscribe("gone/#", 0);
+        let hello = |id: &str| desk.hello(id);
+        let gone = hello("gone").user_name("gone").will(will("gone/v5", "x")).connect();
+        let gone_v3 = hello("gone3").version(V311).user_name("gone").connect();
+        let stays = hello("stays").user_name("stays").connect();
+        let nameless = hello("nameless").connect();
+        let elsewhere = hello("elsewhere").at(1).user_name("gone").connect();
+
+        desk.change_settings(|settings| settings.listeners[0].revoked = revoke(&["gone", "absent"]));
+        gone.expect_end(Reason::NotAuthorized);
+        assert!(gone_v3.is_closed());
+        watcher.expect_payloads(["x"]);
+        for client in [&stays, &nameless, &elsewhere] {
+            assert!(!client.is_closed());
+        }
+        assert!(desk.log().iter().any(|line| line.ends_with("disconnected: not authorised.")));
+        // With the new password.
+        let back = hello("gone").user_name("gone").connect();
+
+        desk.change_settings(|settings| {
+            settings.listeners[0].revoked = Revoked::Nobody;
+            settings.listeners[0].allow_anonymous = false;
+        });
+        nameless.expect_end(Reason::NotAuthorized);
+        assert!(!back.is_closed() && !stays.is_closed());
+        // Without a file there is nobody who could come in by name.
+        desk.change_settings(|settings| settings.listeners[0].authenticates = false);
+        back.expect_end(Reason::NotAuthorized);
+        stays.expect_end(Reason::NotAuthorized);
+        assert!(!elsewhere.is_closed());
+        // And by a new one nobody was checked.
+        desk.change_settings(|settings| {
+            settings.listeners[0].authenticates = true;
+            settings.listeners[1].revoked = Revoked::Everybody;
+        });
+        elsewhere.expect_end(Reason::NotAuthorized);
+    }
+}
+
+#[test]
+fn very_many_are_sent_away_a_part_a_turn() {
+    let desk = Desk::with(|settings| settings.listeners[0].authenticates = true);
+    let clients: Vec<_> = (0..300)
+        .map(|number| desk.hello(&format!("c{number}")).user_name(["a", "b"][number % 2]).connect())
+        .collect();
+    desk.change_settings(|settings| settings.listeners[0].revoked = revoke(&["a"]));
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(client.is_closed(), number % 2 == 0, "{number}");
     }
 }

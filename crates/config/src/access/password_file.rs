@@ -41,6 +41,12 @@ impl PasswordFile {
         &self.decoy
     }
 
+    /// Users of an `old` file who are gone, or whose password was set anew.
+    pub fn lost_since<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = &'a str> {
+        let is_lost = |(name, hash): &(&String, &PasswordHash)| self.users.get(*name) != Some(*hash);
+        old.users.iter().filter(is_lost).map(|(name, _)| name.as_str())
+    }
+
     /// How many users there are.
     pub fn len(&self) -> usize {
         self.users.len()
@@ -194,6 +200,16 @@ mod tests {
         assert_eq!(file.find("a"), PasswordHash::parse(&hash(2)).ok().as_ref());
         assert!(file.find("b").is_none());
         assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn users_who_are_lost() {
+        let old = parsed(&format!("a:{}\nb:{}\nc:{}", hash(1), hash(2), hash(3))).0;
+        let new = parsed(&format!("a:{}\nb:{}\nd:{}", hash(1), hash(4), hash(5))).0;
+        let mut lost: Vec<_> = new.lost_since(&old).collect();
+        lost.sort();
+        assert_eq!(lost, ["b", "c"]);
+        assert_eq!(old.lost_since(&old).count(), 0);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The threads that check passwords.
 
+use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
-use noctule_broker::Verdict;
+use noctule_broker::{Revoked, Verdict};
 use noctule_config::{Config, PasswordFile};
 
 use super::hash::{self, Unable};
@@ -43,14 +44,30 @@ impl Verifier {
         Ok(verifier)
     }
 
-    /// From now on these are the users. Who is connected already stays.
-    pub(crate) fn use_files_of(&self, config: &Config) {
-        *self.0.files.write().unwrap_or_else(PoisonError::into_inner) = password_files(config);
+    /// From now on these are the users; no answer of before comes after this. Gives by listener whose password does not hold
+    /// any more.
+    pub(crate) fn use_files_of(&self, config: &Config) -> Vec<Revoked> {
+        let new = password_files(config);
+        let mut files = self.0.files.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *files, Arc::clone(&new));
+        drop(files);
+        old.iter().zip(new.iter()).map(|(old, new)| revoked(old.as_deref(), new.as_deref())).collect()
     }
 
     /// Has one checked; false if so many wait already that there is no room.
     pub(crate) fn ask(&self, login: Login) -> bool {
         self.0.queue.put(login)
+    }
+}
+
+fn revoked(old: Option<&PasswordFile>, new: Option<&PasswordFile>) -> Revoked {
+    match (old, new) {
+        (_, None) => Revoked::Nobody,
+        (None, Some(_)) => Revoked::Everybody,
+        (Some(old), Some(new)) => {
+            let lost: HashSet<Box<str>> = new.lost_since(old).map(Box::from).collect();
+            if lost.is_empty() { Revoked::Nobody } else { Revoked::Users(Arc::new(lost)) }
+        }
     }
 }
 
@@ -67,15 +84,21 @@ impl Drop for Verifier {
 impl Work {
     fn run(&self) {
         while let Some(login) = self.queue.take() {
-            let verdict = self.check(&login);
-            self.shards
-                .mailbox(login.shard)
-                .send(Mail::Authenticated { connection: login.connection, verdict });
+            loop {
+                let files = Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner));
+                let verdict = self.check(&login, &files);
+                // Held while the answer is sent, so that shards hear of other users behind it.
+                let now = self.files.read().unwrap_or_else(PoisonError::into_inner);
+                if Arc::ptr_eq(&files, &now) {
+                    let answer = Mail::Authenticated { connection: login.connection, verdict };
+                    self.shards.mailbox(login.shard).send(answer);
+                    break;
+                }
+            }
         }
     }
 
-    fn check(&self, login: &Login) -> Verdict {
-        let files = Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner));
+    fn check(&self, login: &Login, files: &PasswordFiles) -> Verdict {
         let Some(file) = files.get(usize::from(login.listener.0)).and_then(Option::as_ref) else {
             // There was one when the client was told to wait.
             return Verdict::Busy;
