@@ -1,6 +1,7 @@
 //! What the core asks of its shell. Sending is not among it: outboxes are the core's, see
 //! [`Shard::next_dirty`](crate::Shard::next_dirty).
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ pub enum Effect {
         /// User Name of its CONNECT.
         user_name: Arc<str>,
         /// Password of its CONNECT.
-        password: Option<Box<[u8]>>,
+        password: Option<Password>,
     },
     /// Write a line to the log.
     Log {
@@ -163,5 +164,25 @@ impl Default for LogLevels {
             .with(LogLevel::Warning)
             .with(LogLevel::Notice)
             .with(LogLevel::Information)
+    }
+}
+
+/// A Password as it came. `Debug` shows nothing of it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Password(pub Box<[u8]>);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(format!("{:?}", Some(Password((*b"geheim").into()))), "Some(Password)");
     }
 }

@@ -43,7 +43,7 @@ mod timer;
 mod topic_tree;
 mod will;
 
-pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Ticket};
+pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Password, Ticket};
 pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd, Verdict};
 pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 use noctule_config::{Config, ListenAddress, Listener};
-use noctule_transport::tcp::{self, AddressFamily};
 
 /// A warning for each surprise. To be asked as the user that the broker runs as.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
@@ -78,9 +77,8 @@ fn is_public(address: &ListenAddress) -> bool {
     let Some(host) = &address.host else { return true };
     match host.parse::<IpAddr>() {
         Ok(address) => !address.is_loopback(),
-        // A name that cannot be resolved now was told about elsewhere.
-        Err(_) => tcp::resolve(Some(host), address.port, AddressFamily::Any)
-            .is_ok_and(|found| found.iter().any(|found| !found.ip().is_loopback())),
+        // Other names are not resolved: that can take long, and they may mean something else tomorrow.
+        Err(_) => host != "localhost",
     }
 }
 
@@ -172,6 +170,7 @@ mod tests {
             "",
             "listener 1 127.0.0.1\nallow_anonymous true",
             "listener 1 ::1\nallow_anonymous true",
+            "listener 1 localhost\nallow_anonymous true",
             "listener 1\npassword_file users",
         ] {
             let told = told(text);

@@ -6,7 +6,7 @@ use noctule_protocol::packet::Connect;
 
 use super::connection::{Pauses, Stage};
 use super::{Shard, Turn};
-use crate::effect::Effect;
+use crate::effect::{Effect, Password};
 use crate::input::{ConnectionKey, Verdict};
 use crate::metric::Metric;
 
@@ -33,7 +33,7 @@ impl Shard {
             connection: key,
             listener,
             user_name: Arc::from(user_name),
-            password: connect.password.map(Box::from),
+            password: connect.password.map(|bytes| Password(bytes.into())),
         });
         true
     }

@@ -5,5 +5,5 @@ mod hash;
 mod queue;
 mod verifier;
 
-pub(crate) use queue::{Login, Origin, Password, Pending};
+pub(crate) use queue::{Login, Origin, Pending};
 pub(crate) use verifier::Verifier;

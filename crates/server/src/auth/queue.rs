@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
-use noctule_broker::{ConnectionKey, ListenerIndex, ShardIndex};
+use noctule_broker::{ConnectionKey, ListenerIndex, Password, ShardIndex};
 
 /// What may wait in all.
 const IN_ALL: Bound = Bound { logins: 65_536, bytes: 16 << 20 };
@@ -30,15 +30,6 @@ pub(crate) struct Login {
 /// Held by the connection that a [`Login`] is of. When it is dropped, nobody computes for it any more.
 #[derive(Debug)]
 pub(crate) struct Pending;
-
-/// A Password as it came. `Debug` shows nothing of it.
-pub(crate) struct Password(pub(crate) Box<[u8]>);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password")
-    }
-}
 
 impl Login {
     fn bytes(&self) -> usize {

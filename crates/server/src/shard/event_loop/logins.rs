@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use noctule_broker::{ConnectionKey, Input, ListenerIndex, Now, Verdict};
+use noctule_broker::{ConnectionKey, Input, ListenerIndex, Now, Password, Verdict};
 
 use super::EventLoop;
-use crate::auth::{Login, Origin, Password, Pending};
+use crate::auth::{Login, Origin, Pending};
 use crate::shard::Mail;
 
 impl EventLoop {
@@ -15,7 +15,7 @@ impl EventLoop {
         connection: ConnectionKey,
         listener: ListenerIndex,
         user_name: Arc<str>,
-        password: Option<Box<[u8]>>,
+        password: Option<Password>,
     ) {
         let Some(asking) = self.connections.get_mut(connection) else { return };
         let origin = Origin::new(asking.stream.peer_address());
@@ -26,7 +26,7 @@ impl EventLoop {
             listener,
             origin,
             user_name,
-            password: password.map(Password),
+            password,
             pending: Arc::downgrade(&pending),
         };
         if self.verifier.ask(login) {
