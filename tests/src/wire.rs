@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
 use crate::packet::{self, Version};
@@ -175,11 +175,21 @@ impl Wire {
         }
     }
 
-    /// Whether the connection stays open for this long, and the broker says nothing.
-    pub fn is_silent_for(&mut self, limit: Duration) -> bool {
-        self.stream.set_read_timeout(Some(limit)).expect("the limit is not zero");
-        let read = self.stream.read(&mut [0; 1]);
-        matches!(read, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    /// Waits this long for the broker to say something or to close the connection; gives what it did, if anything.
+    pub fn hears_within(&mut self, limit: Duration) -> Option<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(left)).expect("the limit is not zero");
+            return match self.stream.read(&mut [0; 1]) {
+                Ok(0) => Some("closed".to_owned()),
+                Ok(_) => Some("said something".to_owned()),
+                // A machine that slept interrupts reads that have a time limit, see signal(7).
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+                Err(error) => Some(error.to_string()),
+            };
+        }
     }
 
     /// Whether a packet comes within this time; it is read.

@@ -30,6 +30,7 @@ configurations! {
     blanks_and_comments
     bridge_to_cloud
     camera_pictures
+    clients_after_reload
     closed_house
     connections_counted
     debian_default

@@ -1,7 +1,7 @@
 //! The process: its threads, files and user.
 
 use super::matrix;
-use super::row::{bad, file, file_and, removed, seen, unseen};
+use super::row::{bad, file, file_and, removed, seen};
 use super::view;
 
 macro_rules! open {
@@ -27,7 +27,11 @@ matrix! {
         [bad("worker_connections_min 0", "`worker_connections_min` cannot be 0")];
 
     set_tcp_nodelay:
-        unseen(open!("set_tcp_nodelay false"), "small packets are always sent at once, and a line says so"),
+        seen(
+            view::nodelay_is_told,
+            file(open!("set_tcp_nodelay true"), "nothing is told"),
+            file(open!("set_tcp_nodelay false"), "it is told that small packets are always sent at once"),
+        ),
         [bad("set_tcp_nodelay off", "`set_tcp_nodelay` cannot be `off`")];
 
     retry_interval: removed(open!("retry_interval 20")), [];

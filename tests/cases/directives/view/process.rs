@@ -62,3 +62,13 @@ pub(in crate::directives) fn user(broker: &Broker) -> String {
         _ => "somebody else".to_owned(),
     }
 }
+
+/// What the log says of `set_tcp_nodelay`, which changes nothing.
+pub(in crate::directives) fn nodelay_is_told(broker: &Broker) -> String {
+    // What is told at the start is told before that.
+    eventually("it says that it runs", || broker.process().errors().contains(" running").then_some(()));
+    match broker.process().errors().contains("small packets are always sent at once") {
+        true => "it is told that small packets are always sent at once".to_owned(),
+        false => "nothing is told".to_owned(),
+    }
+}
