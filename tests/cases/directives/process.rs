@@ -15,7 +15,7 @@ const DIRECTORIES: &[(&str, &str)] = &[("a/one.conf", ""), ("b/one.conf", "retai
 
 matrix! {
     worker_threads:
-        seen(view::threads, file(open!("worker_threads 1"), "1 thread"), file(open!("worker_threads 3"), "3 threads")),
+        seen(view::threads, file(open!("worker_threads 1"), "1 threads"), file(open!("worker_threads 3"), "3 threads")),
         [bad("worker_threads 0", "`worker_threads` cannot be 0; write a number between 1 and 256")];
 
     worker_connections_min:

@@ -88,7 +88,7 @@ pub(super) fn holds(rows: &[Row], name: &str) {
     let directive = directive::find(name).unwrap_or_else(|| panic!("{name} is not in the directive table"));
     match &row.effect {
         Effect::Seen { view, before, after } => has_its_effect(directive, *view, before, after),
-        Effect::Unseen { config, .. } => drop(Broker::exactly(config, &[])),
+        Effect::Unseen { config, .. } => is_taken_in_silence(directive, config),
         Effect::NotYet { config } => {
             let Status::NotYet(feature) = directive.status else {
                 panic!("{name} is obeyed; show its effect")
@@ -127,7 +127,8 @@ fn has_its_effect(directive: &Directive, view: View, before: &File, after: &File
             after.shows
         }
         Reload::Ignored => {
-            let is_told = told.contains("needs a restart") || told.contains("was not reloaded");
+            let kept = format!("The new value of '{}'", directive.name);
+            let is_told = told.contains(&kept) || told.contains("a reload cannot");
             assert!(is_told, "nothing is told about what stays as it was: {told}");
             before.shows
         }
@@ -136,6 +137,19 @@ fn has_its_effect(directive: &Directive, view: View, before: &File, after: &File
     drop(broker);
     let broker = Broker::exactly(after.config, after.beside);
     assert_eq!(view(&broker), after.shows, "with\n{}", after.config);
+}
+
+/// The broker starts with the directive, and takes it on SIGHUP, without a word about it.
+#[track_caller]
+fn is_taken_in_silence(directive: &Directive, config: &str) {
+    drop(Broker::exactly(config, &[]));
+    let other = |line: &&str| !line.split(' ').next().is_some_and(|word| directive.is_named(word));
+    let without: Vec<&str> = config.lines().filter(other).collect();
+    let broker = Broker::exactly(&without.join("\n"), &[]);
+    eventually("it says that it runs", || broker.process().errors().contains(" running").then_some(()));
+    broker.rewrite(config);
+    let told = broker.hang_up();
+    assert!(told.contains("Config reloaded.") && !told.contains(directive.name), "{told}");
 }
 
 /// The broker does not start, and tells this about that line; gives how many errors it tells in all.
