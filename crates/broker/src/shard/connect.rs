@@ -111,6 +111,10 @@ impl Shard {
         }
         match self.examine(key, &connect, turn) {
             Ok(_) if self.must_authenticate(key, &connect, turn) => {}
+            // Behind the log-in, since the answer tells whether a Client Identifier has a session.
+            Ok(_) if self.has_no_place(key, &connect, turn) => {
+                self.refuse(key, &connect, &Refusal::SERVER_BUSY, turn)
+            }
             Ok(keep_alive) => self.accept(key, &connect, keep_alive, turn),
             Err(refusal) => self.refuse(key, &connect, &refusal, turn),
         }
@@ -128,7 +132,13 @@ impl Shard {
         client_id.is_some_and(|client_id| turn.shared.directory.find(client_id).is_some())
     }
 
-    /// Everything that can refuse a well-formed CONNECT. Gives the Keep Alive to use.
+    /// Whether there are as many sessions as may be (`global_max_clients`), and its client has none.
+    fn has_no_place(&self, key: ConnectionKey, connect: &Connect<'_>, turn: &Turn<'_>) -> bool {
+        let most = self.settings.global_max_clients;
+        most > 0 && turn.shared.session_count() >= most && !self.is_known(key, connect, turn)
+    }
+
+    /// Everything else that can refuse a well-formed CONNECT. Gives the Keep Alive to use.
     fn examine(
         &mut self,
         key: ConnectionKey,
@@ -213,10 +223,6 @@ impl Shard {
                     "used disallowed feature (retain not available)",
                 ));
             }
-        }
-        let most = self.settings.global_max_clients;
-        if most > 0 && turn.shared.session_count() >= most && !self.is_known(key, connect, turn) {
-            return Err(Refusal::SERVER_BUSY);
         }
         let max = self.settings.max_keepalive;
         let too_long = max > 0 && (connect.keep_alive == 0 || connect.keep_alive > max);

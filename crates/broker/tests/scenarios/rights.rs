@@ -428,6 +428,27 @@ fn members_that_may_not_receive_keep_nothing_from_one_that_may() {
     }
 }
 
+/// Looking through them has a bound, and goes on from there with the next message.
+#[test]
+fn more_of_them_than_are_passed_over_at_once_do_not_end_the_others_share() {
+    let desk = desk();
+    let join = |name: &str, user: &str| {
+        let mut member = desk.hello(name).user_name(user).connect();
+        member.subscribe("$share/g/#", 0);
+        member
+    };
+    let _strangers: Vec<Client> = (0..1200).map(|number| join(&format!("x{number}"), "x")).collect();
+    let reader = join("reader", "r");
+    let publisher = desk.client("p");
+    for id in 0..20 {
+        publisher.send(publish("a/1", format!("{id}")));
+    }
+    let received = reader.acknowledge_all().len();
+    assert!((5..20).contains(&received), "{received}");
+    let told = desk.drops();
+    assert_eq!(told, [(Metric::DroppedNoMember, 20 - received as u64)]);
+}
+
 #[test]
 fn what_waits_for_a_member_goes_to_one_that_may_receive_it() {
     let desk = desk();

@@ -15,6 +15,9 @@ use crate::shard::deliver::may_send;
 
 /// Members that are looked at for one message, beside those that may not receive it.
 const LOOKS_MAX: usize = 64;
+/// Members that may not receive a message and are passed over for it. Whoever may connect may join a group, so these must
+/// neither keep messages from the others nor take up a shard's time without end.
+const PASSED_OVER_MAX: usize = 1024;
 
 /// How well a member can take a message; the best comes first.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
@@ -38,16 +41,21 @@ impl Shard {
         payload_bytes: usize,
         except: Option<SessionNumber>,
     ) -> Option<(Readiness, Member)> {
-        let group = self.groups.groups.get(&group.number)?;
+        let number = group.number;
+        let group = self.groups.groups.get(&number)?;
         let parts = [0..group.connected, group.connected..group.seats.len()];
         let mut best: Option<(Readiness, usize, usize)> = None;
+        let mut passed_over = [0; 2];
         for (which, part) in parts.into_iter().enumerate() {
             let mut looks = 0;
             for step in 0..part.len() {
                 let place = part.start + (group.next[which] + step) % part.len();
                 let seat = &group.seats[place];
-                // However many those are that may not receive it, they must not keep it from one that may.
                 if self.restricts && !self.member_may_receive(seat, topic) {
+                    passed_over[which] += 1;
+                    if passed_over[which] == PASSED_OVER_MAX {
+                        break;
+                    }
                     continue;
                 }
                 looks += 1;
@@ -69,9 +77,16 @@ impl Shard {
                 break;
             }
         }
-        let (readiness, which, place) = best?;
+        let Some((readiness, which, place)) = best else {
+            // The next message is to look further on.
+            let group = self.groups.groups.get_mut(&number)?;
+            for (next, passed_over) in group.next.iter_mut().zip(passed_over) {
+                *next = next.wrapping_add(passed_over);
+            }
+            return None;
+        };
         let member = group.seats[place].member.clone();
-        let group = self.groups.groups.get_mut(&member.membership.group.number)?;
+        let group = self.groups.groups.get_mut(&number)?;
         let start = if which == 0 { 0 } else { group.connected };
         group.next[which] = place - start + 1;
         Some((readiness, member))
