@@ -52,6 +52,8 @@ const OF_DEBIANS_MOSQUITTO: &[&str] = &[
     // Its bridges receive PINGRESP, and so it takes it from everybody.
     "MQTT 3.1.1  ping: a packet that only servers send ends the connection",
     "MQTT 5.0  ping: a packet that only servers send ends the connection",
+    // Any code will do.
+    "MQTT 5.0  disconnect: DISCONNECT with a code that does not exist ends the connection as a mistake: the will is published",
     // It takes an empty one.
     "MQTT 5.0  shared subscription: SUBSCRIBE with a ShareName that is none ends the connection",
     // After an acknowledgement it sends one message too many.

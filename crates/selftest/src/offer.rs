@@ -54,11 +54,11 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Asks a server.
-    pub(crate) fn ask(target: &Target) -> Result<Self, Unreachable> {
+    /// Asks a server, as a client whose identifier begins with `tag`.
+    pub(crate) fn ask(target: &Target, tag: &str) -> Result<Self, Unreachable> {
         let mut offer = Self::of(&Properties::default());
         for version in Version::ALL {
-            match connack(target, version)? {
+            match connack(target, tag, version)? {
                 Ok(properties) if version == Version::V5 => {
                     offer = Self { missing: offer.missing, ..Self::of(&properties) };
                 }
@@ -143,13 +143,13 @@ fn needs(has: bool, reason: impl FnOnce() -> String) -> Step {
 }
 
 /// The properties of a CONNACK that accepts; inside, `Err` says what came instead.
-fn connack(target: &Target, version: Version) -> Result<Result<Properties, String>, Unreachable> {
+fn connack(target: &Target, tag: &str, version: Version) -> Result<Result<Properties, String>, Unreachable> {
     let stream = target.dial().map_err(Unreachable::Network)?;
     let mut client = Client::new("probe", version, stream, target, Exchange::default(), Leftovers::default());
     let connect = Connect {
         name: "probe",
         version,
-        id: format!("selftestprobe{}", version as u8),
+        id: format!("{tag}probe{}", version as u8),
         clean: true,
         keep_alive: 60,
         properties: Vec::new(),

@@ -71,8 +71,8 @@ pub fn choose(version: Option<Version>, only: &[String]) -> Vec<Chosen> {
 /// # Errors
 /// If there is no server to test.
 pub fn run(target: &Target, cases: &[Chosen], jobs: usize) -> Result<Vec<Outcome>, Unreachable> {
-    let offer = Offer::ask(target)?;
     let tag = tag().map_err(Unreachable::Network)?;
+    let offer = Offer::ask(target, &tag)?;
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by_key(|index| !cases[*index].case.is_slow);
     let next = AtomicUsize::new(0);

@@ -2,7 +2,8 @@
 
 use crate::case::Case;
 use crate::property::{SESSION_EXPIRY_INTERVAL, long};
-use crate::verdict::check;
+use crate::test::Test;
+use crate::verdict::{Step, check};
 use crate::written::{DISCONNECT, PINGREQ, Will, disconnect};
 
 pub(super) const CASES: &[Case] = &[
@@ -53,12 +54,8 @@ pub(super) const CASES: &[Case] = &[
     }),
     Case::v5(
         "[MQTT-3.14.2-1] [MQTT-4.13.1-1]",
-        "DISCONNECT with a code that does not exist ends the connection as a mistake",
-        |test| {
-            let mut client = test.client("client")?;
-            client.send(disconnect(0x77, &[]));
-            client.is_closed(&[])
-        },
+        "DISCONNECT with a code that does not exist ends the connection as a mistake: the will is published",
+        |test| is_a_mistake(test, disconnect(0x77, &[])),
     ),
     Case::v5(
         "[MQTT-3.1.2-23] [MQTT-4.1.0-2]",
@@ -87,21 +84,21 @@ pub(super) const CASES: &[Case] = &[
     Case::v5(
         "[MQTT-4.13.1-1]",
         "a Session Expiry Interval in DISCONNECT when CONNECT had none is a Protocol Error",
-        |test| {
-            let mut client = test.client("client")?;
-            client.send(disconnect(0, &long(SESSION_EXPIRY_INTERVAL, 300)));
-            client.is_closed(&[])
-        },
+        |test| is_a_mistake(test, disconnect(0, &long(SESSION_EXPIRY_INTERVAL, 300))),
     ),
     Case::v5("[MQTT-4.13.1-1]", "DISCONNECT with the same property twice is a Protocol Error", |test| {
-        let topic = test.topic("will");
-        let mut watcher = test.client("watcher")?;
-        watcher.subscribe(&topic, 0)?;
-        let connect = test.connect("client").lasting().will(Will::new(&topic, "gone"));
-        let mut client = test.client_with(&connect)?;
         let twice = [long(SESSION_EXPIRY_INTERVAL, 0), long(SESSION_EXPIRY_INTERVAL, 0)].concat();
-        client.send(disconnect(0, &twice));
-        client.is_closed(&[])?;
-        watcher.receives(&topic, "gone").map(drop)
+        is_a_mistake(test, disconnect(0, &twice))
     }),
 ];
+
+/// The connection is closed after any DISCONNECT; one that is a mistake discards no will.
+fn is_a_mistake(test: &Test<'_>, disconnect: Vec<u8>) -> Step {
+    let topic = test.topic("will");
+    let mut watcher = test.client("watcher")?;
+    watcher.subscribe(&topic, 0)?;
+    let mut client = test.client_with(&test.connect("client").will(Will::new(&topic, "gone")))?;
+    client.send(disconnect);
+    client.is_closed(&[])?;
+    watcher.receives(&topic, "gone").map(drop)
+}
