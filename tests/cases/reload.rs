@@ -184,3 +184,11 @@ fn twenty_reloads_under_load_lose_nothing() {
         }
     });
 }
+
+/// It is told to as soon as it listens, which is before it has started.
+#[test]
+fn a_broker_that_is_starting_reloads_when_it_has_started() {
+    for _ in 0..10 {
+        Broker::start("").hang_up();
+    }
+}

@@ -86,6 +86,7 @@ fn live(
     if let Err(error) = descriptor_limit::raise() {
         log.warning(format!("Warning: Unable to raise the limit of open files: {}.", error.desc()));
     }
+    let signals = signals::Waiting::begin().map_err(StartError::system("take over signals"))?;
     let listeners = Listeners::open(config, log)?;
     for warning in surprises::warnings(config) {
         log.warning(warning);
@@ -109,7 +110,7 @@ fn live(
         thread.spawn(move || writer.run()).map_err(StartError::system("start a thread"))?;
     }
     let mut broker = Broker::start(*program, config, log, listeners, *give_back_memory)?;
-    signals::watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
+    signals.watch(broker.notifier()).map_err(StartError::system("take over signals"))?;
     if *program == Program::Noctule {
         let threads = match broker.worker_threads() {
             1 => "1 thread".to_owned(),

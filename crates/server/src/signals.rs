@@ -1,5 +1,6 @@
 //! Signals, as values.
 
+use std::ffi::c_int;
 use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -24,24 +25,41 @@ pub(crate) enum Signal {
     PrintTree,
 }
 
-/// Takes over the signals of this process and sends them on from a thread of their own.
-pub(crate) fn watch(to: Sender<Notice>) -> io::Result<()> {
-    let rotate = libc::SIGRTMIN();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, rotate])?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for number in signals.forever() {
-            let signal = match number {
-                SIGTERM | SIGINT => Signal::Terminate,
-                SIGHUP => Signal::Reload,
-                SIGUSR1 => Signal::Save,
-                SIGUSR2 => Signal::PrintTree,
-                number if number == rotate => Signal::RotateLog,
-                _ => continue,
-            };
-            if to.send(Notice::Signal(signal)).is_err() {
-                return;
-            }
+/// The signals that would otherwise end a process that is starting, though they ask it for something: they wait. Those
+/// that ask it to end still do so at once.
+pub(crate) struct Waiting {
+    signals: Signals,
+    rotate: c_int,
+}
+
+impl Waiting {
+    /// To be called before anybody can see that this process runs.
+    pub(crate) fn begin() -> io::Result<Self> {
+        let rotate = libc::SIGRTMIN();
+        Ok(Self { signals: Signals::new([SIGHUP, SIGUSR1, SIGUSR2, rotate])?, rotate })
+    }
+
+    /// Takes over the other signals too, and sends all on from a thread of their own, those first that waited.
+    pub(crate) fn watch(self, to: Sender<Notice>) -> io::Result<()> {
+        let Self { mut signals, rotate } = self;
+        for number in [SIGTERM, SIGINT] {
+            signals.add_signal(number)?;
         }
-    })?;
-    Ok(())
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for number in signals.forever() {
+                let signal = match number {
+                    SIGTERM | SIGINT => Signal::Terminate,
+                    SIGHUP => Signal::Reload,
+                    SIGUSR1 => Signal::Save,
+                    SIGUSR2 => Signal::PrintTree,
+                    number if number == rotate => Signal::RotateLog,
+                    _ => continue,
+                };
+                if to.send(Notice::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
 }
