@@ -1,5 +1,7 @@
 //! Log lines: those of packets beside Debian's Mosquitto, the others in the words of Mosquitto 2.1.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use e2e::packet::{self, Version, acknowledge, connect, publish, subscribe};
@@ -213,6 +215,74 @@ fn every_destination_gets_every_line_and_the_file_can_be_rotated() {
         eventually("the new file has the line", || has_left(&lines_of_file(), &client).then_some(()));
         assert!(!has_left(&std::fs::read_to_string(old).expect("it was renamed"), &client));
     }
+}
+
+fn make_pipe(broker: &Broker, name: &str) {
+    Program::new("mkfifo").arg(broker.file(name)).run().succeeds();
+}
+
+#[test]
+fn a_log_file_that_is_a_pipe_without_a_reader_holds_nothing_up() {
+    let says_why = |text: &str| text.contains("/log cannot be opened: it is a pipe that nobody reads");
+    let config = "listener PORT 127.0.0.1\nallow_anonymous true\nlog_dest file DIR/log\n";
+
+    // From the start on.
+    let mut broker = Broker::start("");
+    make_pipe(&broker, "log");
+    broker.rewrite(config);
+    broker.restart();
+    eventually("standard error tells why", || says_why(&broker.process().errors()).then_some(()));
+    broker.mosquitto_pub("-t a -m b").run().succeeds();
+    broker.stop();
+
+    // In the place of a file, when that is opened anew, and when the configuration is read anew.
+    std::fs::remove_file(broker.file("log")).expect("it was made above");
+    broker.begin();
+    std::fs::rename(broker.file("log"), broker.file("old")).expect("the broker made it");
+    make_pipe(&broker, "log");
+    let old = || std::fs::read_to_string(broker.file("old")).expect("it was renamed");
+    for (count, signal) in [(1, "RTMIN"), (3, "HUP")] {
+        let kill = format!("kill -s {signal} {}", broker.process().pid());
+        Program::new("bash").arg("-c").arg(kill).run().succeeds();
+        // A reload that fails tries both.
+        eventually("the old file tells why", || {
+            (old().lines().filter(|line| says_why(line)).count() == count).then_some(())
+        });
+        broker.mosquitto_pub(&format!("-i after{signal} -t a -m b")).run().succeeds();
+        eventually("the old file is used on", || {
+            old().contains(&format!("Client after{signal} [")).then_some(())
+        });
+    }
+    assert!(old().contains("Error: The configuration was not reloaded"), "{}", old());
+    broker.stop();
+}
+
+#[test]
+fn a_log_file_that_is_a_pipe_whose_reader_is_asleep_holds_nothing_up() {
+    let mut broker = Broker::start("");
+    make_pipe(&broker, "log");
+    // Who opens a pipe for both does not wait for the other side.
+    let pipe = File::options().read(true).write(true).open(broker.file("log")).expect("it was made above");
+    let mut pipe = BufReader::new(pipe);
+    broker.rewrite("listener PORT 127.0.0.1\nallow_anonymous true\nlog_type all\nlog_dest file DIR/log\n");
+    broker.restart();
+    let mut line = String::new();
+    while !line.ends_with(" running\n") {
+        line.clear();
+        pipe.read_line(&mut line).expect("the broker writes to it");
+    }
+    let mut wire = Wire::connect(&broker, V4, "busy");
+    // Many times what a pipe holds and what may wait for the writer.
+    for _ in 0..60 {
+        for _ in 0..1000 {
+            wire.send(&publish(V4, "a", 0, 0, b"x"));
+        }
+        wire.ping();
+    }
+    broker.process().signal(Signal::HUP);
+    wire.ping();
+    broker.stop();
+    drop(pipe);
 }
 
 #[test]

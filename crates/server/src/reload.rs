@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use noctule_config::{CommandLine, Config, Diagnostic, Diagnostics, Reloaded};
 
 use crate::broker::Broker;
-use crate::log::{self, Log, Prepared};
+use crate::log::{Log, Prepared};
 use crate::program::Program;
 use crate::run::loading;
 use crate::surprises;
@@ -111,7 +111,7 @@ impl Reload {
         };
         let loaded = noctule_config::load(self.file.as_deref(), &self.command_line).map_err(told_all)?;
         let reloaded = self.config.reloaded(loaded.config).map_err(told_all)?;
-        let log = Prepared::open(&reloaded.config.log).map_err(|path| vec![log::unable_to_open(&path)])?;
+        let log = Prepared::open(&reloaded.config.log).map_err(|unopened| unopened.log_lines().to_vec())?;
         let included_files = loaded.files.into_iter().skip(1).collect();
         Ok(Next { reloaded, warnings: loaded.warnings, included_files, log })
     }

@@ -5,9 +5,33 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use noctule_config::LogType;
+use noctule_transport::system_text;
 
 use super::syslog::{self, Syslog};
+
+/// A log file that cannot be opened.
+#[derive(Debug)]
+pub struct Unopened {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+impl Unopened {
+    /// What Mosquitto says, and why it is so.
+    pub fn log_lines(&self) -> [String; 2] {
+        let path = self.path.display();
+        let reason = match self.source.raw_os_error() {
+            Some(libc::ENXIO) => "it is a pipe that nobody reads, or no file at all".to_owned(),
+            _ => system_text(&self.source),
+        };
+        [
+            format!("Error: Unable to open log file {path} for writing."),
+            format!("Error: The log file {path} cannot be opened: {reason}."),
+        ]
+    }
+}
 
 /// All destinations of `log_dest`.
 #[derive(Debug)]
@@ -29,16 +53,16 @@ enum Stream {
 
 impl Destinations {
     /// Opens what the configuration names. If its file cannot be opened there is only standard error, and the
-    /// path is told.
-    pub(super) fn open(config: &noctule_config::Log) -> (Self, Option<PathBuf>) {
+    /// file is told.
+    pub(super) fn open(config: &noctule_config::Log) -> (Self, Option<Unopened>) {
         // The file first: it takes everything, while the others may block.
         let mut all = Vec::new();
         if let Some(path) = &config.file {
             match open_file(path) {
                 Ok(file) => all.push(Stream::File { path: path.clone(), file }),
-                Err(_) => {
+                Err(source) => {
                     let stderr = Self { streams: vec![Stream::Stderr], syslog: None, topic: false };
-                    return (stderr, Some(path.clone()));
+                    return (stderr, Some(Unopened { path: path.clone(), source }));
                 }
             }
         }
@@ -75,11 +99,11 @@ impl Destinations {
         taken
     }
 
-    /// Opens the file again by its name. If that fails the old one stays in use, and the name is told.
-    pub(super) fn reopen(&mut self) -> Result<(), (PathBuf, io::Error)> {
+    /// Opens the file again by its name. If that fails the old one stays in use.
+    pub(super) fn reopen(&mut self) -> Result<(), Unopened> {
         for stream in &mut self.streams {
             if let Stream::File { path, file } = stream {
-                *file = open_file(path).map_err(|error| (path.clone(), error))?;
+                *file = open_file(path).map_err(|source| Unopened { path: path.clone(), source })?;
             }
         }
         Ok(())
@@ -87,8 +111,15 @@ impl Destinations {
 }
 
 /// Logs name clients and topics, so the file is the owner's alone.
+///
+/// A pipe that nobody reads is an error: waiting for a reader would keep the broker from starting, or from obeying
+/// signals. Writing to a pipe whose reader is slow waits like writing to standard error does, on the writer's thread.
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+    fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(file)
 }
 
 fn write_through(mut to: impl Write, lines: &[u8]) -> io::Result<()> {

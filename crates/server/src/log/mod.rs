@@ -13,7 +13,6 @@ mod strftime;
 mod syslog;
 mod writer;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +24,7 @@ use destination::Destinations;
 use line::LineFormat;
 use queue::{Entry, Queue};
 
+pub use destination::Unopened;
 pub use outlet::Outlet;
 pub use writer::Writer;
 
@@ -51,11 +51,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Opens what the configuration names. Gives the file that cannot be opened.
-    pub fn open(config: &noctule_config::Log) -> Result<Self, PathBuf> {
+    /// Opens what the configuration names.
+    pub fn open(config: &noctule_config::Log) -> Result<Self, Unopened> {
         let (destinations, unopened) = Destinations::open(config);
         match unopened {
-            Some(path) => Err(path),
+            Some(unopened) => Err(unopened),
             None => Ok(Self::new(config, destinations)),
         }
     }
@@ -87,8 +87,8 @@ impl Log {
             queue: Arc::clone(&queue),
             outlet: Arc::clone(&outlet),
         };
-        if let Some(path) = unopened {
-            log.error(unable_to_open(&path));
+        for line in unopened.iter().flat_map(Unopened::log_lines) {
+            log.error(line);
         }
         (log, Writer::new(queue, outlet, prepared))
     }
@@ -174,11 +174,6 @@ impl Log {
         self.queue.close();
         self.flush();
     }
-}
-
-/// What is said of a log file that cannot be opened.
-pub fn unable_to_open(path: &Path) -> String {
-    format!("Error: Unable to open log file {} for writing.", path.display())
 }
 
 impl Entry {

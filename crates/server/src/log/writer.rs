@@ -96,10 +96,10 @@ impl Writer {
 
     fn reopen(&mut self) {
         self.hand_over();
-        if let Err((path, error)) = self.destinations.reopen() {
-            let path = path.display();
-            let line = format!("Error: Unable to open log file {path} for writing: {error}.");
-            self.add(&Entry::now(LogType::Error, line));
+        if let Err(unopened) = self.destinations.reopen() {
+            for line in unopened.log_lines() {
+                self.add(&Entry::now(LogType::Error, line));
+            }
             self.hand_over();
         }
     }
@@ -210,7 +210,13 @@ mod tests {
         assert_eq!(fs::read_to_string(old).unwrap(), "before\nbefore\n");
         assert_eq!(fs::read_to_string(new).unwrap(), "then: after\nthen: after\n");
         let unopened = Prepared::open(&to_file(Path::new("/nonexistent/log"))).unwrap_err();
-        assert_eq!(unopened, Path::new("/nonexistent/log"));
+        assert_eq!(
+            unopened.log_lines(),
+            [
+                "Error: Unable to open log file /nonexistent/log for writing.",
+                "Error: The log file /nonexistent/log cannot be opened: No such file or directory."
+            ]
+        );
     }
 
     #[test]
