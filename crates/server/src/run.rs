@@ -99,6 +99,7 @@ fn live(
         nix::unistd::daemon(true, false)
             .map_err(|error| StartError::system("go into the background")(error.into()))?;
     }
+    signals.hold_back_end().map_err(StartError::system("take over signals"))?;
     let _pid_file = match &config.pid_file {
         Some(path) => {
             Some(PidFile::write(path).map_err(|source| StartError::PidFile { path: path.clone(), source })?)

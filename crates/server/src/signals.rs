@@ -26,7 +26,7 @@ pub(crate) enum Signal {
 }
 
 /// The signals that would otherwise end a process that is starting, though they ask it for something: they wait. Those
-/// that ask it to end still do so at once.
+/// that ask it to end still do so at once, until [`Waiting::hold_back_end`].
 pub(crate) struct Waiting {
     signals: Signals,
     rotate: c_int,
@@ -39,12 +39,14 @@ impl Waiting {
         Ok(Self { signals: Signals::new([SIGHUP, SIGUSR1, SIGUSR2, rotate])?, rotate })
     }
 
-    /// Takes over the other signals too, and sends all on from a thread of their own, those first that waited.
+    /// From now on those that ask to end wait too: there is something to clear away.
+    pub(crate) fn hold_back_end(&self) -> io::Result<()> {
+        [SIGTERM, SIGINT].into_iter().try_for_each(|number| self.signals.add_signal(number))
+    }
+
+    /// Sends all signals on from a thread of their own, those first that waited.
     pub(crate) fn watch(self, to: Sender<Notice>) -> io::Result<()> {
         let Self { mut signals, rotate } = self;
-        for number in [SIGTERM, SIGINT] {
-            signals.add_signal(number)?;
-        }
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for number in signals.forever() {
                 let signal = match number {
