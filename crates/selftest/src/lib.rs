@@ -9,6 +9,7 @@
 //! | `written`, `bytes` | packets that cases send |
 //! | `received`, `property`, `reason` | packets that came, each held against its format before a case sees it |
 //! | `offer` | what the server says it does not offer, so that a case is not applicable instead of failed |
+//! | `limits` | what a case may take: a server that sends without end deviates |
 //! | `exchange`, `verdict` | what happened, and what that means |
 //! | `run` | many cases side by side; `leftovers` is what each takes away again |
 //!
@@ -20,6 +21,7 @@ mod case;
 mod client;
 mod exchange;
 mod leftovers;
+mod limits;
 mod message;
 mod offer;
 mod property;

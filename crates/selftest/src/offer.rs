@@ -6,6 +6,7 @@ use std::io;
 use crate::client::Client;
 use crate::exchange::Exchange;
 use crate::leftovers::Leftovers;
+use crate::limits::Limits;
 use crate::property::{
     MAXIMUM_PACKET_SIZE, MAXIMUM_QOS, Properties, RECEIVE_MAXIMUM, RETAIN_AVAILABLE, SERVER_KEEP_ALIVE,
     SHARED_SUBSCRIPTION_AVAILABLE, SUBSCRIPTION_IDENTIFIER_AVAILABLE, TOPIC_ALIAS_MAXIMUM,
@@ -145,7 +146,9 @@ fn needs(has: bool, reason: impl FnOnce() -> String) -> Step {
 /// The properties of a CONNACK that accepts; inside, `Err` says what came instead.
 fn connack(target: &Target, tag: &str, version: Version) -> Result<Result<Properties, String>, Unreachable> {
     let stream = target.dial().map_err(Unreachable::Network)?;
-    let mut client = Client::new("probe", version, stream, target, Exchange::default(), Leftovers::default());
+    let (exchange, leftovers) = (Exchange::default(), Leftovers::default());
+    let limits = Limits::new(target, false, None);
+    let mut client = Client::new("probe", version, stream, target, exchange, leftovers, limits);
     let connect = Connect {
         name: "probe",
         version,

@@ -98,10 +98,13 @@ pub fn run(target: &Target, cases: &[Chosen], jobs: usize) -> Result<Vec<Outcome
 }
 
 fn run_one(target: &Target, offer: &Offer, chosen: Chosen, own: String) -> Outcome {
-    let test = Test::new(target, offer, chosen.version, own);
+    let test = Test::new(target, offer, chosen.version, own, chosen.case.is_slow);
     let ended = match offer.missing(chosen.version) {
         Some(answer) => Err(Stop::NotApplicable(answer.to_owned())),
-        None => (chosen.case.run)(&test),
+        None => {
+            let ended = (chosen.case.run)(&test);
+            test.fits_the_server().and(ended)
+        }
     };
     let verdict = match ended {
         Ok(()) => Verdict::Passed,

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::exchange::{Event, Exchange, described};
 use crate::leftovers::Leftovers;
+use crate::limits::Limits;
 use crate::offer::Offer;
 use crate::property::Properties;
 use crate::received::Packet;
@@ -21,6 +22,7 @@ pub(crate) struct Test<'a> {
     own: String,
     exchange: Exchange,
     leftovers: Leftovers,
+    limits: Limits,
 }
 
 /// What CONNACK says.
@@ -31,8 +33,16 @@ pub(crate) struct Accepted {
 }
 
 impl<'a> Test<'a> {
-    pub(crate) fn new(target: &'a Target, offer: &'a Offer, version: Version, own: String) -> Self {
-        Self { version, offer, target, own, exchange: Exchange::default(), leftovers: Leftovers::default() }
+    pub(crate) fn new(
+        target: &'a Target,
+        offer: &'a Offer,
+        version: Version,
+        own: String,
+        is_slow: bool,
+    ) -> Self {
+        let limits = Limits::new(target, is_slow, offer.maximum_packet_size);
+        let (exchange, leftovers) = (Exchange::default(), Leftovers::default());
+        Self { version, offer, target, own, exchange, leftovers, limits }
     }
 
     /// A topic of this case alone.
@@ -61,7 +71,8 @@ impl<'a> Test<'a> {
         match self.target.dial() {
             Ok(stream) => {
                 let (exchange, leftovers) = (self.exchange.clone(), self.leftovers.clone());
-                Ok(Client::new(name, self.version, stream, self.target, exchange, leftovers))
+                let limits = self.limits.clone();
+                Ok(Client::new(name, self.version, stream, self.target, exchange, leftovers, limits))
             }
             Err(error) => deviates("a network connection is accepted", error.to_string()),
         }
@@ -180,8 +191,15 @@ impl<'a> Test<'a> {
         self.exchange.take()
     }
 
+    /// The case sent nothing that is larger than the server takes.
+    pub(crate) fn fits_the_server(&self) -> Step {
+        self.limits.were_kept()
+    }
+
     /// Takes away what the case left with the server: sessions and retained messages.
-    pub(crate) fn clean_up(&self) {
+    pub(crate) fn clean_up(mut self) {
+        // Its time does not depend on what the case took.
+        self.limits = Limits::new(self.target, false, None);
         let left = self.leftovers.take();
         for id in left.client_ids {
             // Best effort: a server that fails here has failed the case, or will fail another one.

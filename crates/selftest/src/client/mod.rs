@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::exchange::{Exchange, What, described};
 use crate::leftovers::Leftovers;
+use crate::limits::{Amount, Limits};
 use crate::received::{self, Packet, Publish, Received};
 use crate::target::Target;
 use crate::verdict::{Step, deviates, not_applicable};
@@ -29,8 +30,10 @@ pub(crate) struct Client {
     silence: Duration,
     exchange: Exchange,
     leftovers: Leftovers,
+    limits: Limits,
     /// Read and not yet a whole packet.
     buffer: Vec<u8>,
+    came: Amount,
     /// Messages that came while a case waited for an answer: a server may send them in between.
     messages: VecDeque<Received>,
     next_id: u16,
@@ -42,7 +45,8 @@ enum Next {
     Packet(Received),
     Closed,
     Nothing,
-    Malformed(String),
+    /// A packet that no server may send, or something that has no end.
+    Wrong(String),
 }
 
 impl Client {
@@ -53,6 +57,7 @@ impl Client {
         target: &Target,
         exchange: Exchange,
         leftovers: Leftovers,
+        limits: Limits,
     ) -> Self {
         exchange.note(name, What::Opened);
         Self {
@@ -63,7 +68,9 @@ impl Client {
             silence: target.silence,
             exchange,
             leftovers,
+            limits,
             buffer: Vec::new(),
+            came: Amount::default(),
             messages: VecDeque::new(),
             next_id: 100,
             is_over: false,
@@ -73,9 +80,24 @@ impl Client {
     /// Sends bytes. That the server does not take them shows in what comes.
     pub(crate) fn send(&mut self, bytes: impl Into<Vec<u8>>) {
         let bytes = bytes.into();
+        self.limits.sent(&bytes);
+        self.send_of_any_size(bytes);
+    }
+
+    /// [`Client::send`] for a case that is about packets larger than the server takes.
+    pub(crate) fn send_of_any_size(&mut self, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
         self.leftovers.sent(&bytes);
-        // Bytes that are not taken are not a deviation by themselves.
-        let _ = self.stream.write_all(&bytes);
+        let mut rest = bytes.as_slice();
+        // A server may also take so little at a time that it never has all.
+        while !rest.is_empty() && self.limits.left(self.patience).is_ok() {
+            match self.stream.write(rest) {
+                Ok(count @ 1..) => rest = &rest[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Bytes that are not taken are not a deviation by themselves.
+                Ok(_) | Err(_) => break,
+            }
+        }
         self.exchange.note(self.name, What::Sent(bytes));
     }
 
@@ -86,34 +108,49 @@ impl Client {
     }
 
     fn next(&mut self, within: Duration) -> Next {
-        let deadline = Instant::now() + within;
+        let deadline = match self.came.check().and_then(|()| self.limits.left(within)) {
+            Ok(deadline) => deadline,
+            Err(without_end) => return Next::Wrong(without_end),
+        };
         loop {
             match received::take(&mut self.buffer) {
-                Err(error) => return Next::Malformed(error),
+                Err(error) => return Next::Wrong(error),
                 Ok(Some(bytes)) => {
+                    self.came.add_packet();
                     self.exchange.note(self.name, What::Came(bytes.clone()));
                     return match received::read(bytes, self.version) {
                         Ok(received) => Next::Packet(received),
-                        Err(error) => Next::Malformed(error),
+                        Err(error) => Next::Wrong(error),
                     };
                 }
                 Ok(None) => {}
             }
+            if let Err(without_end) = self.came.check() {
+                return Next::Wrong(without_end);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.stream.set_read_timeout(Some(left)).is_err() {
-                return Next::Nothing;
+                return self.nothing();
             }
             let mut piece = [0; 65_536];
             match self.stream.read(&mut piece) {
                 Ok(0) => return self.closed(),
-                Ok(count) => self.buffer.extend(&piece[..count]),
+                Ok(count) => {
+                    self.came.add_bytes(count);
+                    self.buffer.extend(&piece[..count]);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Next::Nothing;
+                    return self.nothing();
                 }
                 Err(_) => return self.closed(),
             }
         }
+    }
+
+    /// Nothing came in time. When it was the time of the case that ended, that says nothing about the server's silence.
+    fn nothing(&self) -> Next {
+        self.limits.left(self.patience).map_or_else(Next::Wrong, |_| Next::Nothing)
     }
 
     fn closed(&mut self) -> Next {
@@ -132,7 +169,7 @@ impl Client {
             Next::Nothing => {
                 deviates(expected, format!("nothing on {} within {:?}", self.name, self.patience))
             }
-            Next::Malformed(error) => deviates(expected, error),
+            Next::Wrong(error) => deviates(expected, error),
         }
     }
 
@@ -191,7 +228,7 @@ impl Client {
                     ));
                 }
                 Next::Closed => return deviates("a PUBLISH", format!("{} is closed", self.name)),
-                Next::Malformed(error) => return deviates("a PUBLISH", error),
+                Next::Wrong(error) => return deviates("a PUBLISH", error),
             }
         }
         self.receives(topic, payload)
@@ -216,7 +253,7 @@ impl Client {
             Next::Nothing => Ok(()),
             Next::Packet(received) => deviates(expected, described(&received.bytes)),
             Next::Closed => deviates(expected, format!("{} is closed", self.name)),
-            Next::Malformed(error) => deviates(expected, error),
+            Next::Wrong(error) => deviates(expected, error),
         }
     }
 
@@ -260,7 +297,7 @@ impl Client {
                 _ => deviates(expected, described(&received.bytes)),
             },
             Next::Nothing => deviates(expected, format!("{} is open after {within:?}", self.name)),
-            Next::Malformed(error) => deviates(expected, error),
+            Next::Wrong(error) => deviates(expected, error),
         }
     }
 
@@ -270,7 +307,7 @@ impl Client {
             Next::Closed => Ok(()),
             Next::Packet(received) => deviates(expected, described(&received.bytes)),
             Next::Nothing => deviates(expected, format!("{} is open after {:?}", self.name, self.patience)),
-            Next::Malformed(error) => deviates(expected, error),
+            Next::Wrong(error) => deviates(expected, error),
         }
     }
 
@@ -294,7 +331,7 @@ impl Client {
                 _ => deviates(expected, described(&received.bytes)),
             },
             Next::Nothing => deviates(expected, format!("{} is open after {:?}", self.name, self.patience)),
-            Next::Malformed(error) => deviates(expected, error),
+            Next::Wrong(error) => deviates(expected, error),
         }
     }
 
@@ -315,7 +352,7 @@ impl Client {
                 // On their way already.
                 Next::Packet(_) => {}
                 Next::Nothing => return deviates(expected, format!("it is open after {:?}", self.patience)),
-                Next::Malformed(error) => return deviates(expected, error),
+                Next::Wrong(error) => return deviates(expected, error),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Requests of a client, each with the answer that must come.
 
-use super::Client;
+use super::{Client, Next};
 use crate::exchange::{described, name_of};
 use crate::received::{Packet, Publish};
 use crate::verdict::{Step, deviates, not_applicable};
@@ -108,5 +108,27 @@ impl Client {
             _ => {}
         }
         Ok(())
+    }
+
+    /// PUBREC with this Packet Identifier comes: gives its Reason Code. Or the connection is closed, in 5.0 perhaps
+    /// behind DISCONNECT with this code: gives nothing.
+    pub(crate) fn pubrec_or_closed(&mut self, id: u16, disconnect: u8) -> Step<Option<u8>> {
+        let expected = format!(
+            "PUBREC with Packet Identifier {id:#06x}, or a closed connection, with DISCONNECT {disconnect:#04x} or without"
+        );
+        match self.next(self.patience) {
+            Next::Closed => Ok(None),
+            Next::Packet(received) => match received.packet {
+                Packet::Acknowledgement { first_byte: PUBREC, id: found, code, .. } if found == id => {
+                    Ok(Some(code))
+                }
+                Packet::Disconnect { code, .. } if code == disconnect || (0x80..=0x83).contains(&code) => {
+                    self.is_closed_now("the connection is closed behind DISCONNECT").map(|()| None)
+                }
+                _ => deviates(expected, described(&received.bytes)),
+            },
+            Next::Nothing => deviates(expected, format!("nothing within {:?}", self.patience)),
+            Next::Wrong(error) => deviates(expected, error),
+        }
     }
 }

@@ -40,8 +40,8 @@ pub(super) const CASES: &[Case] = &[
         client.is_closed(&[])
     }),
     Case::v5(
-        "[MQTT-3.15.1-1] [MQTT-2.1.3-1]",
-        "AUTH with a reserved bit in its first byte ends the connection",
+        "[MQTT-4.12.0-7] [MQTT-4.13.1-1]",
+        "AUTH of a client without Authentication Method ends the connection with a reserved bit in its first byte too",
         |test| {
             for flags in [1, 2, 4, 8] {
                 let method = text(AUTHENTICATION_METHOD, "noctule selftest");
@@ -51,8 +51,8 @@ pub(super) const CASES: &[Case] = &[
         },
     ),
     Case::v5(
-        "[MQTT-3.15.2-1]",
-        "AUTH with a Reason Code that is none of its own ends the connection",
+        "[MQTT-4.12.0-7] [MQTT-4.13.1-1]",
+        "AUTH of a client without Authentication Method ends the connection with a Reason Code that is none of its own too",
         |test| {
             for code in [0x01, 0x1a, 0x80, 0xff] {
                 ends_the_connection(

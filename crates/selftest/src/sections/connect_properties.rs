@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
         }
         Ok(())
     }),
-    Case::v5("[MQTT-4.9.0-1] [MQTT-4.13.1-1]", "CONNACK does not announce a Receive Maximum of 0", |test| {
+    Case::v5("[MQTT-4.13.1-1]", "CONNACK does not announce a Receive Maximum of 0", |test| {
         let (_client, accepted) = test.accepted(&test.connect("client"))?;
         let found = accepted.properties.number(RECEIVE_MAXIMUM);
         check(found != Some(0), "a Receive Maximum of 1 or more, or none", "Receive Maximum 0")

@@ -41,17 +41,21 @@ pub(super) const CASES: &[Case] = &[
             watcher.receives(&topic, "gone").map(drop)
         },
     ),
-    Case::both("[MQTT-3.14.4-1] [MQTT311-3.14.4-2]", "what follows DISCONNECT is not processed", |test| {
-        let topic = test.topic("t");
-        let mut watcher = test.client("watcher")?;
-        watcher.subscribe(&topic, 0)?;
-        let mut client = test.client("client")?;
-        let publish = Vec::from(test.publication(&topic, "x"));
-        client.send([DISCONNECT.to_vec(), publish, PINGREQ.to_vec()].concat());
-        client.is_closed_now("the connection is closed without an answer")?;
-        let mut publisher = test.client("publisher")?;
-        test.nothing_arrives(&mut publisher, &mut watcher)
-    }),
+    Case::both(
+        "[MQTT-3.14.4-3] [MQTT311-3.14.4-3]",
+        "what follows DISCONNECT is not processed, and does not bring the will back",
+        |test| {
+            let topic = test.topic("t");
+            let mut watcher = test.client("watcher")?;
+            watcher.subscribe(&topic, 0)?;
+            let mut client = test.client_with(&test.connect("client").will(Will::new(&topic, "gone")))?;
+            let publish = Vec::from(test.publication(&topic, "x"));
+            client.send([DISCONNECT.to_vec(), publish, PINGREQ.to_vec()].concat());
+            client.is_closed_now("the connection is closed without an answer")?;
+            let mut publisher = test.client("publisher")?;
+            test.nothing_arrives(&mut publisher, &mut watcher)
+        },
+    ),
     Case::v5(
         "[MQTT-3.14.2-1] [MQTT-4.13.1-1]",
         "DISCONNECT with a code that does not exist ends the connection as a mistake: the will is published",
