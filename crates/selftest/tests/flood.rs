@@ -9,8 +9,8 @@ use noctule_selftest::{Outcome, Target, Verdict, choose, run};
 
 /// Accepts every CONNECT, and then sends `packets` in 3.1.1 or in 5.0, again and again, until nobody listens.
 fn server(packets: impl Fn(bool) -> Vec<u8> + Clone + Send + 'static, pause: Duration) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let port = listener.local_addr().expect("it is bound").port();
     // The thread ends with the test.
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -42,7 +42,7 @@ fn outcomes(port: u16, patience: Duration, only: &[&str]) -> Vec<Outcome> {
     let mut target = Target::new("127.0.0.1", port);
     target.patience = patience;
     let only: Vec<String> = only.iter().map(|words| (*words).to_owned()).collect();
-    run(&target, &choose(None, &only), 4).unwrap()
+    run(&target, &choose(None, &only), 4).expect("it listens")
 }
 
 /// What came instead, of every case that deviates.
