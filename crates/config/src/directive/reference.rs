@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Directive, Reload, SECTIONS, Scope, Status};
-use crate::value::{Repeat, Takes};
+use crate::value::{Outside, Repeat, Takes};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -102,9 +102,10 @@ fn block(scope: Scope) -> &'static str {
 fn value(takes: Takes) -> String {
     match takes {
         Takes::Flag => "true, false".to_owned(),
-        Takes::Number { min, max, .. } => match (min, max) {
+        Takes::Number { min, max, outside } => match (min, max) {
             (..0, _) => "number".to_owned(),
             (_, i64::MAX) => format!("number from {min}"),
+            _ if outside == Outside::Raise => format!("{min} to {max}; less is {min}"),
             _ => format!("{min} to {max}"),
         },
         Takes::Text(repeat) => repeatable("text", repeat),
