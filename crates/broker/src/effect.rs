@@ -61,8 +61,9 @@ pub enum Effect {
         peer: Option<SocketAddr>,
         /// What was received of it, its CONNECT and all behind that.
         bytes: Vec<u8>,
-        /// Whether its client has shown who it is: it is not asked again.
-        authenticated: bool,
+        /// The [generation](crate::Shard::generation) of the settings by which its client has shown who it is: it is not asked
+        /// again where they hold.
+        authenticated: Option<u32>,
     },
     /// Check a User Name and a Password, elsewhere: it takes long. Answered by
     /// [`Input::Authenticated`](crate::Input::Authenticated); the connection is not read meanwhile, and it may have ended before the

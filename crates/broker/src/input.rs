@@ -52,8 +52,8 @@ pub enum Input<'a> {
         peer: Option<SocketAddr>,
         /// What was received of it so far.
         bytes: &'a [u8],
-        /// Whether its client has shown who it is.
-        authenticated: bool,
+        /// By which settings its client has shown who it is.
+        authenticated: Option<u32>,
     },
     /// Another shard has something for this one. A shell reads its mail before its sockets: what a client does after it
     /// was answered by one shard must not overtake what that shard has sent.

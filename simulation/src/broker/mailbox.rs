@@ -22,7 +22,7 @@ pub(super) struct HandedOver {
     pub(super) listener: ListenerIndex,
     pub(super) peer: Option<SocketAddr>,
     pub(super) bytes: Vec<u8>,
-    pub(super) authenticated: bool,
+    pub(super) authenticated: Option<u32>,
 }
 
 /// A shard's mail: in order from each sender, and in no order between senders.

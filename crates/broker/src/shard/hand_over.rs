@@ -33,6 +33,7 @@ impl Shard {
         let Some(connection) = self.connections[key.index as usize].take() else { return };
         self.timers.disarm(connection.deadline, Timer::Connection(key));
         let (listener, peer) = (connection.listener, connection.peer.address());
+        let authenticated = authenticated.then_some(self.generation);
         turn.effects.push(Effect::HandOver { connection: key, to, listener, peer, bytes, authenticated });
     }
 
@@ -41,11 +42,14 @@ impl Shard {
         &mut self,
         (key, listener, peer): (ConnectionKey, ListenerIndex, Option<SocketAddr>),
         bytes: &[u8],
-        authenticated: bool,
+        authenticated: Option<u32>,
         turn: &mut Turn<'_>,
     ) {
         self.enter(key, listener, peer, turn);
-        if authenticated && let Some(connection) = self.connection_mut(key) {
+        // By other settings its Password may be another one, or its User Name be gone.
+        if authenticated == Some(self.generation)
+            && let Some(connection) = self.connection_mut(key)
+        {
             connection.stage = Stage::Checked { verdict: Verdict::Accepted };
         }
         self.take_bytes(key, bytes, turn);

@@ -62,6 +62,24 @@ fn a_session_elsewhere_is_found_after_the_check_and_nobody_is_asked_twice() {
     }
 }
 
+#[test]
+fn who_was_checked_by_other_settings_is_asked_where_the_session_is() {
+    let desk = Desk::sharded(2, |settings| settings.listeners[0].authenticates = true);
+    desk.hello("a").lasting().user_name("friend").connect().lose();
+    desk.change_settings_of(0, |settings| settings.max_keepalive = 7);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        desk.hold_answers();
+        let client = desk.hello("a").lasting().user_name("friend").send();
+        asked.push([desk.answer(), desk.answer(), desk.answer()]);
+        let client = client.accepted();
+        assert!(client.session_present);
+        client.lose();
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, [[1, 0, 0], [1, 1, 0]]);
+}
+
 #[test] // [MQTT-3.2.0-1] [MQTT311-3.2.0-1]
 fn what_comes_behind_the_connect_is_kept() {
     for version in VERSIONS {

@@ -58,8 +58,8 @@ pub(crate) struct HandedOver {
     pub(crate) place: Place,
     /// What was read of it so far.
     pub(crate) bytes: Vec<u8>,
-    /// Whether its client has shown who it is.
-    pub(crate) authenticated: bool,
+    /// By which settings its client has shown who it is.
+    pub(crate) authenticated: Option<u32>,
 }
 
 /// A queue into one shard. Sending never waits for the shard, and wakes it only if it sleeps.
