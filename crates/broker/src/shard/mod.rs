@@ -24,6 +24,7 @@ use crate::timer::{Timer, Timers};
 
 mod access;
 mod acknowledge;
+mod admission;
 mod answer;
 mod authenticate;
 mod connect;
