@@ -42,7 +42,6 @@ configurations! {
     home_assistant
     identifier_prefix
     identifiers
-    in_flight_bytes
     included_files
     keep_alive_limit
     limits_reloaded
