@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-broker",
             "noctule-cluster",
             "noctule-storage",
+            "noctule-mosquitto-db",
             "noctule-config",
             "noctule-transport",
             "noctule-client",
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // It judges brokers by its own reading of the standard, so no mistake of ours can hide in it.
     ("noctule-selftest", &[]),
     ("noctule-transport", &[]),
+    ("noctule-mosquitto-db", &[]),
     ("noctule-storage", &[]),
 ];
 

@@ -1,0 +1,1 @@
+//! What Mosquitto keeps on disk, as values: `mosquitto.db`, and the databases of its persist-sqlite plugin.
