@@ -11,17 +11,30 @@ use crate::{ConnectionKey, ListenerIndex, Parcel, ShardIndex, record::Operation}
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub u64);
 
+/// How soon a batch must be in the store.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Urgency {
+    /// Nobody waits for it: it may ride along with a later one.
+    #[default]
+    Lazy,
+    /// Somebody waits until the operating system has it. Answered by [`Input::Flushed`](crate::Input::Flushed).
+    Flush,
+    /// Somebody waits until it is durable. Answered by [`Input::Durable`](crate::Input::Durable).
+    Sync,
+}
+
 /// One thing the shell must do, in order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Store a batch as one atomic unit, after all batches before it. Answered by [`Input::Durable`](crate::Input::Durable).
+    /// Store a batch as one atomic unit, after all batches before it. Answered by [`Input::Durable`](crate::Input::Durable),
+    /// and perhaps by [`Input::Flushed`](crate::Input::Flushed) before that.
     Persist {
         /// Its number.
         ticket: Ticket,
         /// What changes.
         operations: Vec<Operation>,
-        /// Whether an acknowledgement waits for it. If not, it may ride along with a later batch.
-        urgent: bool,
+        /// What the acknowledgements wait for that wait for it.
+        urgency: Urgency,
     },
     /// Write `farewell` as far as the transport takes it at once, then close. The key is forgotten already.
     Close {

@@ -103,7 +103,13 @@ pub enum Input<'a> {
     /// From now on these settings hold; see [`Shard::generation`](crate::Shard::generation). They have as many listeners as those
     /// before, and the same secret.
     Settings(Arc<Settings>),
-    /// Everything persisted up to and including `ticket` is durable.
+    /// The operating system has everything persisted up to and including `ticket`: it would outlive this process. An
+    /// acknowledgement that waits for no more ([`Durability::Flush`](crate::Durability::Flush)) goes out.
+    Flushed {
+        /// The last batch of this shard that was written.
+        ticket: Ticket,
+    },
+    /// Everything persisted up to and including `ticket` is durable, and with the operating system all the more.
     Durable {
         /// The last durable batch of this shard.
         ticket: Ticket,

@@ -43,7 +43,7 @@ mod timer;
 mod topic_tree;
 mod will;
 
-pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Password, Ticket};
+pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Password, Ticket, Urgency};
 pub use input::{ConnectionKey, Input, ListenerIndex, TransportEnd, Verdict};
 pub use memory::Pressure;
 pub use message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
@@ -52,7 +52,7 @@ pub use now::Now;
 pub use parcel::{Parcel, ShardIndex};
 pub use rights::{Access, AccessRule, AccessRules, Whom};
 pub use session::Identifiers;
-pub use settings::{ListenerSettings, Revoked, Settings};
+pub use settings::{Durability, ListenerSettings, Revoked, Settings};
 pub use shard::{RestoreError, Shard};
 pub use shared::Shared;
 pub use will::Will;

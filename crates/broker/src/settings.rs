@@ -182,6 +182,21 @@ pub struct ListenerSettings {
     pub max_topic_alias: u16,
     /// Topic aliases made towards clients (`max_topic_alias_broker`).
     pub max_topic_alias_broker: u16,
+    /// What acknowledgements to its clients wait for (`durability`).
+    pub durability: Durability,
+}
+
+/// What must be so before a client is told that something is kept. It decides when clients of a listener are answered; what
+/// is written is the same.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Durability {
+    /// It is on the disk: it outlives a loss of power.
+    #[default]
+    Sync,
+    /// The operating system has it: it outlives the broker, however that ends, but not a loss of power.
+    Flush,
+    /// Nothing: what the last second brought may be lost when the broker ends unexpectedly.
+    Memory,
 }
 
 /// User Names whose Password does not hold any more.
@@ -212,6 +227,7 @@ impl Default for ListenerSettings {
             maximum_qos: QoS::ExactlyOnce,
             max_topic_alias: 10,
             max_topic_alias_broker: 10,
+            durability: Durability::Sync,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{
-    Access, AccessRule, AccessRules, ListenerSettings, LogLevel, LogLevels, MountPoint, Revoked, Settings,
-    Whom,
+    Access, AccessRule, AccessRules, Durability, ListenerSettings, LogLevel, LogLevels, MountPoint, Revoked,
+    Settings, Whom,
 };
 use noctule_config::{AclAccess, AclFile, AclSubject, Config, LogType, LogTypes};
 use noctule_protocol::{ProtocolVersion, QoS};
@@ -45,6 +45,7 @@ pub(crate) fn of_broker(
                     // Known only where the settings before are.
                     revoked: Revoked::Nobody,
                     access: listener.acl_file.as_ref().map(|file| rules.of(file)),
+                    durability: Durability::Sync,
                     use_username_as_clientid: listener.use_username_as_clientid,
                     protocol_versions: protocol_versions(&listener.accept_protocol_versions),
                 }

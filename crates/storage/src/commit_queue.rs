@@ -19,15 +19,28 @@ impl Ticket {
     }
 }
 
+/// How soon a batch must be in the store.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Urgency {
+    /// Nobody waits for it.
+    #[default]
+    Lazy,
+    /// Somebody waits until it is written.
+    Flush,
+    /// Somebody waits until it is durable.
+    Sync,
+}
+
 /// Longest time that a batch which nobody waits for stays in memory only.
 pub const RIDE_ALONG_MAX: Duration = Duration::from_secs(1);
 
 /// The one ordered, bounded queue between the shards and the store.
 ///
-/// All that waits is written at once. An urgent batch makes a commit due at once, and the commit syncs; while
-/// it is under way the next batches gather, so the last sync is the window in which commits are grouped.
-/// Batches that are not urgent wait for an urgent one, for [`RIDE_ALONG_MAX`] at the latest. If they fill
-/// half of the queue before that, they are written without a sync, which then follows at its time.
+/// All that waits is written at once. A batch that is not [`Lazy`](Urgency::Lazy) makes a commit due at once, and the
+/// commit syncs if one of them asks for that; while it is under way the next batches gather, so the last sync is the
+/// window in which commits are grouped. Lazy batches wait for others, for [`RIDE_ALONG_MAX`] at the latest. If they fill
+/// half of the queue before that, they are written without a sync. What was written without one is synced with the next
+/// commit that syncs, [`RIDE_ALONG_MAX`] after it was pushed at the latest.
 ///
 /// Decides only: the clock is an argument, and writing is the caller's.
 ///
@@ -43,9 +56,10 @@ pub struct CommitQueue {
     bound_bytes: usize,
     /// The last ticket given.
     pushed: Ticket,
+    written: Ticket,
     durable: Ticket,
-    /// Whether an urgent batch waits.
-    urgent: bool,
+    /// Of what waits.
+    urgency: Urgency,
     /// When the oldest batch came that no sync covers, written or not, and not part of a syncing commit.
     unsynced_since: Option<Duration>,
 }
@@ -71,22 +85,22 @@ impl CommitQueue {
             taken_bytes: 0,
             bound_bytes,
             pushed: Ticket(0),
+            written: Ticket(0),
             durable: Ticket(0),
-            urgent: false,
+            urgency: Urgency::Lazy,
             unsynced_since: None,
         }
     }
 
-    /// Adds a batch behind all others. `urgent` says that somebody waits for it to be durable. Full, the
-    /// batch comes back, and nothing has changed.
-    pub fn push(&mut self, batch: Batch, urgent: bool, now: Duration) -> Result<Ticket, Batch> {
+    /// Adds a batch behind all others. Full, the batch comes back, and nothing has changed.
+    pub fn push(&mut self, batch: Batch, urgency: Urgency, now: Duration) -> Result<Ticket, Batch> {
         let bytes = self.bytes();
         if bytes > 0 && bytes.saturating_add(batch.bytes()) > self.bound_bytes {
             return Err(batch);
         }
         self.waiting_bytes += batch.bytes();
         self.waiting.push(batch);
-        self.urgent |= urgent;
+        self.urgency = self.urgency.max(urgency);
         self.unsynced_since.get_or_insert(now);
         self.pushed.0 += 1;
         Ok(self.pushed)
@@ -95,7 +109,7 @@ impl CommitQueue {
     /// When something is to be written if nothing else is pushed; in the past if it is so already. `None`
     /// while nothing waits.
     pub fn due(&self) -> Option<Duration> {
-        if self.urgent || self.is_half_full() {
+        if self.urgency > Urgency::Lazy || self.is_half_full() {
             return Some(Duration::ZERO);
         }
         self.unsynced_since.map(|since| since + RIDE_ALONG_MAX)
@@ -104,9 +118,9 @@ impl CommitQueue {
     /// All that waits, if it is due.
     pub fn take(&mut self, now: Duration) -> Option<Commit> {
         let overdue = self.unsynced_since.is_some_and(|since| since + RIDE_ALONG_MAX <= now);
-        if self.urgent || overdue {
+        if self.urgency == Urgency::Sync || overdue {
             Some(self.cut(true))
-        } else if self.is_half_full() {
+        } else if self.urgency == Urgency::Flush || self.is_half_full() {
             Some(self.cut(false))
         } else {
             None
@@ -118,13 +132,19 @@ impl CommitQueue {
         self.unsynced_since.map(|_| self.cut(true))
     }
 
-    /// A commit was written, and synced if it asked for that. Returns what is durable now.
-    pub fn finish(&mut self, commit: &Commit) -> Ticket {
+    /// A commit was written, and synced if it asked for that.
+    pub fn finish(&mut self, commit: &Commit) {
         self.taken_bytes = 0;
+        self.written = commit.up_to;
         if commit.sync {
             self.durable = commit.up_to;
         }
-        self.durable
+    }
+
+    /// The last ticket that is written with all before it: the operating system has it, and the death of the process
+    /// does not lose it.
+    pub const fn written_up_to(&self) -> Ticket {
+        self.written
     }
 
     /// The last ticket that is durable with all before it.
@@ -142,9 +162,9 @@ impl CommitQueue {
     }
 
     fn cut(&mut self, sync: bool) -> Commit {
+        self.urgency = Urgency::Lazy;
         if sync {
             self.unsynced_since = None;
-            self.urgent = false;
         }
         self.taken_bytes = std::mem::take(&mut self.waiting_bytes);
         Commit { batches: std::mem::take(&mut self.waiting), sync, up_to: self.pushed }
@@ -182,9 +202,9 @@ mod tests {
     fn an_urgent_batch_takes_all_others_along_at_once() {
         let mut queue = CommitQueue::new(BOUND);
         assert_eq!(queue.due(), None);
-        queue.push(batch(100), false, at(0)).unwrap();
-        queue.push(batch(100), true, at(1)).unwrap();
-        queue.push(batch(100), false, at(2)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(0)).unwrap();
+        queue.push(batch(100), Urgency::Sync, at(1)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(2)).unwrap();
         assert_eq!(queue.due(), Some(Duration::ZERO));
         assert_eq!(take(&mut queue, at(2)), Some((3, true, 3)));
         assert_eq!((queue.due(), queue.durable_up_to().number(), queue.bytes()), (None, 3, 0));
@@ -192,23 +212,41 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_write_only_gets_it_at_once_and_the_sync_follows_in_time() {
+        let mut queue = CommitQueue::new(BOUND);
+        queue.push(batch(100), Urgency::Lazy, at(0)).unwrap();
+        queue.push(batch(100), Urgency::Flush, at(1)).unwrap();
+        assert_eq!(queue.due(), Some(Duration::ZERO));
+        assert_eq!(take(&mut queue, at(1)), Some((2, false, 2)));
+        assert_eq!((queue.written_up_to().number(), queue.durable_up_to().number()), (2, 0));
+        queue.push(batch(100), Urgency::Flush, at(500)).unwrap();
+        assert_eq!(take(&mut queue, at(500)), Some((1, false, 3)));
+        assert_eq!(queue.due(), Some(at(1000)));
+        assert_eq!(take(&mut queue, at(1000)), Some((0, true, 3)));
+        assert_eq!((queue.written_up_to().number(), queue.durable_up_to().number()), (3, 3));
+        queue.push(batch(100), Urgency::Flush, at(1100)).unwrap();
+        queue.push(batch(100), Urgency::Sync, at(1100)).unwrap();
+        assert_eq!(take(&mut queue, at(1100)), Some((2, true, 5)), "the strictest of them counts");
+    }
+
+    #[test]
     fn others_ride_along_after_a_second_at_the_latest() {
         let mut queue = CommitQueue::new(BOUND);
-        queue.push(batch(100), false, at(500)).unwrap();
-        queue.push(batch(100), false, at(900)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(500)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(900)).unwrap();
         assert_eq!(queue.due(), Some(at(1500)));
         assert_eq!(take(&mut queue, at(1499)), None);
         assert_eq!(take(&mut queue, at(1500)), Some((2, true, 2)));
-        queue.push(batch(100), false, at(1600)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(1600)).unwrap();
         assert_eq!(queue.due(), Some(at(2600)), "a second of its own");
     }
 
     #[test]
     fn what_nobody_waits_for_is_written_early_when_it_is_much_and_synced_in_time() {
         let mut queue = CommitQueue::new(BOUND);
-        queue.push(batch(BOUND / 2 - 100), false, at(0)).unwrap();
+        queue.push(batch(BOUND / 2 - 100), Urgency::Lazy, at(0)).unwrap();
         assert_eq!(take(&mut queue, at(1)), None);
-        queue.push(batch(100), false, at(2)).unwrap();
+        queue.push(batch(100), Urgency::Lazy, at(2)).unwrap();
         assert_eq!(take(&mut queue, at(2)), Some((2, false, 2)));
         assert_eq!((queue.durable_up_to().number(), queue.bytes()), (0, 0), "written, not durable");
         assert_eq!(queue.due(), Some(at(1000)));
@@ -219,34 +257,39 @@ mod tests {
     #[test]
     fn the_bound_counts_what_is_being_written() {
         let mut queue = CommitQueue::new(BOUND);
-        assert_eq!(queue.push(batch(BOUND - 100), true, at(0)).unwrap().number(), 1);
-        assert_eq!(queue.push(batch(101), true, at(0)), Err(batch(101)));
+        assert_eq!(queue.push(batch(BOUND - 100), Urgency::Sync, at(0)).unwrap().number(), 1);
+        assert_eq!(queue.push(batch(101), Urgency::Sync, at(0)), Err(batch(101)));
         let commit = queue.take(at(0)).unwrap();
-        assert_eq!(queue.push(batch(101), true, at(0)), Err(batch(101)));
-        assert_eq!(queue.push(batch(100), true, at(0)).unwrap().number(), 2, "a refused batch has no number");
+        assert_eq!(queue.push(batch(101), Urgency::Sync, at(0)), Err(batch(101)));
+        assert_eq!(
+            queue.push(batch(100), Urgency::Sync, at(0)).unwrap().number(),
+            2,
+            "a refused batch has no number"
+        );
         queue.finish(&commit);
         assert_eq!((queue.bytes(), queue.durable_up_to().number()), (100, 1));
-        assert_eq!(queue.push(batch(101), true, at(0)).unwrap().number(), 3);
+        assert_eq!(queue.push(batch(101), Urgency::Sync, at(0)).unwrap().number(), 3);
     }
 
     #[test]
     fn a_batch_larger_than_the_bound_goes_alone() {
         let mut queue = CommitQueue::new(BOUND);
-        queue.push(batch(BOUND + 1), false, at(0)).unwrap();
-        assert!(queue.push(batch(100), true, at(0)).is_err());
+        queue.push(batch(BOUND + 1), Urgency::Lazy, at(0)).unwrap();
+        assert!(queue.push(batch(100), Urgency::Sync, at(0)).is_err());
         assert_eq!(take(&mut queue, at(0)), Some((1, false, 1)));
-        queue.push(batch(BOUND * 2), true, at(0)).unwrap();
+        queue.push(batch(BOUND * 2), Urgency::Sync, at(0)).unwrap();
     }
 
     #[test]
     fn draining_takes_and_syncs_everything() {
         let mut queue = CommitQueue::new(BOUND);
         assert!(queue.take_all().is_none());
-        queue.push(batch(BOUND / 2), false, at(0)).unwrap();
+        queue.push(batch(BOUND / 2), Urgency::Lazy, at(0)).unwrap();
         assert_eq!(take(&mut queue, at(0)), Some((1, false, 1)));
         let commit = queue.take_all().unwrap();
         assert_eq!((commit.batches.len(), commit.sync), (0, true));
-        assert_eq!(queue.finish(&commit).number(), 1);
+        queue.finish(&commit);
+        assert_eq!(queue.durable_up_to().number(), 1);
         assert!(queue.take_all().is_none());
     }
 }

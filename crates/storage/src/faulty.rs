@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{CommitQueue, Ticket};
+    use crate::{CommitQueue, Ticket, Urgency};
 
     /// The `n`-th batch of a history: a row of its own, and one row that every batch overwrites.
     fn numbered(n: u64) -> Batch {
@@ -192,7 +192,7 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        Push { urgent: bool },
+        Push { urgency: Urgency },
         Wait(u64),
         Commit,
         FailAfter(u32),
@@ -201,7 +201,8 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            8 => prop::bool::weighted(0.2).prop_map(|urgent| Step::Push { urgent }),
+            8 => prop::sample::select(vec![Urgency::Lazy, Urgency::Lazy, Urgency::Lazy, Urgency::Flush, Urgency::Sync])
+                .prop_map(|urgency| Step::Push { urgency }),
             2 => (0..600u64).prop_map(Step::Wait),
             5 => Just(Step::Commit),
             1 => (0..4u32).prop_map(Step::FailAfter),
@@ -224,9 +225,9 @@ mod tests {
             let mut before = 0; // batches that earlier lives of the broker left
             for step in steps {
                 match step {
-                    Step::Push { urgent } => {
+                    Step::Push { urgency } => {
                         let number = before + pushed_at.len() as u64 + 1;
-                        if let Ok(ticket) = queue.push(numbered(number), urgent, now) {
+                        if let Ok(ticket) = queue.push(numbered(number), urgency, now) {
                             pushed_at.push(now);
                             prop_assert_eq!(ticket, Ticket::new(pushed_at.len() as u64));
                         }

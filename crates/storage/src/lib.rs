@@ -20,7 +20,7 @@ mod store;
 mod volatile;
 
 pub use batch::{Batch, BatchOp};
-pub use commit_queue::{Commit, CommitQueue, RIDE_ALONG_MAX, Ticket};
+pub use commit_queue::{Commit, CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
 pub use faulty::FaultyStore;
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::{Batch, Commit, CommitQueue, Store, StoreError, Ticket};
+use crate::{Batch, Commit, CommitQueue, Store, StoreError, Ticket, Urgency};
 
 /// The way of all batches of a process into the store. Shards share it and push; one thread writes.
 ///
@@ -31,7 +31,10 @@ enum Kind {
 /// What the storage thread tells.
 #[derive(Debug)]
 pub enum Report {
-    /// This ticket and all before it are durable. Tickets only grow from report to report.
+    /// This ticket and all before it are written: they outlive this process, but perhaps not a loss of power.
+    WrittenUpTo(Ticket),
+    /// This ticket and all before it are durable, and written all the more. Tickets only grow from report to report of
+    /// one kind.
     DurableUpTo(Ticket),
     /// The store failed. This is told once, and it is the last report: nothing becomes durable any more, and
     /// every push is refused. What was pushed and not reported durable may be kept or lost.
@@ -41,7 +44,7 @@ pub enum Report {
 /// Why a batch was not taken. It comes back.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// Too much waits already. There is room again after the next [`Report::DurableUpTo`].
+    /// Too much waits already. There is room again after the next report.
     #[error("the queue before the store is full")]
     Full(Batch),
     /// The pipeline was closed, or the store failed.
@@ -71,6 +74,7 @@ impl Pipeline {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { queue: CommitQueue::new(bound_bytes), phase: Phase::Open }),
             wake: Condvar::new(),
+            written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             started: Instant::now(),
         });
@@ -92,9 +96,9 @@ impl Pipeline {
         matches!(self.kind, Kind::Immediate(_))
     }
 
-    /// Puts a batch behind all others. `urgent` says that an acknowledgement waits for it.
-    pub fn push(&self, batch: Batch, urgent: bool) -> Result<Ticket, PushError> {
-        self.push_with(batch, urgent, |_| {})
+    /// Puts a batch behind all others. `urgency` says what somebody waits for.
+    pub fn push(&self, batch: Batch, urgency: Urgency) -> Result<Ticket, PushError> {
+        self.push_with(batch, urgency, |_| {})
     }
 
     /// The same for a batch whose content depends on its place: `complete` is called when all batches before it are
@@ -103,12 +107,12 @@ impl Pipeline {
     pub fn push_with(
         &self,
         batch: Batch,
-        urgent: bool,
+        urgency: Urgency,
         complete: impl FnOnce(&mut Batch),
     ) -> Result<Ticket, PushError> {
         match &self.kind {
             Kind::Immediate(last) => Ok(Ticket::new(last.fetch_add(1, Ordering::Relaxed) + 1)),
-            Kind::Threaded { shared, .. } => shared.push(batch, urgent, complete),
+            Kind::Threaded { shared, .. } => shared.push(batch, urgency, complete),
         }
     }
 
@@ -117,6 +121,14 @@ impl Pipeline {
         match &self.kind {
             Kind::Immediate(last) => Ticket::new(last.load(Ordering::Relaxed)),
             Kind::Threaded { shared, .. } => Ticket::new(shared.durable.load(Ordering::Acquire)),
+        }
+    }
+
+    /// The last ticket that is written with all before it.
+    pub fn flushed_up_to(&self) -> Ticket {
+        match &self.kind {
+            Kind::Immediate(last) => Ticket::new(last.load(Ordering::Relaxed)),
+            Kind::Threaded { shared, .. } => Ticket::new(shared.written.load(Ordering::Acquire)),
         }
     }
 
@@ -156,6 +168,7 @@ struct Shared {
     state: Mutex<State>,
     /// Something is due earlier than the thread knows.
     wake: Condvar,
+    written: AtomicU64,
     durable: AtomicU64,
     started: Instant,
 }
@@ -179,7 +192,7 @@ impl Shared {
     fn push(
         &self,
         mut batch: Batch,
-        urgent: bool,
+        urgency: Urgency,
         complete: impl FnOnce(&mut Batch),
     ) -> Result<Ticket, PushError> {
         let mut state = self.lock();
@@ -188,7 +201,7 @@ impl Shared {
         }
         complete(&mut batch);
         let due = state.queue.due();
-        let ticket = state.queue.push(batch, urgent, self.started.elapsed()).map_err(PushError::Full)?;
+        let ticket = state.queue.push(batch, urgency, self.started.elapsed()).map_err(PushError::Full)?;
         let sooner = state.queue.due() != due;
         drop(state);
         if sooner {
@@ -218,9 +231,16 @@ impl Shared {
                 report(Report::Failed(error));
                 break;
             }
-            let durable = self.lock().queue.finish(&commit);
+            let (written, durable) = {
+                let queue = &mut self.lock().queue;
+                queue.finish(&commit);
+                (queue.written_up_to(), queue.durable_up_to())
+            };
+            let has_more_written = self.written.swap(written.number(), Ordering::Release) != written.number();
             if self.durable.swap(durable.number(), Ordering::Release) != durable.number() {
                 report(Report::DurableUpTo(durable));
+            } else if has_more_written {
+                report(Report::WrittenUpTo(written));
             }
         }
         store
@@ -314,6 +334,7 @@ mod tests {
     fn durable(reports: &Receiver<Report>) -> u64 {
         match reports.recv_timeout(LONG).unwrap() {
             Report::DurableUpTo(ticket) => ticket.number(),
+            Report::WrittenUpTo(_) => durable(reports),
             Report::Failed(error) => panic!("{error}"),
         }
     }
@@ -321,10 +342,10 @@ mod tests {
     #[test]
     fn what_gathers_during_a_sync_is_written_by_the_next_one() {
         let (pipeline, reports, commits, go_on) = gated(BOUND);
-        assert_eq!(pipeline.push(batch("1"), true).unwrap().number(), 1);
+        assert_eq!(pipeline.push(batch("1"), Urgency::Sync).unwrap().number(), 1);
         assert_eq!(commits.recv_timeout(LONG).unwrap(), (vec![batch("1")], true));
         for key in ["2", "3", "4"] {
-            pipeline.push(batch(key), key == "3").unwrap();
+            pipeline.push(batch(key), if key == "3" { Urgency::Sync } else { Urgency::Lazy }).unwrap();
         }
         assert_eq!(pipeline.durable_up_to().number(), 0, "not before the sync has returned");
         go_on.send(()).unwrap();
@@ -339,15 +360,15 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_until_something_is_written() {
         let (pipeline, reports, commits, go_on) = gated(batch("1").bytes() * 2);
-        pipeline.push(batch("1"), true).unwrap();
+        pipeline.push(batch("1"), Urgency::Sync).unwrap();
         commits.recv_timeout(LONG).unwrap();
-        pipeline.push(batch("2"), false).unwrap();
-        let error = pipeline.push(batch("3"), true).unwrap_err();
+        pipeline.push(batch("2"), Urgency::Lazy).unwrap();
+        let error = pipeline.push(batch("3"), Urgency::Sync).unwrap_err();
         assert!(matches!(error, PushError::Full(_)));
         assert_eq!(error.into_batch(), batch("3"));
         go_on.send(()).unwrap();
         assert_eq!(durable(&reports), 1);
-        assert_eq!(pipeline.push(batch("3"), true).unwrap().number(), 3);
+        assert_eq!(pipeline.push(batch("3"), Urgency::Sync).unwrap().number(), 3);
         // Half of this small bound is one batch, so the second may go without the third, unsynced.
         go_on.send(()).unwrap();
         go_on.send(()).unwrap();
@@ -357,19 +378,19 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_becomes_durable_by_itself() {
         let (pipeline, reports) = start(MemoryStore::new(), BOUND);
-        pipeline.push(batch("1"), false).unwrap();
+        pipeline.push(batch("1"), Urgency::Lazy).unwrap();
         assert_eq!(durable(&reports), 1);
     }
 
     #[test]
     fn closing_writes_what_waits_and_gives_the_store_back() {
         let (pipeline, reports) = start(FaultyStore::new(1), BOUND);
-        pipeline.push(batch("1"), false).unwrap();
-        pipeline.push(batch("2"), false).unwrap();
+        pipeline.push(batch("1"), Urgency::Lazy).unwrap();
+        pipeline.push(batch("2"), Urgency::Lazy).unwrap();
         let store = pipeline.close().unwrap();
         assert_eq!(durable(&reports), 2);
         assert!(store.get(Keyspace::Message, b"2").unwrap().is_some());
-        assert!(matches!(pipeline.push(batch("3"), true), Err(PushError::Closed(_))));
+        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(PushError::Closed(_))));
         assert!(pipeline.close().is_none());
     }
 
@@ -388,7 +409,9 @@ mod tests {
                             let mut batch = Batch::new();
                             batch.put(Keyspace::State, format!("{shard}"), format!("{n}"));
                             batch.put(Keyspace::Meta, "last", format!("{shard}/{n}"));
-                            let ticket = pipeline.push(batch, n % 7 == 0).unwrap();
+                            let ticket = pipeline
+                                .push(batch, if n % 7 == 0 { Urgency::Sync } else { Urgency::Lazy })
+                                .unwrap();
                             assert!(ticket > last);
                             last = ticket;
                         }
@@ -401,7 +424,11 @@ mod tests {
         pipeline.close();
         let mut up_to = 0;
         for report in reports.try_iter() {
-            let Report::DurableUpTo(ticket) = report else { panic!("{report:?}") };
+            let ticket = match report {
+                Report::DurableUpTo(ticket) => ticket,
+                Report::WrittenUpTo(_) => continue,
+                Report::Failed(error) => panic!("{error}"),
+            };
             assert!(ticket.number() > up_to);
             up_to = ticket.number();
         }
@@ -420,11 +447,11 @@ mod tests {
         let disk = FaultyStore::new(1);
         disk.fail_after(1);
         let (pipeline, reports) = start(disk.clone(), BOUND);
-        pipeline.push(batch("1"), true).unwrap();
+        pipeline.push(batch("1"), Urgency::Sync).unwrap();
         assert_eq!(durable(&reports), 1);
-        pipeline.push(batch("2"), true).unwrap();
+        pipeline.push(batch("2"), Urgency::Sync).unwrap();
         assert!(matches!(reports.recv_timeout(LONG).unwrap(), Report::Failed(StoreError::Io { .. })));
-        assert!(matches!(pipeline.push(batch("3"), true), Err(PushError::Closed(_))));
+        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(PushError::Closed(_))));
         assert_eq!((pipeline.durable_up_to().number(), pipeline.bytes()), (1, 0));
         assert!(pipeline.close().is_some());
         assert!(reports.recv().is_err(), "the failure was the last report");
@@ -435,7 +462,7 @@ mod tests {
     #[test]
     fn the_death_of_the_storage_thread_is_not_passed_over() {
         let (pipeline, reports, commits, go_on) = gated(BOUND);
-        pipeline.push(batch("1"), true).unwrap();
+        pipeline.push(batch("1"), Urgency::Sync).unwrap();
         drop(commits.recv_timeout(LONG).unwrap());
         drop(go_on); // the store panics
         assert!(reports.recv_timeout(LONG).is_err());
@@ -446,7 +473,13 @@ mod tests {
     fn without_persistence_a_ticket_is_durable_when_it_is_given() {
         let pipeline = Pipeline::immediate();
         for number in 1..=3 {
-            assert_eq!(pipeline.push(batch("1"), number % 2 == 0).unwrap().number(), number);
+            assert_eq!(
+                pipeline
+                    .push(batch("1"), if number == 2 { Urgency::Sync } else { Urgency::Lazy })
+                    .unwrap()
+                    .number(),
+                number
+            );
             assert_eq!(pipeline.durable_up_to().number(), number);
         }
         assert_eq!(pipeline.bytes(), 0);

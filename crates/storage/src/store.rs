@@ -7,8 +7,9 @@ use crate::{Batch, Keyspace};
 
 /// Ordered keys and values that survive, as far as the implementation promises.
 pub trait Store: Send {
-    /// Stores batches in order. After a crash each batch is there whole or not at all, none is there without
-    /// those before it, and all that were committed up to the last `sync` are there. With `sync` and no
+    /// Stores batches in order, as one unit: after a crash all of a commit is there or nothing of it, none is there
+    /// without those before it, and all up to the last `sync` are there. Without `sync` the operating system has the
+    /// batches when this returns, so that they outlive the process, but perhaps not a loss of power. With `sync` and no
     /// batches, only that is made sure.
     ///
     /// An error leaves open which of the batches since the last sync are kept. The store must not be

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd, Verdict};
+use noctule_broker::{
+    ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd, Urgency, Verdict,
+};
 
 use super::connection::Connection;
 use super::mailbox::{HandedOver, Letter};
@@ -298,8 +300,14 @@ impl Host {
     fn carry_out(&mut self, effect: Effect, around: &mut Around<'_>) {
         let Around { commons, disk, context, .. } = around;
         match effect {
-            Effect::Persist { ticket, operations, urgent } => {
-                disk.persist((self.index, ticket), &operations, urgent, &commons.shared, context);
+            Effect::Persist { ticket, operations, urgency } => {
+                disk.persist(
+                    (self.index, ticket),
+                    &operations,
+                    urgency > Urgency::Lazy,
+                    &commons.shared,
+                    context,
+                );
                 if context.plan.sabotage == Some(Sabotage::DurableTooEarly) {
                     self.durable = Some(ticket);
                 }

@@ -9,10 +9,11 @@ use noctule_protocol::{DecodeError, EncodeError, PacketId, ProtocolVersion, Reas
 use super::connection::Pauses;
 use super::ending::Ending;
 use super::{Shard, Turn};
-use crate::effect::{LogLevel, Ticket};
+use crate::effect::{LogLevel, Ticket, Urgency};
 use crate::input::ConnectionKey;
 use crate::metric::Metric;
 use crate::session::{Delivery, Session};
+use crate::settings::Durability;
 
 /// What waits for the disk, in sending order, and what it amounts to. Most connections never have any, and those
 /// that had keep nothing.
@@ -75,10 +76,15 @@ impl HeldPackets {
         !std::mem::replace(&mut waiting.is_listed, true)
     }
 
-    /// Takes the first packet if its batch is durable.
-    fn pop(&mut self, durable: Ticket) -> Option<HeldPacket> {
+    /// Takes the first packet if it waits for nothing more.
+    fn pop(&mut self, flushed: Ticket, durable: Ticket) -> Option<HeldPacket> {
         let waiting = self.0.as_mut()?;
-        if waiting.queue.front()?.ticket > durable {
+        let is_free = match waiting.queue.front()?.until {
+            Until::InTurn => true,
+            Until::Flushed(ticket) => ticket <= flushed,
+            Until::Durable(ticket) => ticket <= durable,
+        };
+        if !is_free {
             return None;
         }
         let Held { packet, .. } = waiting.queue.pop_front()?;
@@ -129,8 +135,19 @@ const HELD_OVERHEAD: usize = 64;
 
 /// A packet that waits for the disk.
 struct Held {
-    ticket: Ticket,
+    until: Until,
     packet: HeldPacket,
+}
+
+/// What a held packet waits for.
+#[derive(Clone, Copy)]
+enum Until {
+    /// Those in front of it.
+    InTurn,
+    /// A batch is with the operating system.
+    Flushed(Ticket),
+    /// A batch is durable.
+    Durable(Ticket),
 }
 
 pub(crate) enum HeldPacket {
@@ -154,7 +171,8 @@ const ANSWER_TOO_LARGE: DecodeError = DecodeError {
 };
 
 impl Shard {
-    /// Sends an answer: at once, or behind what is held; `wait` holds it until this turn's batch is durable.
+    /// Sends an answer: at once, or behind what is held; `wait` holds it until this turn's batch is as safe as its listener
+    /// promises.
     pub(super) fn answer(
         &mut self,
         key: ConnectionKey,
@@ -177,6 +195,7 @@ impl Shard {
     ) {
         let packet = PlainAck { kind, packet_id }.encode();
         let is_logged = self.logs_packets();
+        let wait = wait && self.waits(key);
         let Self { settings, connections, pool, dirty, counts, .. } = self;
         if !wait
             && !is_logged
@@ -250,6 +269,7 @@ impl Shard {
         turn: &mut Turn<'_>,
         encode: impl FnOnce(&mut Vec<u8>, ProtocolVersion) -> Result<(), EncodeError>,
     ) {
+        let wait = wait && self.waits(key);
         let Some(connection) = self.connection(key) else { return };
         let fits = if wait || !connection.held.is_empty() {
             let mut bytes = Vec::new();
@@ -271,13 +291,30 @@ impl Shard {
         }
     }
 
-    /// Puts a packet behind what is held; `wait` holds it until this turn's batch is durable.
+    /// What a listener's clients are told waits for.
+    fn durability(&self, key: ConnectionKey) -> Durability {
+        let listener = self.connection(key).map(|connection| usize::from(connection.listener.0));
+        let listener = listener.and_then(|listener| self.settings.listeners.get(listener));
+        listener.map_or(Durability::default(), |listener| listener.durability)
+    }
+
+    /// Whether what is sent to this client waits for the store at all.
+    pub(super) fn waits(&self, key: ConnectionKey) -> bool {
+        self.durability(key) != Durability::Memory
+    }
+
+    /// Puts a packet behind what is held; `wait` holds it until this turn's batch is as safe as its listener promises.
     pub(super) fn hold(&mut self, key: ConnectionKey, wait: bool, packet: HeldPacket) {
-        let ticket = if wait { self.turn } else { Ticket(0) };
+        let (until, urgency) = match self.durability(key) {
+            Durability::Flush if wait => (Until::Flushed(self.turn), Urgency::Flush),
+            Durability::Sync if wait => (Until::Durable(self.turn), Urgency::Sync),
+            Durability::Sync | Durability::Flush | Durability::Memory => (Until::InTurn, Urgency::Lazy),
+        };
         let Some(connection) = self.connection_mut(key) else { return };
-        if connection.held.push(Held { ticket, packet }) {
+        if connection.held.push(Held { until, packet }) {
             self.holding.push_back(key);
         }
+        self.urgency = self.urgency.max(urgency);
     }
 
     /// Appends a packet to the outbox and counts it as an answer. False, and nothing appended, if the client
@@ -359,6 +396,11 @@ impl Shard {
 
     pub(super) fn became_durable(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
         self.durable = self.durable.max(ticket);
+        self.was_flushed(ticket, turn);
+    }
+
+    pub(super) fn was_flushed(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
+        self.flushed = self.flushed.max(ticket);
         for _ in 0..self.holding.len() {
             let Some(key) = self.holding.pop_front() else { return };
             if let Some(connection) = self.connection_mut(key) {
@@ -374,11 +416,12 @@ impl Shard {
         }
     }
 
-    /// Sends what is held and durable, in order.
+    /// Sends what is held and waits for nothing more, in order.
     fn release(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
         let mut released = false;
-        let durable = self.durable;
-        while let Some(packet) = self.connection_mut(key).and_then(|connection| connection.held.pop(durable))
+        let (flushed, durable) = (self.flushed, self.durable);
+        while let Some(packet) =
+            self.connection_mut(key).and_then(|connection| connection.held.pop(flushed, durable))
         {
             released = true;
             match packet {

@@ -274,7 +274,7 @@ impl Shard {
             // [MQTT-3.1.2-24], and nothing may come before it [MQTT-3.2.0-1].
             let why = "its CONNACK is larger than it accepts";
             self.close(key, Ending::NotAccepted { client_id: "", why }, turn);
-        } else if wait {
+        } else if wait && self.waits(key) {
             self.hold(key, true, HeldPacket::Connack(bytes));
         } else {
             self.send_bytes(key, &bytes, turn);

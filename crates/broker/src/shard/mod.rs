@@ -7,7 +7,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use noctule_protocol::packet::Place;
 
-use crate::effect::{Effect, LogLevel, LogSubject, Ticket};
+use crate::effect::{Effect, LogLevel, LogSubject, Ticket, Urgency};
 use crate::input::{ConnectionKey, Input, TransportEnd};
 use crate::message::{Message, Publisher, Sequence};
 use crate::metric::{Counts, Metric};
@@ -103,8 +103,11 @@ pub struct Shard {
     urgent: u64,
     /// `urgent` when the last batch was handed out.
     urgent_handed_out: u64,
+    /// What the packets wait for that wait for this turn's batch.
+    urgency: Urgency,
     /// The ticket that this turn's batch will have.
     turn: Ticket,
+    flushed: Ticket,
     durable: Ticket,
     /// A good Topic Name, of the last PUBLISH or PUBREL if it had one.
     known_topic: String,
@@ -166,7 +169,9 @@ impl Shard {
             handed_out: Vec::new(),
             urgent: 0,
             urgent_handed_out: 0,
+            urgency: Urgency::Lazy,
             turn: Ticket(1),
+            flushed: Ticket(0),
             durable: Ticket(0),
             known_topic: String::new(),
             mounted_topic: String::new(),
@@ -220,6 +225,7 @@ impl Shard {
                 }
             }
             Input::TimedOut => self.timed_out(turn),
+            Input::Flushed { ticket } => self.was_flushed(ticket, turn),
             Input::Durable { ticket } => self.became_durable(ticket, turn),
             Input::Settings(settings) => self.change_settings(settings, turn),
             Input::PublishWills => self.publish_wills(turn),
@@ -237,7 +243,7 @@ impl Shard {
             effects.push(Effect::Persist {
                 ticket: self.turn,
                 operations: std::mem::take(&mut self.operations),
-                urgent: self.urgent != self.urgent_handed_out,
+                urgency: std::mem::take(&mut self.urgency),
             });
             self.urgent_handed_out = self.urgent;
             self.turn.0 += 1;

@@ -127,7 +127,12 @@ impl Shard {
             // Its identifier must survive us, or it would be delivered again under another one.
             let (key, delivery) = (connection.key, delivery.clone());
             self.persist(Operation::PutSent { sequence, copy, packet_id });
-            self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
+            let Some(connection) = self.connection(key) else { return false };
+            if !connection.held.is_empty() || self.waits(key) {
+                self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
+            } else {
+                self.send_held_publish(key, packet_id, &delivery, turn);
+            }
             return true;
         }
         if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use noctule_broker::record::{Change, Operation, RetainedRow, Table};
-use noctule_broker::{Shared, Ticket};
+use noctule_broker::{Shared, Ticket, Urgency};
 use noctule_storage::{Batch, Keyspace, Pipeline, PushError};
 
 /// One shard's end of the pipeline that all shards push into.
@@ -13,11 +13,22 @@ pub(crate) struct Durability {
     pipeline: Arc<Pipeline>,
     /// Pushed and not known to be durable: the pipeline's ticket, and this shard's own.
     waiting: VecDeque<(noctule_storage::Ticket, Ticket)>,
+    /// The last of them that is known to be written.
+    flushed: Option<Ticket>,
+}
+
+/// What became of a shard's batches since it was last asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Stored {
+    /// The last that the operating system has and that is not durable.
+    pub(crate) flushed: Option<Ticket>,
+    /// The last that is durable.
+    pub(crate) durable: Option<Ticket>,
 }
 
 impl Durability {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, waiting: VecDeque::new() }
+        Self { pipeline, waiting: VecDeque::new(), flushed: None }
     }
 
     /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
@@ -26,7 +37,7 @@ impl Durability {
         &mut self,
         ticket: Ticket,
         operations: &[Operation],
-        urgent: bool,
+        urgency: Urgency,
         shared: &Shared,
     ) -> io::Result<()> {
         let mut batch = Batch::new();
@@ -42,22 +53,37 @@ impl Durability {
         let complete = |batch: &mut Batch| {
             retained.into_iter().for_each(|row| add(batch, row.latest(shared)));
         };
-        let pushed = self.pipeline.push_with(batch, urgent, complete).map_err(|error| match error {
-            PushError::Full(_) => io::Error::other("the store cannot keep up"),
-            PushError::Closed(_) => io::Error::other("the store has failed or was closed"),
-        })?;
+        let pushed =
+            self.pipeline.push_with(batch, in_store(urgency), complete).map_err(|error| match error {
+                PushError::Full(_) => io::Error::other("the store cannot keep up"),
+                PushError::Closed(_) => io::Error::other("the store has failed or was closed"),
+            })?;
         self.waiting.push_back((pushed, ticket));
         Ok(())
     }
 
-    /// The last of this shard's batches that became durable since the last call.
-    pub(crate) fn take_durable(&mut self) -> Option<Ticket> {
+    /// What became of this shard's batches since the last call.
+    pub(crate) fn take_stored(&mut self) -> Stored {
+        let mut stored = Stored::default();
         let durable = self.pipeline.durable_up_to();
-        let mut last = None;
         while let Some((_, ticket)) = self.waiting.pop_front_if(|(pushed, _)| *pushed <= durable) {
-            last = Some(ticket);
+            stored.durable = Some(ticket);
         }
-        last
+        let flushed = self.pipeline.flushed_up_to();
+        if flushed > durable {
+            let count = self.waiting.partition_point(|(pushed, _)| *pushed <= flushed);
+            let last = count.checked_sub(1).map(|at| self.waiting[at].1);
+            stored.flushed = last.filter(|last| self.flushed.replace(*last) != Some(*last));
+        }
+        stored
+    }
+}
+
+const fn in_store(urgency: Urgency) -> noctule_storage::Urgency {
+    match urgency {
+        Urgency::Lazy => noctule_storage::Urgency::Lazy,
+        Urgency::Flush => noctule_storage::Urgency::Flush,
+        Urgency::Sync => noctule_storage::Urgency::Sync,
     }
 }
 
@@ -116,11 +142,11 @@ mod tests {
     fn what_forgets_is_durable_at_once() {
         let shared = shared();
         let mut durability = Durability::new(Arc::new(Pipeline::immediate()));
-        assert_eq!(durability.take_durable(), None);
-        durability.persist(Ticket(1), &[session(1)], true, &shared).unwrap();
-        durability.persist(Ticket(2), &[session(2)], false, &shared).unwrap();
-        assert_eq!(durability.take_durable(), Some(Ticket(2)));
-        assert_eq!(durability.take_durable(), None);
+        assert_eq!(durability.take_stored(), Stored::default());
+        durability.persist(Ticket(1), &[session(1)], Urgency::Sync, &shared).unwrap();
+        durability.persist(Ticket(2), &[session(2)], Urgency::Lazy, &shared).unwrap();
+        assert_eq!(durability.take_stored().durable, Some(Ticket(2)));
+        assert_eq!(durability.take_stored(), Stored::default());
     }
 
     #[test]
@@ -132,14 +158,14 @@ mod tests {
         let mut one = Durability::new(Arc::clone(&pipeline));
         let mut two = Durability::new(Arc::clone(&pipeline));
         let shared = shared();
-        one.persist(Ticket(7), &[session(1)], true, &shared).unwrap();
-        two.persist(Ticket(1), &[session(2)], true, &shared).unwrap();
+        one.persist(Ticket(7), &[session(1)], Urgency::Sync, &shared).unwrap();
+        two.persist(Ticket(1), &[session(2)], Urgency::Sync, &shared).unwrap();
         while one.waiting.len() + two.waiting.len() > 0 {
             reports.recv().unwrap();
-            if let Some(ticket) = one.take_durable() {
+            if let Some(ticket) = one.take_stored().durable {
                 assert_eq!(ticket, Ticket(7));
             }
-            if let Some(ticket) = two.take_durable() {
+            if let Some(ticket) = two.take_stored().durable {
                 assert_eq!(ticket, Ticket(1));
             }
         }
@@ -155,7 +181,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!(numbers, [1, 2]);
-        assert!(one.persist(Ticket(8), &[], true, &shared).is_err());
+        assert!(one.persist(Ticket(8), &[], Urgency::Sync, &shared).is_err());
     }
 
     const ROUNDS: u16 = 3_000;
@@ -185,8 +211,8 @@ mod tests {
             shard.end_turn(shared, &mut effects);
             std::thread::yield_now();
             for effect in effects.drain(..) {
-                if let Effect::Persist { ticket, operations, urgent } = effect {
-                    durability.persist(ticket, &operations, urgent, shared).unwrap();
+                if let Effect::Persist { ticket, operations, urgency } = effect {
+                    durability.persist(ticket, &operations, urgency, shared).unwrap();
                 }
             }
         }

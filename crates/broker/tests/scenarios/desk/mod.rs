@@ -14,7 +14,7 @@ use noctule_broker::metric::Metric;
 use noctule_broker::record::{Operation, Table};
 use noctule_broker::{
     ConnectionKey, Effect, Input, ListenerIndex, LogLevel, Now, Parcel, Settings, Shard, ShardIndex, Shared,
-    Ticket, TransportEnd, Verdict,
+    Ticket, TransportEnd, Urgency, Verdict,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -68,7 +68,7 @@ struct State {
     /// Whether a batch is durable as soon as it is handed out.
     at_once: bool,
     /// Handed out, not durable.
-    batches: Vec<(usize, Ticket, Vec<Operation>, bool)>,
+    batches: Vec<(usize, Ticket, Vec<Operation>, Urgency)>,
     disk: Disk,
     log: Vec<String>,
 }
@@ -164,7 +164,12 @@ impl Desk {
 
     /// How many batches wait for the disk, and whether somebody waits for them.
     pub(crate) fn waiting_batches(&self) -> Vec<bool> {
-        self.0.borrow().batches.iter().map(|(.., urgent)| *urgent).collect()
+        self.urgencies().into_iter().map(|urgency| urgency > Urgency::Lazy).collect()
+    }
+
+    /// What the batches that wait are waited for.
+    pub(crate) fn urgencies(&self) -> Vec<Urgency> {
+        self.0.borrow().batches.iter().map(|(.., urgency)| *urgency).collect()
     }
 
     /// From now on shards get nothing from each other.
@@ -536,9 +541,9 @@ impl State {
     fn carry_out(&mut self, shard: usize, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Persist { ticket, operations, urgent } => {
+                Effect::Persist { ticket, operations, urgency } => {
                     assert!(!operations.is_empty());
-                    self.batches.push((shard, ticket, operations, urgent));
+                    self.batches.push((shard, ticket, operations, urgency));
                 }
                 Effect::Send { to, parcel } => {
                     assert_ne!(usize::from(to.0), shard, "a parcel to oneself");

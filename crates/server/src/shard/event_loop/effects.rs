@@ -28,17 +28,21 @@ impl EventLoop {
                     self.effects = effects;
                 }
             }
-            match self.durability.take_durable() {
-                Some(ticket) => self.handle(Input::Durable { ticket }, now),
-                None => return Ok(()),
+            let stored = self.durability.take_stored();
+            if let Some(ticket) = stored.durable {
+                self.handle(Input::Durable { ticket }, now);
+            } else if let Some(ticket) = stored.flushed {
+                self.handle(Input::Flushed { ticket }, now);
+            } else {
+                return Ok(());
             }
         }
     }
 
     fn carry_out(&mut self, effect: Effect, now: Now) -> io::Result<()> {
         match effect {
-            Effect::Persist { ticket, operations, urgent } => {
-                self.durability.persist(ticket, &operations, urgent, &self.shared)?;
+            Effect::Persist { ticket, operations, urgency } => {
+                self.durability.persist(ticket, &operations, urgency, &self.shared)?;
             }
             Effect::Close { connection, farewell } => {
                 if let Some(closed) = self.forget(connection) {
