@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "noctule-broker",
             "noctule-cluster",
             "noctule-storage",
+            "noctule-persistence",
             "noctule-mosquitto-db",
             "noctule-config",
             "noctule-transport",
@@ -31,6 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("noctule-transport", &[]),
     ("noctule-mosquitto-db", &[]),
     ("noctule-storage", &[]),
+    // What the core and the store know of each other, for the product and the simulation alike.
+    ("noctule-persistence", &["noctule-broker", "noctule-storage"]),
 ];
 
 /// What each package of the workspace uses of ours, tests and build scripts included.

@@ -1,34 +1,23 @@
 //! The core's batches on their way into the store, and the store's tickets on their way back.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use noctule_broker::record::{Change, Operation, RetainedRow, Table};
+use noctule_broker::record::Operation;
 use noctule_broker::{Shared, Ticket, Urgency};
-use noctule_storage::{Batch, Keyspace, Pipeline, PushError};
+use noctule_persistence::{RetainedRows, Stored, Tickets, batch, urgency};
+use noctule_storage::{Batch, Pipeline, PushError};
 
 /// One shard's end of the pipeline that all shards push into.
 pub(crate) struct Durability {
     pipeline: Arc<Pipeline>,
-    /// Pushed and not known to be durable: the pipeline's ticket, and this shard's own.
-    waiting: VecDeque<(noctule_storage::Ticket, Ticket)>,
-    /// The last of them that is known to be written.
-    flushed: Option<Ticket>,
-}
-
-/// What became of a shard's batches since it was last asked for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Stored {
-    /// The last that the operating system has and that is not durable.
-    pub(crate) flushed: Option<Ticket>,
-    /// The last that is durable.
-    pub(crate) durable: Option<Ticket>,
+    /// Pushed and not known to be durable.
+    waiting: Tickets,
 }
 
 impl Durability {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, waiting: VecDeque::new(), flushed: None }
+        Self { pipeline, waiting: Tickets::default() }
     }
 
     /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
@@ -37,74 +26,26 @@ impl Durability {
         &mut self,
         ticket: Ticket,
         operations: &[Operation],
-        urgency: Urgency,
+        waits: Urgency,
         shared: &Shared,
     ) -> io::Result<()> {
-        let mut batch = Batch::new();
-        let mut retained = Vec::new();
-        if !self.pipeline.forgets() {
-            for operation in operations {
-                match operation.retained_topic() {
-                    Some(topic) => retained.push(RetainedRow::read(shared, topic)),
-                    None => operation.changes(|change| add(&mut batch, change)),
-                }
-            }
-        }
-        let complete = |batch: &mut Batch| {
-            retained.into_iter().for_each(|row| add(batch, row.latest(shared)));
+        let (batch, retained) = match self.pipeline.forgets() {
+            true => (Batch::new(), RetainedRows::default()),
+            false => batch(operations, shared),
         };
+        let complete = |batch: &mut Batch| retained.complete(batch, shared);
         let pushed =
-            self.pipeline.push_with(batch, in_store(urgency), complete).map_err(|error| match error {
+            self.pipeline.push_with(batch, urgency(waits), complete).map_err(|error| match error {
                 PushError::Full(_) => io::Error::other("the store cannot keep up"),
                 PushError::Closed(_) => io::Error::other("the store has failed or was closed"),
             })?;
-        self.waiting.push_back((pushed, ticket));
+        self.waiting.pushed(pushed, ticket);
         Ok(())
     }
 
     /// What became of this shard's batches since the last call.
     pub(crate) fn take_stored(&mut self) -> Stored {
-        let mut stored = Stored::default();
-        let durable = self.pipeline.durable_up_to();
-        while let Some((_, ticket)) = self.waiting.pop_front_if(|(pushed, _)| *pushed <= durable) {
-            stored.durable = Some(ticket);
-        }
-        let flushed = self.pipeline.flushed_up_to();
-        if flushed > durable {
-            let count = self.waiting.partition_point(|(pushed, _)| *pushed <= flushed);
-            let last = count.checked_sub(1).map(|at| self.waiting[at].1);
-            stored.flushed = last.filter(|last| self.flushed.replace(*last) != Some(*last));
-        }
-        stored
-    }
-}
-
-const fn in_store(urgency: Urgency) -> noctule_storage::Urgency {
-    match urgency {
-        Urgency::Lazy => noctule_storage::Urgency::Lazy,
-        Urgency::Flush => noctule_storage::Urgency::Flush,
-        Urgency::Sync => noctule_storage::Urgency::Sync,
-    }
-}
-
-fn add(batch: &mut Batch, Change { table, key, value }: Change) {
-    match value {
-        Some(value) => batch.put(keyspace(table), key, value),
-        None => batch.delete(keyspace(table), key),
-    }
-}
-
-const fn keyspace(table: Table) -> Keyspace {
-    match table {
-        Table::Session => Keyspace::Session,
-        Table::Subscription => Keyspace::Subscription,
-        Table::Message => Keyspace::Message,
-        Table::Delivery => Keyspace::Delivery,
-        Table::Recipient => Keyspace::Recipient,
-        Table::State => Keyspace::State,
-        Table::Released => Keyspace::Released,
-        Table::Incoming => Keyspace::Incoming,
-        Table::Retained => Keyspace::Retained,
+        self.waiting.take(self.pipeline.flushed_up_to(), self.pipeline.durable_up_to())
     }
 }
 
@@ -115,11 +56,11 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
-    use noctule_broker::record::{Record, SessionRecord};
+    use noctule_broker::record::{Record, RetainedRow, SessionRecord, Table};
     use noctule_broker::{
         ConnectionKey, Effect, Input, ListenerIndex, Now, SessionNumber, Settings, Shard, ShardIndex,
     };
-    use noctule_storage::{MemoryStore, Report};
+    use noctule_storage::{Keyspace, MemoryStore, Report};
 
     use super::*;
 
@@ -160,7 +101,7 @@ mod tests {
         let shared = shared();
         one.persist(Ticket(7), &[session(1)], Urgency::Sync, &shared).unwrap();
         two.persist(Ticket(1), &[session(2)], Urgency::Sync, &shared).unwrap();
-        while one.waiting.len() + two.waiting.len() > 0 {
+        while !(one.waiting.is_empty() && two.waiting.is_empty()) {
             reports.recv().unwrap();
             if let Some(ticket) = one.take_stored().durable {
                 assert_eq!(ticket, Ticket(7));
