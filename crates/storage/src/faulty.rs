@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Batch, Keyspace, MemoryStore, Store, StoreError, Visit};
+use crate::{Batch, Keyspace, MemoryStore, Reader, Store, StoreError, Visit};
 
 /// A [`MemoryStore`] that fails on demand, and that forgets in a crash what the contract of [`Store`] allows
 /// it to forget. Equal seeds forget equally.
@@ -118,6 +118,27 @@ impl Store for FaultyStore {
         // Visits a copy, so that `visit` may use another handle.
         let current = self.lock().current.clone();
         current.scan(keyspace, from, visit)
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(FaultyReader(self.clone()))
+    }
+}
+
+/// Reading a broken disk goes on: the fault is in writing.
+struct FaultyReader(FaultyStore);
+
+impl Reader for FaultyReader {
+    fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(keyspace, key)
+    }
+
+    fn scan(&self, keyspace: Keyspace, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(keyspace, from, visit)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Reader> {
+        self.0.lock().current.reader().snapshot()
     }
 }
 

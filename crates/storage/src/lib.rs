@@ -7,12 +7,14 @@
 //! ```
 //!
 //! [`Pipeline`] owns the thread; [`CommitQueue`] decides what it writes and when, without thread or clock, so
-//! that a simulation can drive it. [`Store`] is what lies below: [`MemoryStore`], [`VolatileStore`] and, for
-//! tests, [`FaultyStore`].
+//! that a simulation can drive it. [`Store`] is what lies below: [`FjallStore`] in a [`DataDirectory`],
+//! [`MemoryStore`], [`VolatileStore`] and, for tests, [`FaultyStore`]. A [`Reader`] reads it from other threads.
 
 mod batch;
 mod commit_queue;
+mod data_directory;
 mod faulty;
+mod fjall_store;
 mod keyspace;
 mod memory;
 mod pipeline;
@@ -21,9 +23,11 @@ mod volatile;
 
 pub use batch::{Batch, BatchOp};
 pub use commit_queue::{Commit, CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
+pub use data_directory::{DataDirectory, DataDirectoryError};
 pub use faulty::FaultyStore;
+pub use fjall_store::FjallStore;
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
 pub use pipeline::{Pipeline, PushError, Report};
-pub use store::{Store, StoreError, Visit};
+pub use store::{KEY_BYTES_MAX, Reader, Store, StoreError, Visit};
 pub use volatile::VolatileStore;

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{Batch, BatchOp, Keyspace, Store, StoreError, Visit};
+use crate::{Batch, BatchOp, Keyspace, Reader, Store, StoreError, Visit};
 
 /// Keeps everything in memory. In a simulation it is the disk that outlives a crashed broker.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+///
+/// A clone is a copy that goes its own way; a [`Reader`] is not.
+#[derive(Debug, Default)]
 pub struct MemoryStore {
-    keyspaces: [BTreeMap<Vec<u8>, Vec<u8>>; Keyspace::ALL.len()],
+    rows: Rows,
 }
+
+/// What a store and its readers share.
+#[derive(Clone, Debug, Default)]
+struct Rows(Arc<RwLock<Keyspaces>>);
+
+type Keyspaces = [BTreeMap<Vec<u8>, Vec<u8>>; Keyspace::ALL.len()];
 
 impl MemoryStore {
     /// Nothing stored.
@@ -19,27 +28,44 @@ impl MemoryStore {
 
     /// How many keys a keyspace has.
     pub fn len(&self, keyspace: Keyspace) -> usize {
-        self.keyspaces[keyspace as usize].len()
+        self.rows.read()[keyspace as usize].len()
     }
 
     /// Whether nothing at all is stored.
     pub fn is_empty(&self) -> bool {
-        self.keyspaces.iter().all(BTreeMap::is_empty)
+        self.rows.read().iter().all(BTreeMap::is_empty)
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch) {
+        let mut rows = self.rows.write();
         for op in batch.ops() {
             match op {
                 BatchOp::Put { keyspace, key, value } => {
-                    self.keyspaces[*keyspace as usize].insert(key.clone(), value.clone());
+                    rows[*keyspace as usize].insert(key.clone(), value.clone());
                 }
                 BatchOp::Delete { keyspace, key } => {
-                    self.keyspaces[*keyspace as usize].remove(key);
+                    rows[*keyspace as usize].remove(key);
                 }
             }
         }
     }
 }
+
+impl Clone for MemoryStore {
+    fn clone(&self) -> Self {
+        Self { rows: self.rows.copy() }
+    }
+}
+
+impl PartialEq for MemoryStore {
+    fn eq(&self, other: &Self) -> bool {
+        // One after the other: both may share one lock.
+        let rows = self.rows.read().clone();
+        rows == *other.rows.read()
+    }
+}
+
+impl Eq for MemoryStore {}
 
 impl Store for MemoryStore {
     fn commit(&mut self, batches: &[Batch], _sync: bool) -> Result<(), StoreError> {
@@ -48,18 +74,51 @@ impl Store for MemoryStore {
     }
 
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.keyspaces[keyspace as usize].get(key).cloned())
+        self.rows.get(keyspace, key)
     }
 
     fn scan(&self, keyspace: Keyspace, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.rows.scan(keyspace, from, visit)
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.rows.clone())
+    }
+}
+
+impl Rows {
+    fn read(&self) -> RwLockReadGuard<'_, Keyspaces> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Keyspaces> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn copy(&self) -> Self {
+        Self(Arc::new(RwLock::new(self.read().clone())))
+    }
+}
+
+impl Reader for Rows {
+    fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read()[keyspace as usize].get(key).cloned())
+    }
+
+    fn scan(&self, keyspace: Keyspace, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let rows = self.read();
         for (key, value) in
-            self.keyspaces[keyspace as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
+            rows[keyspace as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
         {
             if visit(key, value).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn snapshot(&self) -> Arc<dyn Reader> {
+        Arc::new(self.copy())
     }
 }
 
@@ -100,6 +159,21 @@ mod tests {
         assert_eq!(store.get(Keyspace::Delivery, b"b").unwrap().as_deref(), Some(&b"another keyspace"[..]));
         assert_eq!(store.get(Keyspace::Delivery, b"a").unwrap(), None);
         assert_eq!((store.len(Keyspace::Message), store.len(Keyspace::Delivery)), (3, 1));
+    }
+
+    #[test]
+    fn a_reader_follows_and_a_snapshot_does_not() {
+        let mut store = filled();
+        let (reader, snapshot, copy) = (store.reader(), store.reader().snapshot(), store.clone());
+        assert_eq!(store, copy);
+        let mut batch = Batch::new();
+        batch.put(Keyspace::Message, "a", "later");
+        store.commit(&[batch], false).unwrap();
+        let value = |reader: &dyn Reader| reader.get(Keyspace::Message, b"a").unwrap().unwrap();
+        assert_eq!(value(&*reader), b"later");
+        assert_eq!(value(&*snapshot), b"A");
+        assert_eq!(copy.get(Keyspace::Message, b"a").unwrap().as_deref(), Some(&b"A"[..]));
+        assert_ne!(store, copy);
     }
 
     #[test]

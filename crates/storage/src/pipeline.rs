@@ -281,7 +281,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{FaultyStore, Keyspace, MemoryStore, Visit};
+    use crate::{FaultyStore, Keyspace, MemoryStore, Reader, Visit, VolatileStore};
 
     const BOUND: usize = 1 << 20;
     /// Far longer than anything here takes; only a failing test waits so long.
@@ -309,6 +309,10 @@ mod tests {
 
         fn scan(&self, _: Keyspace, _: &[u8], _: &mut Visit<'_>) -> Result<(), StoreError> {
             Ok(())
+        }
+
+        fn reader(&self) -> Arc<dyn Reader> {
+            VolatileStore.reader()
         }
     }
 

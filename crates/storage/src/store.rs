@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::{Batch, Keyspace};
 
@@ -21,10 +22,33 @@ pub trait Store: Send {
 
     /// Visits keys and values from `from` on, in byte order, until `visit` breaks.
     fn scan(&self, keyspace: Keyspace, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// A handle for other threads. It sees every commit that has returned, and it keeps the store open.
+    fn reader(&self) -> Arc<dyn Reader>;
+}
+
+/// Reads a store from any thread, while another one commits to it.
+///
+/// A batch is seen whole or not at all by each single `get` and `scan`. Where several of them must agree, read
+/// a [`snapshot`](Self::snapshot).
+pub trait Reader: Send + Sync {
+    /// The value of a key, as committed.
+    fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits keys and values from `from` on, in byte order, until `visit` breaks. All are of the moment at
+    /// which the scan began.
+    fn scan(&self, keyspace: Keyspace, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// The store as it is now, whatever is committed later. Keeping one for long keeps what was overwritten and
+    /// deleted since on the disk.
+    fn snapshot(&self) -> Arc<dyn Reader>;
 }
 
 /// What a scan does with each key and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 65_535;
 
 /// Why the store can no longer be trusted with anything new.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +60,18 @@ pub enum StoreError {
         action: &'static str,
         /// The system's answer.
         source: io::Error,
+    },
+    /// What is stored is not what was written.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// What was found.
+        what: String,
+    },
+    /// A change whose key no store can hold.
+    #[error("a key of {length} bytes cannot be stored; it needs 1 to {KEY_BYTES_MAX}")]
+    Key {
+        /// How long it is.
+        length: usize,
     },
     /// Committed to after an error.
     #[error("the store failed before; nothing is written to it any more")]
