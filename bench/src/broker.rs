@@ -111,7 +111,13 @@ pub(crate) fn reason(text: &str) -> String {
 /// Writes the configuration file if the program has one.
 fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &Path) -> Result<Vec<String>> {
     let (name, template) = match program.kind {
-        Kind::Relay => return Ok(vec!["relay".to_owned(), address.to_string()]),
+        Kind::Relay => {
+            let mut words = vec!["relay".to_owned(), address.to_string()];
+            if program.has_log {
+                words.extend(["--log".to_owned(), directory.join("log").display().to_string()]);
+            }
+            return Ok(words);
+        }
         Kind::Noctule => ("noctule.conf", include_str!("../peers/mosquitto.conf")),
         Kind::Mosquitto => ("mosquitto.conf", include_str!("../peers/mosquitto.conf")),
         Kind::Rumqttd => ("rumqttd.toml", include_str!("../peers/rumqttd.toml")),
@@ -120,10 +126,14 @@ fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &
     let mut config = template
         .replace("{port}", &address.port().to_string())
         .replace("{directory}", &directory.display().to_string())
+        .replace("{sync_interval}", program.sync_interval.as_deref().unwrap_or("2m"))
         .replace("{version}", if start.protocol_level == 5 { "v5" } else { "v4" });
     for line in &program.config {
         config.push_str(line);
         config.push('\n');
+    }
+    if program.config.iter().any(|line| line == "persistence true") {
+        config.push_str(&format!("persistence_location {}/\n", directory.display()));
     }
     if program.kind == Kind::Noctule {
         config.push_str(&format!("worker_threads {}\n", program.threads));

@@ -3,6 +3,7 @@
 mod broker;
 mod compare;
 mod disturb;
+mod durable;
 mod empty;
 mod generator;
 mod program;
@@ -53,6 +54,22 @@ enum Command {
         #[arg(long)]
         pinned: bool,
     },
+    /// What it costs to keep what is acknowledged, with 1 to 1000 publishers: rates, latencies of acknowledgements, bytes
+    /// written, and how fast it is drained.
+    Durable {
+        /// As in `compare`; all ways that are compared in the documentation unless given.
+        #[arg(long = "broker")]
+        brokers: Vec<Program>,
+        /// How often each pair is run.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// 1 or 2; both unless given.
+        #[arg(long)]
+        qos: Option<u8>,
+        /// As in `compare`.
+        #[arg(long)]
+        pinned: bool,
+    },
     /// Size, start, memory and wake-ups of brokers that have nothing to do.
     Empty {
         /// As in `compare`.
@@ -80,6 +97,9 @@ enum Command {
     Relay {
         /// Where to listen.
         address: SocketAddr,
+        /// Acknowledge messages of QoS 1 and 2 when they are in this file and it is synced: what came in one turn at once.
+        #[arg(long)]
+        log: Option<PathBuf>,
     },
 }
 
@@ -137,7 +157,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Relay { address } => relay::run(address).context("relay"),
+        Command::Relay { address, log } => relay::run(address, log.as_deref()).context("relay"),
         Command::Compare(arguments) => compare(arguments),
         Command::Disturb { brokers, runs, seconds, pinned } => {
             ensure!(runs > 0, "--runs must be at least 1");
@@ -151,6 +171,22 @@ fn run(command: Command) -> Result<()> {
                 patience: Duration::from_secs(seconds.saturating_add(60)),
             };
             disturb::run(&brokers, runs, pinned, &generator)
+        }
+        Command::Durable { brokers, runs, qos, pinned } => {
+            ensure!(runs > 0, "--runs must be at least 1");
+            ensure!(qos.is_none_or(|qos| qos == 1 || qos == 2), "--qos must be 1 or 2");
+            set_limits()?;
+            let generator = Generator {
+                path: std::env::current_exe()?.with_file_name("noctule"),
+                cores: pinned.then(|| "1".to_owned()),
+                seconds: 0,
+                messages: None,
+                items: None,
+                patience: Duration::from_secs(120),
+            };
+            let brokers = if brokers.is_empty() { durable::brokers()? } else { brokers };
+            let qos_levels = qos.map_or(vec![1, 2], |qos| vec![qos]);
+            durable::run(brokers, &qos_levels, &Way { generator, runs, pinned, is_judged: true })
         }
         Command::Empty { brokers, seconds } => empty::run(&brokers, Duration::from_secs(seconds.max(1))),
         Command::Soak { broker, minutes, seconds } => {

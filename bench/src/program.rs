@@ -21,6 +21,10 @@ pub(crate) struct Program {
     pub(crate) cores: Option<String>,
     /// Lines for its configuration file.
     pub(crate) config: Vec<String>,
+    /// The relay writes what it acknowledges to a raw log.
+    pub(crate) has_log: bool,
+    /// How often NATS syncs what it stores.
+    pub(crate) sync_interval: Option<String>,
 }
 
 /// The brokers that are known here.
@@ -84,6 +88,8 @@ impl FromStr for Program {
             threads: 1,
             cores: None,
             config: Vec::new(),
+            has_log: false,
+            sync_interval: None,
         };
         let mut label = None;
         for option in options.split(',').filter(|option| !option.is_empty()) {
@@ -100,6 +106,8 @@ impl FromStr for Program {
                         .filter(|&threads| threads > 0)
                         .ok_or_else(|| format!("`{value}` is no number of threads: it starts at 1"))?;
                 }
+                "log" if kind == Kind::Relay => program.has_log = value == "yes",
+                "sync_interval" if kind == Kind::Nats => program.sync_interval = Some(value.to_owned()),
                 _ if matches!(kind, Kind::Noctule | Kind::Mosquitto) => {
                     program.config.push(format!("{key} {value}"));
                 }

@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Latency,
     /// What the broker holds: bytes and CPU per item.
     State,
+    /// The same, for brokers that keep it on a disk.
+    Durable,
 }
 
 /// What ours is held to in one phase.
@@ -52,7 +54,7 @@ pub(crate) enum Limit {
     AboveOneShard(f64),
 }
 
-use Group::{Latency, State, Traffic};
+use Group::{Durable, Latency, State, Traffic};
 use Limit::{AboveOneShard, Bytes, Cpu, LatencyOfMosquitto, TimesCeiling, TimesOneShard, TimesScenario};
 
 const fn bar(phase: &'static str, limit: Limit) -> Bar {
@@ -180,12 +182,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         false,
         &[bar("queue", Bytes(200.0)), bar("queue", Cpu(0.8)), bar("drain", Cpu(0.5))],
     ),
+    row("offline-fanout", "100 messages for each of 1000 sessions, QoS 1", Durable, false, &[]),
 ];
 
 impl Scenario {
     /// Whether it can be told how many deliveries to make; other scenarios of state deliver what they have stored.
     pub(crate) fn has_messages(&self) -> bool {
-        self.group != State || self.name.starts_with("filters")
+        !matches!(self.group, State | Durable) || self.name.starts_with("filters")
     }
 }
 
@@ -220,7 +223,7 @@ impl FromStr for Choice {
         let chosen: Vec<_> = SCENARIOS
             .iter()
             .filter(|scenario| match name {
-                "all" => true,
+                "all" => scenario.group != Durable,
                 "traffic" => scenario.group == Traffic,
                 "state" => scenario.group == State,
                 _ => scenario.name == name,
@@ -292,7 +295,8 @@ mod tests {
         assert_eq!(p2p1.protocol_level(), 5);
         assert_eq!(p2p1.limits("traffic").collect::<Vec<_>>(), [TimesCeiling(2.5)]);
         assert!("p2p3".parse::<Choice>().is_err());
-        assert_eq!("all".parse::<Choice>().unwrap().0.len(), SCENARIOS.len());
+        let durable = SCENARIOS.iter().filter(|scenario| scenario.group == Durable).count();
+        assert_eq!("all".parse::<Choice>().unwrap().0.len(), SCENARIOS.len() - durable);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn text(comparison: &Comparison) -> String {
 /// A table for each group, a line for each phase, the brokers side by side.
 pub(crate) fn markdown(comparison: &Comparison) -> String {
     let mut text = String::new();
-    for group in [Group::Traffic, Group::Latency, Group::State] {
+    for group in [Group::Traffic, Group::Latency, Group::State, Group::Durable] {
         let rows = markdown_rows(comparison, group);
         if rows.is_empty() {
             continue;
@@ -76,7 +76,7 @@ fn markdown_rows(comparison: &Comparison, group: Group) -> Vec<Vec<String>> {
             return;
         }
         let about = match group {
-            Group::State => format!("{}: {phase}", chosen.scenario.about),
+            Group::State | Group::Durable => format!("{}: {phase}", chosen.scenario.about),
             Group::Traffic | Group::Latency => chosen.scenario.about.to_owned(),
         };
         let name =
@@ -112,7 +112,7 @@ fn cell(summary: &Summary, group: Group, is_first: bool) -> String {
             }
         }
         Group::Latency => parts.push(format!("{}, {} µs", figure(summary.p50), figure(summary.p99))),
-        Group::State => {
+        Group::State | Group::Durable => {
             if summary.bytes_per_item.is_some() {
                 parts.push(format!("{} B", figure(summary.bytes_per_item)));
             }

@@ -3,19 +3,24 @@
 //! nothing else, keeps no state of any exchange, acknowledges at once, and allocates nothing per message. It copies each
 //! message to each subscriber by itself, as whoever decides for each message must.
 //!
+//! With a log it writes what is acknowledged to a file first, and syncs it: once a turn.
+//!
 //! It is no broker: it trusts its clients, has no limits, and knows neither wildcards nor shared subscriptions.
 
 mod frame;
+mod raw_log;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use frame::{Frame, Subscription};
+use raw_log::RawLog;
 
 const LISTENER: Token = Token(usize::MAX);
 /// What one read takes at most. A frame that does not fit closes its connection.
@@ -38,11 +43,11 @@ struct Client {
 }
 
 /// Relays until it is killed.
-pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
+pub(crate) fn run(address: SocketAddr, log: Option<&Path>) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut relay = Relay::default();
+    let mut relay = Relay { log: log.map(RawLog::create).transpose()?, ..Relay::default() };
     let mut events = Events::with_capacity(1024);
     let mut buffer = vec![0; READ_BYTES];
     let mut ready: Vec<usize> = Vec::new();
@@ -66,6 +71,9 @@ pub(crate) fn run(address: SocketAddr) -> io::Result<()> {
             }
         }
         ready.retain(|&index| !relay.read(index, &mut buffer));
+        if let Some(log) = &mut relay.log {
+            log.sync()?;
+        }
         relay.flush();
     }
 }
@@ -77,6 +85,7 @@ struct Relay {
     topics: HashMap<Vec<u8>, usize>,
     subscribers: Vec<Vec<usize>>,
     dirty: Vec<usize>,
+    log: Option<RawLog>,
 }
 
 impl Relay {
@@ -163,6 +172,9 @@ impl Relay {
                 }
                 let topic = client.last_subscribers;
                 if let Some(answer) = frame.publish_answer() {
+                    if let Some(log) = &mut self.log {
+                        log.append(frame.bytes);
+                    }
                     self.send(index, &answer);
                 }
                 self.pass_on(topic, frame.bytes);
@@ -208,7 +220,12 @@ impl Relay {
                 answer[1] = (answer.len() - 2) as u8;
                 self.send(index, &answer);
             }
-            frame::PUBREC | frame::PUBREL => self.send(index, &frame.exchange_answer()),
+            frame::PUBREC | frame::PUBREL => {
+                if let Some(log) = &mut self.log {
+                    log.append(frame.bytes);
+                }
+                self.send(index, &frame.exchange_answer());
+            }
             frame::PINGREQ => self.send(index, &[0xD0, 0]),
             frame::DISCONNECT => self.clients[index] = None,
             _ => {}

@@ -16,6 +16,8 @@ pub(super) enum Audience {
     Matching(FilterSet),
     /// Publishers go round their part of the sessions, and nobody hears it while those are offline.
     Sessions { sessions: u64, publishers: u64, is_online: bool },
+    /// Every session hears every publisher, but all are offline.
+    AllLater,
     /// Nobody yet: messages are retained, each on a topic of its own.
     Nobody { publishers: u64 },
 }
@@ -33,7 +35,7 @@ impl Audience {
             Self::Sessions { is_online, .. } => u32::from(*is_online),
             Self::All { subscribers } => u32::try_from(*subscribers).unwrap_or(u32::MAX),
             Self::Matching(filters) => filters.matches(),
-            Self::Nobody { .. } => 0,
+            Self::AllLater | Self::Nobody { .. } => 0,
         }
     }
 
@@ -45,7 +47,7 @@ impl Audience {
             Self::Shared { members } => *members,
             Self::Matching(filters) => filters.connections(),
             Self::Sessions { sessions, .. } => usize::try_from(*sessions).unwrap_or(usize::MAX),
-            Self::Nobody { .. } => 0,
+            Self::AllLater | Self::Nobody { .. } => 0,
         }
     }
 
@@ -62,7 +64,7 @@ impl Audience {
             Self::Sessions { is_online, .. } => {
                 *is_online && self.topic_number(publisher, sequence) == subscriber as u64
             }
-            Self::Nobody { .. } => false,
+            Self::AllLater | Self::Nobody { .. } => false,
         }
     }
 
@@ -72,7 +74,7 @@ impl Audience {
         let publisher = publisher as u64;
         match self {
             Self::Pairs { topics } => sequence % topics,
-            Self::All { .. } | Self::Shared { .. } => publisher,
+            Self::All { .. } | Self::AllLater | Self::Shared { .. } => publisher,
             Self::Matching(filters) => filters.random_topic(publisher, sequence),
             Self::Sessions { sessions, publishers, .. } => {
                 publisher + publishers * (sequence % (sessions - publisher).div_ceil(*publishers))
@@ -90,7 +92,7 @@ impl Audience {
                 Part::Text("/"),
                 Part::Number(digits(6)),
             ]),
-            Self::All { .. } => TopicPattern::fixed(&all_topic(prefix)),
+            Self::All { .. } | Self::AllLater => TopicPattern::fixed(&all_topic(prefix)),
             Self::Shared { .. } => TopicPattern::fixed(&format!("{prefix}/shared/{publisher}")),
             Self::Matching(filters) => filters.topics(prefix),
             Self::Sessions { .. } => session_topics(prefix),
@@ -113,7 +115,7 @@ impl Audience {
             Self::Shared { .. } => Some(format!("$share/bench/{prefix}/shared/+")),
             Self::Sessions { .. } => Some(session_topics(prefix).text(subscriber as u64)),
             // Many filters are a phase of their own.
-            Self::Matching(_) | Self::Nobody { .. } => None,
+            Self::AllLater | Self::Matching(_) | Self::Nobody { .. } => None,
         }
     }
 }

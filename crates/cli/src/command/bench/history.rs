@@ -48,7 +48,9 @@ impl History {
                 let next = vec![0; topics.saturating_mul(matches)];
                 Self::ManyTopics { filters: filters.clone(), seen: seen(publishers * matches), next }
             }
-            Audience::Shared { .. } | Audience::Nobody { .. } => Self::AnyOrder(seen(publishers)),
+            Audience::Shared { .. } | Audience::AllLater | Audience::Nobody { .. } => {
+                Self::AnyOrder(seen(publishers))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod open_loop;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use noctule_client::protocol::QoS;
@@ -14,7 +15,7 @@ use super::fault::Fault;
 use super::latency::Latency;
 use super::live::Live;
 use super::measure::{Measured, Meter};
-use super::messages::{Amount, Messages};
+use super::messages::{Amount, Messages, Timed};
 use super::opening::Crew;
 use super::pace::Pace;
 use super::payload::{HEADER_BYTES, Header};
@@ -48,7 +49,8 @@ pub(super) struct Load {
     publisher_crew: Crew,
     subscriber_crew: Option<Crew>,
     checker: Checker,
-    latency: Option<Latency>,
+    timed: Timed,
+    latency: Latency,
     rate: Option<u64>,
     is_acknowledged: bool,
     /// So long each payload must come.
@@ -105,6 +107,9 @@ impl Load {
             if messages.rate.is_some() {
                 publisher.due = 0;
             }
+            if is_acknowledged && messages.timed == Timed::Acknowledgement {
+                publisher.due_times = Some(VecDeque::new());
+            }
             publishers.push(publisher);
         }
         Ok(Self {
@@ -119,7 +124,8 @@ impl Load {
             publishers,
             publisher_crew,
             subscriber_crew,
-            latency: messages.is_timed.then(Latency::new),
+            timed: messages.timed,
+            latency: Latency::new(),
             rate: messages.rate,
             is_acknowledged,
             payload_bytes: payload.len(),
@@ -238,6 +244,9 @@ impl Load {
         self.checker = Checker::new(self.names.run, self.publishers.len(), audience.clone());
         self.audience = audience;
         self.subscriber_crew = Some(subscriber_crew);
+        // What waited for them has no time of interest.
+        self.timed = Timed::Nothing;
+        self.latency = Latency::new();
     }
 
     /// Publishes what windows and buffers have room for.
@@ -292,6 +301,12 @@ impl Load {
                 })?;
                 if *acknowledged > before {
                     self.progress_ns = now_ns;
+                    if let Some(due_times) = &mut publisher.due_times {
+                        let count = (*acknowledged - before) as usize;
+                        due_times
+                            .drain(..count.min(due_times.len()))
+                            .for_each(|due_ns| self.latency.record(now_ns.saturating_sub(due_ns)));
+                    }
                     if !publisher.is_pending {
                         publisher.is_pending = true;
                         self.pending.push(place);
@@ -338,8 +353,8 @@ impl Load {
                 self.pending.push(publisher);
             }
             self.progress_ns = now_ns;
-            if let Some(latency) = &mut self.latency {
-                latency.record(now_ns.saturating_sub(header.due_ns));
+            if self.timed == Timed::Delivery {
+                self.latency.record(now_ns.saturating_sub(header.due_ns));
             }
         }
         Ok(())
@@ -408,7 +423,11 @@ impl Load {
     }
 
     pub(super) fn latency(&mut self) -> Option<super::latency::Percentiles> {
-        self.latency.as_mut().and_then(Latency::percentiles)
+        self.latency.percentiles()
+    }
+
+    pub(super) fn times_acknowledgements(&self) -> bool {
+        self.timed == Timed::Acknowledgement
     }
 
     /// What was found, now that nothing comes any more. A phase begins with a new audience.

@@ -10,7 +10,7 @@ use super::usage::{CpuTime, Process};
 #[derive(Debug)]
 pub(super) struct Meter {
     load: CpuTime,
-    broker: Option<(Process, CpuTime, u64)>,
+    broker: Option<(Process, CpuTime, u64, Option<u64>)>,
 }
 
 /// What a phase took.
@@ -28,7 +28,7 @@ impl Meter {
         let broker = match broker {
             Some(process) => {
                 let memory = process.resident_bytes()?;
-                Some((process, process.cpu_time()?, memory))
+                Some((process, process.cpu_time()?, memory, process.written_bytes()))
             }
             None => None,
         };
@@ -38,10 +38,11 @@ impl Meter {
     pub(super) fn stop(self, time: Duration, is_stalled: bool) -> Result<Measured, Fault> {
         let load_cpu = Process::this().cpu_time()?.since(&self.load);
         let broker = match self.broker {
-            Some((process, cpu_then, rss_bytes_before)) => Some(BrokerCost {
+            Some((process, cpu_then, rss_bytes_before, written)) => Some(BrokerCost {
                 cpu_seconds: process.cpu_time()?.since(&cpu_then).as_secs_f64(),
                 rss_bytes_before,
                 rss_bytes_after: process.resident_bytes()?,
+                written_bytes: written.and_then(|then| Some(process.written_bytes()?.saturating_sub(then))),
             }),
             None => None,
         };

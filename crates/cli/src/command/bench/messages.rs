@@ -12,9 +12,17 @@ pub(super) struct Messages {
     pub(super) is_clearing: bool,
     pub(super) window: Option<u64>,
     pub(super) rate: Option<u64>,
-    /// Whether the time of a message is of interest.
-    pub(super) is_timed: bool,
+    /// What time is of interest.
+    pub(super) timed: Timed,
     pub(super) amount: Amount,
+}
+
+/// What is timed of each message, from when it was due or published.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Timed {
+    Nothing,
+    Delivery,
+    Acknowledgement,
 }
 
 /// How much they say.

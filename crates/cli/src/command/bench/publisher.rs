@@ -1,5 +1,7 @@
 //! One who publishes: a window, a template, and what the broker says to it.
 
+use std::collections::VecDeque;
+
 use noctule_client::protocol::frame::Frame;
 
 use super::fault::Fault;
@@ -24,6 +26,8 @@ pub(super) struct Publisher {
     pub(super) limit: u64,
     /// How many are due by now, in an open loop.
     pub(super) due: u64,
+    /// When those were due that are not acknowledged, in nanoseconds, if that is timed.
+    pub(super) due_times: Option<VecDeque<u64>>,
     /// It is in the list of those that may have room.
     pub(super) is_pending: bool,
     next_packet_id: u16,
@@ -47,6 +51,7 @@ impl Publisher {
             template,
             limit,
             due: u64::MAX,
+            due_times: None,
             is_pending: true,
             next_packet_id: 1,
             next_received_id: 1,
@@ -73,6 +78,9 @@ impl Publisher {
         self.template.append(out, topic_number, self.next_packet_id, header);
         self.next_packet_id = following(self.next_packet_id);
         self.window.send();
+        if let Some(due_times) = &mut self.due_times {
+            due_times.push_back(due_ns);
+        }
     }
 
     /// The broker says something. Tells whether a message is acknowledged with it. Acknowledgements come in the order of

@@ -26,6 +26,8 @@ pub(super) struct Phase {
     pub(super) is_stalled: bool,
     pub(super) seconds: f64,
     pub(super) latency: Option<Percentiles>,
+    /// Until the broker acknowledged; else until a message came.
+    pub(super) is_latency_of_acknowledgements: bool,
     pub(super) load_cpu_seconds: f64,
     pub(super) broker: Option<BrokerCost>,
     pub(super) items: Option<u64>,
@@ -42,6 +44,8 @@ pub(super) struct BrokerCost {
     pub(super) cpu_seconds: f64,
     pub(super) rss_bytes_before: u64,
     pub(super) rss_bytes_after: u64,
+    /// Sent to a disk, if that can be seen.
+    pub(super) written_bytes: Option<u64>,
 }
 
 impl Phase {
@@ -57,6 +61,10 @@ impl Phase {
     fn broker_cpu_per_million(&self) -> Option<f64> {
         let delivered = self.tally.delivered;
         self.broker.filter(|_| delivered > 0).map(|broker| broker.cpu_seconds * 1e6 / delivered as f64)
+    }
+
+    const fn latency_of(&self) -> &'static str {
+        if self.is_latency_of_acknowledgements { "acknowledgement" } else { "latency" }
     }
 
     fn bytes_per_item(&self) -> Option<f64> {
@@ -107,6 +115,7 @@ impl Phase {
                 quoted(json!(self.deliveries_per_second().map(|rate| rounded(rate, 1)))),
             ),
             ("latency_us", latency.unwrap_or_else(|| "null".to_owned())),
+            ("latency_of", quoted(json!(self.latency.map(|_| self.latency_of())))),
             ("load_cpu_seconds", quoted(json!(rounded(self.load_cpu_seconds, 6)))),
             ("broker_cpu_seconds", quoted(json!(self.broker.map(|broker| rounded(broker.cpu_seconds, 6))))),
             (
@@ -115,6 +124,7 @@ impl Phase {
             ),
             ("broker_rss_bytes_before", quoted(json!(self.broker.map(|broker| broker.rss_bytes_before)))),
             ("broker_rss_bytes_after", quoted(json!(self.broker.map(|broker| broker.rss_bytes_after)))),
+            ("broker_written_bytes", quoted(json!(self.broker.and_then(|broker| broker.written_bytes)))),
             ("items", quoted(json!(self.items.or(self.churned)))),
             ("bytes_per_item", quoted(json!(self.bytes_per_item().map(|bytes| rounded(bytes, 1))))),
             ("broker_cpu_us_per_item", quoted(json!(self.broker_cpu_us_per_item().map(|us| rounded(us, 4))))),
@@ -152,13 +162,18 @@ impl Phase {
             let Percentiles { p50, p90, p99, p999, max } = latency;
             let text =
                 format!("p50 {p50:.0}   p90 {p90:.0}   p99 {p99:.0}   p99.9 {p999:.0}   max {max:.0} µs");
-            rows.push(("latency", text));
+            rows.push((self.latency_of(), text));
         }
         if let Some(broker) = self.broker {
             rows.push(("broker CPU", format!("{:.3} s{}", broker.cpu_seconds, self.cost_text())));
             let (before, after) = (broker.rss_bytes_before, broker.rss_bytes_after);
             let each = self.bytes_per_item().map(|bytes| format!("   {bytes:.0} B each")).unwrap_or_default();
             rows.push(("broker memory", format!("{:.1} → {:.1} MiB{each}", mib(before), mib(after))));
+        }
+        if let Some(written @ 1..) = self.broker.and_then(|broker| broker.written_bytes) {
+            let each = self.items.filter(|items| *items > 0);
+            let each = each.map(|items| format!("   {} B each", written / items)).unwrap_or_default();
+            rows.push(("broker wrote", format!("{:.1} MiB{each}", mib(written))));
         }
         rows.push(("load CPU", format!("{:.3} s", self.load_cpu_seconds)));
         rows.push(("faults", self.faults()));
@@ -280,7 +295,12 @@ mod tests {
             seconds: 2.5,
             latency: Some(Percentiles { p50: 1.5, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.25 }),
             load_cpu_seconds: 0.25,
-            broker: Some(BrokerCost { cpu_seconds: 0.5, rss_bytes_before: 1000, rss_bytes_after: 3000 }),
+            broker: Some(BrokerCost {
+                cpu_seconds: 0.5,
+                rss_bytes_before: 1000,
+                rss_bytes_after: 3000,
+                written_bytes: Some(4096),
+            }),
             ..Phase::default()
         }
     }
@@ -293,9 +313,9 @@ mod tests {
              \"subscribers\":10,\"payload_bytes\":64,\"window\":100,\"topics\":1,\"rate\":null,\"published\":2000000,\"unpublished\":0,\
              \"delivered\":2000000,\"lost\":0,\"duplicated\":0,\"reordered\":0,\"misrouted\":0,\
              \"unacknowledged\":0,\"seconds\":2.5,\"deliveries_per_second\":800000.0,\
-             \"latency_us\":{\"p50\":1.5,\"p90\":2.0,\"p99\":3.0,\"p999\":4.0,\"max\":5.25},\
+             \"latency_us\":{\"p50\":1.5,\"p90\":2.0,\"p99\":3.0,\"p999\":4.0,\"max\":5.25},\"latency_of\":\"latency\",\
              \"load_cpu_seconds\":0.25,\"broker_cpu_seconds\":0.5,\"broker_cpu_seconds_per_million\":0.25,\
-             \"broker_rss_bytes_before\":1000,\"broker_rss_bytes_after\":3000,\"items\":null,\
+             \"broker_rss_bytes_before\":1000,\"broker_rss_bytes_after\":3000,\"broker_written_bytes\":4096,\"items\":null,\
              \"bytes_per_item\":null,\"broker_cpu_us_per_item\":null,\"interrupted\":false}\n"
         );
     }

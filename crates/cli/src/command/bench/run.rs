@@ -14,7 +14,7 @@ use super::fleet::Fleet;
 use super::live::Live;
 use super::load::Load;
 use super::measure::Measured;
-use super::messages::{Amount, Messages};
+use super::messages::{Amount, Messages, Timed};
 use super::opening::{Client, Crew, Door, raise_descriptor_limit, unasked};
 use super::plan::Plan;
 use super::report::Phase;
@@ -121,7 +121,7 @@ impl Run {
             is_clearing: false,
             window: self.closed_window(),
             rate: self.plan.rate,
-            is_timed: true,
+            timed: Timed::Delivery,
             amount: Amount::Until(self.plan.end),
         };
         self.live.begin(&format!("{} traffic", self.plan.scenario));
@@ -180,6 +180,7 @@ impl Run {
             unpublished: load.unpublished(),
             unacknowledged: load.unacknowledged(),
             latency: load.latency(),
+            is_latency_of_acknowledgements: load.times_acknowledgements(),
             tally: load.take_tally(),
             ..self.phase(name, measured)
         }

@@ -255,6 +255,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         qos: QoS::AtLeastOnce,
         ..CUSTOM
     },
+    Scenario {
+        name: "offline-fanout",
+        about: "100 messages queued for all of 1000 sessions, QoS 1, then drained",
+        kind: Kind::Offline,
+        shape: Shape::FanOut,
+        publishers: 1,
+        subscribers: 100,
+        items: 100_000,
+        connections: 1000,
+        qos: QoS::AtLeastOnce,
+        ..CUSTOM
+    },
 ];
 
 impl Scenario {

@@ -76,6 +76,12 @@ impl Process {
         Ok(threads)
     }
 
+    /// Bytes it has sent to a disk so far, `None` if that may not be seen: it is another user's, or the system counts none.
+    pub(super) fn written_bytes(self) -> Option<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.pid)).ok()?;
+        number_line(&io, "write_bytes:")
+    }
+
     /// Resident memory in bytes. `smaps_rollup` counts pages, where `statm` is off by some dozens for each CPU.
     pub(super) fn resident_bytes(self) -> Result<u64, Fault> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).ok();
@@ -87,6 +93,11 @@ impl Process {
             fs::read_to_string(&path).map_err(|source| Fault::Process { path: path.clone(), source })?;
         kib_line(&status, "VmRSS:").ok_or_else(|| Fault::Process { path, source: invalid() })
     }
+}
+
+/// The number in a line like `write_bytes: 123`.
+fn number_line(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 fn invalid() -> io::Error {
@@ -154,5 +165,9 @@ mod tests {
         assert_eq!(ticks("1 (a"), None);
         assert_eq!(kib_line("VmHWM:\t 9 kB\nVmRSS:\t   12 kB\n", "VmRSS:"), Some(12 * 1024));
         assert_eq!(kib_line("VmHWM:\t 9 kB\n", "VmRSS:"), None);
+        assert_eq!(
+            number_line("wchar: 7\nwrite_bytes: 4096\ncancelled_write_bytes: 0\n", "write_bytes:"),
+            Some(4096)
+        );
     }
 }

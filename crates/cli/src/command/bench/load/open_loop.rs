@@ -1,5 +1,6 @@
 //! The open loop: messages fall due whatever became of those before, and none of them is forgotten.
 
+use super::super::messages::Timed;
 use super::super::pace::Pace;
 use super::{Load, nanoseconds};
 
@@ -25,10 +26,10 @@ impl Load {
         let publishers = self.publishers.len() as u64;
         for (place, publisher) in (0..).zip(&self.publishers) {
             self.unpublished += publisher.due.saturating_sub(publisher.window.sent);
-            if let Some(latency) = &mut self.latency {
+            if self.timed == Timed::Delivery {
                 for sequence in publisher.window.sent..publisher.due {
                     let due_ns = begin_ns + nanoseconds(pace.offset(sequence * publishers + place));
-                    latency.record_for(end_ns.saturating_sub(due_ns), self.audience.fan_out().into());
+                    self.latency.record_for(end_ns.saturating_sub(due_ns), self.audience.fan_out().into());
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::super::fault::Fault;
 use super::super::filter_set::{FilterKind, FilterSet};
 use super::super::load::Load;
 use super::super::measure::Meter;
-use super::super::messages::{Amount, Messages};
+use super::super::messages::{Amount, Messages, Timed};
 use super::super::opening::{Client, Crew, append_subscribe, check_suback, unasked};
 use super::super::report::Phase;
 use super::super::run::Run;
@@ -51,7 +51,7 @@ pub(in super::super) fn run(run: &mut Run, kind: FilterKind, on_phase: OnPhase<'
         is_clearing: false,
         window: run.closed_window(),
         rate: run.plan.rate,
-        is_timed: true,
+        timed: Timed::Delivery,
         amount: Amount::Until(run.plan.end),
     };
     run.live.begin(&format!("{} delivering", run.plan.scenario));

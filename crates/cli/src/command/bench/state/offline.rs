@@ -6,10 +6,11 @@ use super::super::audience::Audience;
 use super::super::fault::Fault;
 use super::super::load::Load;
 use super::super::measure::Meter;
-use super::super::messages::{Amount, Messages};
+use super::super::messages::{Amount, Messages, Timed};
 use super::super::opening::{Client, Crew};
 use super::super::report::Phase;
 use super::super::run::Run;
+use super::super::scenario::Shape;
 use super::super::stop::Stop;
 use super::{OnPhase, dealt};
 
@@ -30,12 +31,22 @@ pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), 
 fn phases(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let sessions = run.plan.connections;
     let (names, qos, prefix) = (run.names, run.plan.subscribe_qos, run.plan.topic_prefix.clone());
-    let audience = |is_online| Audience::Sessions {
+    let parts = |is_online| Audience::Sessions {
         sessions: sessions as u64,
         publishers: run.plan.publishers as u64,
         is_online,
     };
-    let (offline, online) = (audience(false), audience(true));
+    let (offline, online, amounts) = match run.plan.shape {
+        Shape::FanOut | Shape::All => {
+            let all = Audience::All { subscribers: sessions };
+            (Audience::AllLater, all, dealt(run.plan.items / sessions as u64, run.plan.publishers))
+        }
+        Shape::Pairs | Shape::FanIn | Shape::Shared => {
+            let each = run.plan.items / sessions as u64;
+            let dealt = dealt(sessions as u64, run.plan.publishers).into_iter();
+            (parts(false), parts(true), dealt.map(|sessions| sessions * each).collect())
+        }
+    };
     run.live.begin(&format!("{} connecting", run.plan.scenario));
     run.open(sessions, |place| Client {
         id: names.subscriber(place),
@@ -44,17 +55,14 @@ fn phases(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     })?;
     run.fleet.disconnect_and_wait(0, GOODBYE);
     let publishers = run.open_publishers()?;
-    let each = run.plan.items / sessions as u64;
     let messages = Messages {
         qos: run.plan.qos,
         retain: false,
         is_clearing: false,
         window: Some(run.plan.window),
         rate: None,
-        is_timed: false,
-        amount: Amount::Each(
-            dealt(sessions as u64, run.plan.publishers).into_iter().map(|sessions| sessions * each).collect(),
-        ),
+        timed: Timed::Acknowledgement,
+        amount: Amount::Each(amounts),
     };
 
     run.live.begin(&format!("{} queueing", run.plan.scenario));

@@ -6,7 +6,7 @@ use super::super::audience::{Audience, retained_filter};
 use super::super::fault::Fault;
 use super::super::load::Load;
 use super::super::measure::Meter;
-use super::super::messages::{Amount, Messages};
+use super::super::messages::{Amount, Messages, Timed};
 use super::super::opening::{Client, Crew};
 use super::super::report::Phase;
 use super::super::run::Run;
@@ -61,7 +61,7 @@ fn phases(run: &mut Run, publishers: Crew, on_phase: OnPhase<'_>) -> Result<(), 
         let measured = load.hear(run, meter, begin)?;
         let mut phase = run.load_phase("deliver", qos, &mut load, measured);
         (phase.subscribers, phase.items) = (1, Some(phase.tally.delivered));
-        (phase.window, phase.latency) = (None, None);
+        phase.window = None;
         on_phase(run, phase);
         run.fleet.disconnect(reader.first);
     }
@@ -84,7 +84,7 @@ fn messages(run: &Run, is_clearing: bool) -> Messages {
         is_clearing,
         window: Some(run.plan.window),
         rate: None,
-        is_timed: false,
+        timed: Timed::Acknowledgement,
         amount: Amount::Each(dealt(run.plan.items, run.plan.publishers)),
     }
 }
