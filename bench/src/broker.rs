@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::program::{Kind, Program};
@@ -14,7 +16,7 @@ use crate::program::{Kind, Program};
 /// How often a broker is asked whether it accepts already.
 const START_TICK: Duration = Duration::from_micros(500);
 /// How long a broker may take until it accepts.
-const START_TIME_MAX: Duration = Duration::from_secs(20);
+const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// What is read of a broker's words when it ends.
 const LAST_WORDS_BYTES: usize = 4000;
 /// What is shown of the words of a program that failed.
@@ -27,6 +29,8 @@ pub(crate) struct Running {
     /// How long it took until it accepted a connection.
     pub(crate) start_time: Duration,
     directory: TempDir,
+    /// How it was started.
+    words: Vec<String>,
 }
 
 /// How it is started.
@@ -50,19 +54,27 @@ impl Running {
         }
         words.push(program.path()?.display().to_string());
         words.extend(arguments(program, start, address, directory.path())?);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(File::create(directory.path().join("stderr"))?);
-        if program.kind == Kind::Nats {
-            command.env("GOMAXPROCS", program.threads.to_string());
-        }
-        let begin = Instant::now();
-        let child = command.spawn().with_context(|| format!("run {}", words.join(" ")))?;
-        let mut running = Self { child, address, start_time: Duration::ZERO, directory };
+        let threads = (program.kind == Kind::Nats).then_some(program.threads);
+        let (child, begin) = spawn(&words, threads, directory.path())?;
+        let mut running = Self { child, address, start_time: Duration::ZERO, directory, words };
         running.wait_until_accepting()?;
         running.start_time = begin.elapsed();
         std::thread::sleep(start.settle_time);
         Ok(running)
+    }
+
+    /// Ends it by `signal` and starts it again with what it has kept. Gives how long it took to end.
+    pub(crate) fn restart(&mut self, signal: Signal) -> Result<Duration> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        let end = Instant::now();
+        kill(pid, signal).context("end the broker")?;
+        self.child.wait()?;
+        let end_time = end.elapsed();
+        let (child, begin) = spawn(&self.words, None, self.directory.path())?;
+        self.child = child;
+        self.wait_until_accepting()?;
+        self.start_time = begin.elapsed();
+        Ok(end_time)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -88,6 +100,17 @@ impl Running {
         }
         Ok(())
     }
+}
+
+fn spawn(words: &[String], go_threads: Option<usize>, directory: &Path) -> Result<(Child, Instant)> {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(File::create(directory.join("stderr"))?);
+    if let Some(threads) = go_threads {
+        command.env("GOMAXPROCS", threads.to_string());
+    }
+    let begin = Instant::now();
+    Ok((command.spawn().with_context(|| format!("run {}", words.join(" ")))?, begin))
 }
 
 impl Drop for Running {
@@ -133,7 +156,8 @@ fn arguments(program: &Program, start: &Start, address: SocketAddr, directory: &
         config.push('\n');
     }
     if program.config.iter().any(|line| line == "persistence true") {
-        config.push_str(&format!("persistence_location {}/\n", directory.display()));
+        // Mosquitto would become a user who may not write there.
+        config.push_str(&format!("persistence_location {}/\nuser root\n", directory.display()));
     }
     if program.kind == Kind::Noctule {
         config.push_str(&format!("worker_threads {}\n", program.threads));

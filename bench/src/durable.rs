@@ -1,7 +1,6 @@
 //! What it costs to keep what is acknowledged: how many messages a second, after what time, and how much is written.
 //!
-//! The load is `offline`: messages for sessions that are away, so that each must be kept; then they come back and get
-//! them. Programs are compared as they are told to keep: in memory, in a store, in a raw log.
+//! The load is `offline`: messages for sessions that are away, so that each must be kept. Programs are compared as they are told to keep: in memory, in a store, in a raw log.
 
 use std::fmt::Write;
 
@@ -20,8 +19,13 @@ const LOADS: &[(u64, u64)] =
 const MESSAGES_MIN: u64 = 2000;
 const MESSAGES_MAX: u64 = 300_000;
 
-/// What is held besides: one message for many sessions, and retained messages.
-const HELD: &[&str] = &["offline-fanout", "retained:publishers=100"];
+/// What is kept and then read: what waited for sessions that come back, one message for many sessions, and retained messages.
+const HELD: &[&str] = &[
+    "offline:publishers=100,window=100,items=200000",
+    "offline:publishers=100,window=100,items=200000,qos=2",
+    "offline-fanout",
+    "retained:publishers=100",
+];
 
 /// Who is compared unless it is said.
 pub(crate) const BROKERS: &[&str] = &[
@@ -60,23 +64,22 @@ fn chosen(text: &str) -> Result<Chosen> {
 fn queueing(qos: u8, (publishers, window): (u64, u64)) -> Result<Chosen> {
     let messages = (MESSAGES_MIN * (publishers * window).isqrt()).clamp(MESSAGES_MIN, MESSAGES_MAX);
     chosen(&format!(
-        "offline:qos={qos},publishers={publishers},connections={publishers},window={window},items={messages}"
+        "offline:qos={qos},publishers={publishers},connections={publishers},window={window},items={messages},keep=yes"
     ))
 }
 
 /// Rates beside each other; below them what stands behind them.
 fn traffic_table(comparison: &Comparison, qos: u8) -> Result<String> {
-    let loads: Vec<(usize, String)> =
-        (0..).zip(LOADS.iter().map(|(publishers, window)| format!("{publishers} × {window}"))).collect();
-    let of = |phase| {
-        loads.iter().map(move |(scenario, name)| (*scenario, name.clone(), phase)).collect::<Vec<_>>()
+    let named = |(scenario, (publishers, window)): (usize, &(u64, u64))| {
+        (scenario, format!("{publishers} × {window}"), "queue")
     };
+    let loads: Vec<_> = LOADS.iter().enumerate().map(named).collect();
     let mut text = String::new();
     writeln!(
         text,
         "QoS {qos}, publishers × under way: messages a second (p50, p99 of the acknowledgement in ms)\n"
     )?;
-    rows(&mut text, comparison, &of("queue"), |phases| {
+    rows(&mut text, comparison, &loads, |phases| {
         let rate = median(phases, |phase| phase.rate)?;
         let at = |pick: fn(&Phase) -> Option<f64>| {
             median(phases, pick).map_or("–".to_owned(), |us| format!("{:.2}", us / 1000.0))
@@ -84,12 +87,7 @@ fn traffic_table(comparison: &Comparison, qos: u8) -> Result<String> {
         Some(format!("{rate:.0} ({}, {})", at(|phase| phase.p50), at(|phase| phase.p99)))
     })?;
     writeln!(text, "\nQoS {qos}: bytes written and microseconds of broker CPU for each message\n")?;
-    rows(&mut text, comparison, &of("queue"), written_and_cpu)?;
-    writeln!(text, "\nQoS {qos}, drained: messages a second, and microseconds of broker CPU for each\n")?;
-    rows(&mut text, comparison, &of("drain"), |phases| {
-        let rate = median(phases, |phase| phase.rate)?;
-        Some(format!("{rate:.0}, {:.1} µs", median(phases, |phase| phase.cpu)?))
-    })?;
+    rows(&mut text, comparison, &loads, written_and_cpu)?;
     text.push('\n');
     Ok(text)
 }

@@ -118,7 +118,10 @@ impl Generator {
             flag("items", items.to_string());
         }
         for (key, value) in &chosen.flags {
-            flag(key, value.clone());
+            match value.as_str() {
+                "yes" => words.push(format!("--{key}")),
+                value => words.extend([format!("--{key}"), value.to_owned()]),
+            }
         }
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

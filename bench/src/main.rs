@@ -8,6 +8,7 @@ mod empty;
 mod generator;
 mod program;
 mod relay;
+mod restart;
 mod scenario;
 mod soak;
 mod summary;
@@ -78,6 +79,24 @@ enum Command {
         /// How long each is watched.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+    },
+    /// How soon a broker that holds much serves again, after it was ended and after it was killed.
+    Restart {
+        /// As in `compare`; ours and Mosquitto unless given.
+        #[arg(long = "broker")]
+        brokers: Vec<Program>,
+        /// How often each is run.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Retained messages.
+        #[arg(long, default_value_t = 1_000_000)]
+        retained: u64,
+        /// Messages that wait for sessions.
+        #[arg(long, default_value_t = 1_000_000)]
+        queued: u64,
+        /// Sessions they wait for, with a subscription each.
+        #[arg(long, default_value_t = 100_000)]
+        sessions: u64,
     },
     /// A long mixed load: steady pairs, a fan-out, a shared subscription, retained messages, reconnect storms, subscription
     /// churn, slow readers and Wills at once. Ends with an error if a message is lost, doubled or out of order, or if the
@@ -189,6 +208,13 @@ fn run(command: Command) -> Result<()> {
             durable::run(brokers, &qos_levels, &Way { generator, runs, pinned, is_judged: true })
         }
         Command::Empty { brokers, seconds } => empty::run(&brokers, Duration::from_secs(seconds.max(1))),
+        Command::Restart { brokers, runs, retained, queued, sessions } => {
+            ensure!(runs > 0, "--runs must be at least 1");
+            set_limits()?;
+            let load = std::env::current_exe()?.with_file_name("noctule");
+            let brokers = if brokers.is_empty() { restart::brokers()? } else { brokers };
+            restart::run(&brokers, runs, &restart::Held { retained, queued, sessions }, &load)
+        }
         Command::Soak { broker, minutes, seconds } => {
             set_limits()?;
             soak::run(&broker, Duration::from_secs(seconds.unwrap_or(minutes.saturating_mul(60))))

@@ -56,7 +56,8 @@ impl Kind {
     /// Why a scenario is not for it.
     pub(crate) fn lack(self, chosen: &Chosen) -> Option<&'static str> {
         match self {
-            Self::Relay if !chosen.scenario.has_ceiling => Some("–"),
+            // It can take messages that nobody will ask for, but not keep them.
+            Self::Relay if !chosen.scenario.has_ceiling && chosen.flag("keep").is_none() => Some("–"),
             Self::Nats if chosen.protocol_level() == 5 => Some("no MQTT 5"),
             Self::Nats if chosen.scenario.name == "shared0" => Some("no shared subscriptions"),
             _ => None,

@@ -82,6 +82,7 @@ pub(super) fn define(command: clap::Command) -> clap::Command {
         )
         .arg(number("items", "N", "Connections, filters, retained or queued messages of a scenario that is about those", 1..=100_000_000))
         .arg(number("connections", "N", "That hold the filters, or are offline", 1..=CONNECTIONS_MAX))
+        .arg(switch("keep", None, "With retained and offline: store, then leave it all with the broker instead of reading it"))
         .next_help_heading("Measuring")
         .arg(number("broker-pid", "PID", "Measure CPU and memory of this process too", 1..=u64::from(u32::MAX)))
         .arg(number("stall-timeout", "SECONDS", "Give up when nothing has come for so long [default: 10]", 1..=86_400))
@@ -164,7 +165,7 @@ fn scenario(matches: &ArgMatches) -> Result<Scenario, Fault> {
 /// Flags that mean nothing for a kind of scenario.
 const fn idle_flags(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Traffic => &["items", "connections"],
+        Kind::Traffic => &["items", "connections", "keep"],
         Kind::Idle => &[
             "shape",
             "publishers",
@@ -176,6 +177,7 @@ const fn idle_flags(kind: Kind) -> &'static [&'static str] {
             "topics",
             "messages",
             "connections",
+            "keep",
         ],
         Kind::Connect => &[
             "shape",
@@ -189,8 +191,9 @@ const fn idle_flags(kind: Kind) -> &'static [&'static str] {
             "messages",
             "seconds",
             "connections",
+            "keep",
         ],
-        Kind::Filters(_) => &["shape", "subscribers", "churn", "topics"],
+        Kind::Filters(_) => &["shape", "subscribers", "churn", "topics", "keep"],
         Kind::Retained => {
             &["shape", "subscribers", "rate", "churn", "topics", "messages", "seconds", "connections"]
         }
@@ -244,6 +247,7 @@ fn plan(matches: &ArgMatches) -> Result<Plan, Fault> {
         end,
         items: get(matches, "items").unwrap_or(preset.items),
         connections: size(matches, "connections").unwrap_or(preset.connections),
+        is_kept: matches.get_flag("keep"),
         topic_prefix: text(matches, "topic-prefix").unwrap_or_else(|| "bench".to_owned()),
         stall_max: Duration::from_secs(get(matches, "stall-timeout").unwrap_or(10)),
     })

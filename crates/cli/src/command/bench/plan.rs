@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) end: End,
     pub(super) items: u64,
     pub(super) connections: usize,
+    /// What was stored stays, and is not read.
+    pub(super) is_kept: bool,
     pub(super) topic_prefix: String,
     pub(super) stall_max: Duration,
 }

@@ -17,10 +17,16 @@ use super::{OnPhase, dealt};
 /// How long a broker may take to notice that a client has said goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Connections of those that leave at once. An address has some 28 000 ports to call from.
+const AT_ONCE_MAX: usize = 10_000;
+
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let outcome = phases(run, on_phase);
     if outcome.is_err() {
         run.fleet.disconnect(0);
+    }
+    if run.plan.is_kept {
+        return outcome;
     }
     // A broker in use shall not keep what this run has put there, even if the user wants to stop, or something failed.
     run.live.begin(&format!("{} clearing", run.plan.scenario));
@@ -48,12 +54,15 @@ fn phases(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
         }
     };
     run.live.begin(&format!("{} connecting", run.plan.scenario));
-    run.open(sessions, |place| Client {
-        id: names.subscriber(place),
-        is_kept: true,
-        subscription: online.filter(&prefix, place).map(|filter| (filter, qos)),
-    })?;
-    run.fleet.disconnect_and_wait(0, GOODBYE);
+    for first in (0..sessions).step_by(AT_ONCE_MAX) {
+        let begin = run.fleet.connections.len();
+        run.open(AT_ONCE_MAX.min(sessions - first), |place| Client {
+            id: names.subscriber(first + place),
+            is_kept: true,
+            subscription: online.filter(&prefix, first + place).map(|filter| (filter, qos)),
+        })?;
+        run.fleet.disconnect_and_wait(begin, GOODBYE);
+    }
     let publishers = run.open_publishers()?;
     let messages = Messages {
         qos: run.plan.qos,
@@ -77,7 +86,7 @@ fn phases(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     on_phase(run, phase);
 
     let back = Crew { first: run.fleet.connections.len(), count: sessions, receive_maximum: u16::MAX };
-    if !run.stop.is_requested() {
+    if !run.stop.is_requested() && !run.plan.is_kept {
         run.live.begin(&format!("{} draining", run.plan.scenario));
         load.set_audience(online, back);
         let client = |place| Client { id: names.subscriber(place), is_kept: true, subscription: None };

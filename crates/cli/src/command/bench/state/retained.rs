@@ -16,6 +16,9 @@ use super::{OnPhase, dealt};
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let publishers = run.open_publishers()?;
     let outcome = phases(run, publishers, on_phase);
+    if run.plan.is_kept {
+        return outcome;
+    }
     // A broker in use shall not keep what this run has put there, even if the user wants to stop, or something failed.
     let stop = std::mem::replace(&mut run.stop, Stop::never());
     run.live.begin(&format!("{} clearing", run.plan.scenario));
@@ -42,7 +45,7 @@ fn phases(run: &mut Run, publishers: Crew, on_phase: OnPhase<'_>) -> Result<(), 
     };
     on_phase(run, phase);
 
-    if !run.stop.is_requested() {
+    if !run.stop.is_requested() && !run.plan.is_kept {
         run.live.begin(&format!("{} delivering", run.plan.scenario));
         let reader = Crew { first: run.fleet.connections.len(), count: 1, receive_maximum: u16::MAX };
         load.set_audience(Audience::Shared { members: 1 }, reader);
