@@ -103,6 +103,12 @@ pub enum Input<'a> {
     /// From now on these settings hold; see [`Shard::generation`](crate::Shard::generation). They have as many listeners as those
     /// before, and the same secret.
     Settings(Arc<Settings>),
+    /// Too much waits for the store, or no more so: what is persisted is still taken, but who makes more of it is not read
+    /// until this changes back.
+    StoreQueue {
+        /// Which of the two.
+        is_full: bool,
+    },
     /// The operating system has everything persisted up to and including `ticket`: it would outlive this process. An
     /// acknowledgement that waits for no more ([`Durability::Flush`](crate::Durability::Flush)) goes out.
     Flushed {

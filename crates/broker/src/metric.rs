@@ -59,6 +59,7 @@ metrics! {
     ConnectsRefusedMemory, "connects_refused_memory", "Clients refused for want of memory.";
     ConnectsRefusedBusy, "connects_refused_busy", "Clients refused because too many passwords were waiting to be checked.";
     PublishersPaused, "publishers_paused", "Times that a publisher was not read for want of memory.";
+    StoreParked, "store_parked", "Times that a connection was not read because what it sent needs the store, and the store was behind.";
     DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
 }
 

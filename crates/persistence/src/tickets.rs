@@ -70,8 +70,7 @@ mod tests {
         let mut queue = CommitQueue::new(1 << 20);
         let none = queue.durable_up_to();
         let (mut one, mut two) = (Tickets::default(), Tickets::default());
-        let mut push =
-            || queue.push(Batch::new(), noctule_storage::Urgency::Sync, Duration::ZERO).expect("room");
+        let mut push = || queue.push(Batch::new(), noctule_storage::Urgency::Sync, Duration::ZERO);
         let [first, second, third] = [push(), push(), push()];
         one.pushed(first, Ticket(7));
         two.pushed(second, Ticket(1));

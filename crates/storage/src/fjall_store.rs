@@ -75,9 +75,9 @@ impl FjallStore {
         for op in batches.iter().flat_map(Batch::ops) {
             match op {
                 BatchOp::Put { keyspace, key, value } => {
-                    all.insert(self.tables.of(*keyspace), key.as_slice(), value.as_slice());
+                    all.insert(self.tables.of(keyspace), key, value);
                 }
-                BatchOp::Delete { keyspace, key } => all.remove(self.tables.of(*keyspace), key.as_slice()),
+                BatchOp::Delete { keyspace, key } => all.remove(self.tables.of(keyspace), key),
             }
         }
         all.commit().map_err(|error| failure("write to", error))

@@ -11,8 +11,10 @@
 //! [`MemoryStore`], [`VolatileStore`] and, for tests, [`FaultyStore`]. A [`Reader`] reads it from other threads.
 
 mod batch;
+mod commit;
 mod commit_queue;
 mod data_directory;
+mod elision;
 mod faulty;
 mod fjall_store;
 mod keyspace;
@@ -22,12 +24,13 @@ mod store;
 mod volatile;
 
 pub use batch::{Batch, BatchOp};
-pub use commit_queue::{Commit, CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
+pub use commit::Commit;
+pub use commit_queue::{CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
 pub use data_directory::{DataDirectory, DataDirectoryError};
 pub use faulty::FaultyStore;
 pub use fjall_store::FjallStore;
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
-pub use pipeline::{Pipeline, PushError, Report};
+pub use pipeline::{Closed, Pipeline, Report};
 pub use store::{KEY_BYTES_MAX, Reader, Store, StoreError, Visit};
 pub use volatile::VolatileStore;

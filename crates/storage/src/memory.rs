@@ -41,10 +41,10 @@ impl MemoryStore {
         for op in batch.ops() {
             match op {
                 BatchOp::Put { keyspace, key, value } => {
-                    rows[*keyspace as usize].insert(key.clone(), value.clone());
+                    rows[keyspace as usize].insert(key.to_vec(), value.to_vec());
                 }
                 BatchOp::Delete { keyspace, key } => {
-                    rows[*keyspace as usize].remove(key);
+                    rows[keyspace as usize].remove(key);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -41,28 +41,14 @@ pub enum Report {
     Failed(StoreError),
 }
 
-/// Why a batch was not taken. It comes back.
-#[derive(Debug, thiserror::Error)]
-pub enum PushError {
-    /// Too much waits already. There is room again after the next report.
-    #[error("the queue before the store is full")]
-    Full(Batch),
-    /// The pipeline was closed, or the store failed.
-    #[error("the store takes nothing more")]
-    Closed(Batch),
-}
-
-impl PushError {
-    /// The batch.
-    pub fn into_batch(self) -> Batch {
-        match self {
-            Self::Full(batch) | Self::Closed(batch) => batch,
-        }
-    }
-}
+/// The pipeline was closed, or the store failed: nothing pushed can become durable any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the store has failed or was closed; it takes nothing more")]
+pub struct Closed;
 
 impl Pipeline {
-    /// Starts the storage thread. At most `bound_bytes` of batches wait or are being written.
+    /// Starts the storage thread. With more than `bound_bytes` of batches that wait or are being written it is
+    /// [full](Self::is_full).
     ///
     /// `report` is called on that thread: it should only hand on what it is told, and must not close the
     /// pipeline.
@@ -76,6 +62,7 @@ impl Pipeline {
             wake: Condvar::new(),
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
             started: Instant::now(),
         });
         let thread = thread::Builder::new().name("noctule-store".to_owned()).spawn({
@@ -97,7 +84,7 @@ impl Pipeline {
     }
 
     /// Puts a batch behind all others. `urgency` says what somebody waits for.
-    pub fn push(&self, batch: Batch, urgency: Urgency) -> Result<Ticket, PushError> {
+    pub fn push(&self, batch: Batch, urgency: Urgency) -> Result<Ticket, Closed> {
         self.push_with(batch, urgency, |_| {})
     }
 
@@ -109,7 +96,7 @@ impl Pipeline {
         batch: Batch,
         urgency: Urgency,
         complete: impl FnOnce(&mut Batch),
-    ) -> Result<Ticket, PushError> {
+    ) -> Result<Ticket, Closed> {
         match &self.kind {
             Kind::Immediate(last) => Ok(Ticket::new(last.fetch_add(1, Ordering::Relaxed) + 1)),
             Kind::Threaded { shared, .. } => shared.push(batch, urgency, complete),
@@ -129,6 +116,24 @@ impl Pipeline {
         match &self.kind {
             Kind::Immediate(last) => Ticket::new(last.load(Ordering::Relaxed)),
             Kind::Threaded { shared, .. } => Ticket::new(shared.written.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Whether so much waits that whoever makes shards push should wait. It is taken all the same: what a shard has begun
+    /// it must be able to end. It changes back only before a report.
+    pub fn is_full(&self) -> bool {
+        match &self.kind {
+            Kind::Immediate(_) => false,
+            Kind::Threaded { shared, .. } => shared.is_full.load(Ordering::Acquire),
+        }
+    }
+
+    /// Has all that was pushed written, or made durable, without waiting for more. Returns the last ticket: once it is
+    /// [written](Self::flushed_up_to), or [durable](Self::durable_up_to), that is done.
+    pub fn hurry(&self, urgency: Urgency) -> Ticket {
+        match &self.kind {
+            Kind::Immediate(last) => Ticket::new(last.load(Ordering::Relaxed)),
+            Kind::Threaded { shared, .. } => shared.change(|queue, _| queue.hurry(urgency)),
         }
     }
 
@@ -170,6 +175,7 @@ struct Shared {
     wake: Condvar,
     written: AtomicU64,
     durable: AtomicU64,
+    is_full: AtomicBool,
     started: Instant,
 }
 
@@ -194,20 +200,30 @@ impl Shared {
         mut batch: Batch,
         urgency: Urgency,
         complete: impl FnOnce(&mut Batch),
-    ) -> Result<Ticket, PushError> {
+    ) -> Result<Ticket, Closed> {
+        self.change(|queue, phase| {
+            if phase != Phase::Open {
+                return Err(Closed);
+            }
+            complete(&mut batch);
+            let ticket = queue.push(batch, urgency, self.started.elapsed());
+            self.is_full.store(queue.is_full(), Ordering::Release);
+            Ok(ticket)
+        })
+    }
+
+    /// Changes the queue, and wakes the thread if something is due earlier then.
+    fn change<T>(&self, change: impl FnOnce(&mut CommitQueue, Phase) -> T) -> T {
         let mut state = self.lock();
-        if state.phase != Phase::Open {
-            return Err(PushError::Closed(batch));
-        }
-        complete(&mut batch);
         let due = state.queue.due();
-        let ticket = state.queue.push(batch, urgency, self.started.elapsed()).map_err(PushError::Full)?;
+        let phase = state.phase;
+        let changed = change(&mut state.queue, phase);
         let sooner = state.queue.due() != due;
         drop(state);
         if sooner {
             self.wake.notify_one();
         }
-        Ok(ticket)
+        changed
     }
 
     fn close(&self) {
@@ -221,8 +237,11 @@ impl Shared {
 
     /// The storage thread.
     fn run(&self, mut store: Box<dyn Store>, report: &dyn Fn(Report)) -> Box<dyn Store> {
-        while let Some(commit) = self.next_commit() {
-            if let Err(error) = store.commit(&commit.batches, commit.sync) {
+        while let Some(mut commit) = self.next_commit() {
+            commit.elide();
+            if commit.needs_store()
+                && let Err(error) = store.commit(&commit.batches, commit.sync)
+            {
                 let mut state = self.lock();
                 state.phase = Phase::Failed;
                 // Nobody writes what waits; free its memory.
@@ -234,6 +253,7 @@ impl Shared {
             let (written, durable) = {
                 let queue = &mut self.lock().queue;
                 queue.finish(&commit);
+                self.is_full.store(queue.is_full(), Ordering::Release);
                 (queue.written_up_to(), queue.durable_up_to())
             };
             let has_more_written = self.written.swap(written.number(), Ordering::Release) != written.number();
@@ -362,21 +382,51 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_until_something_is_written() {
-        let (pipeline, reports, commits, go_on) = gated(batch("1").bytes() * 2);
+    fn a_full_queue_says_so_takes_what_comes_and_goes_on_by_itself() {
+        let (pipeline, reports, commits, go_on) = gated(batch("1").bytes() * 3);
         pipeline.push(batch("1"), Urgency::Sync).unwrap();
         commits.recv_timeout(LONG).unwrap();
-        pipeline.push(batch("2"), Urgency::Lazy).unwrap();
-        let error = pipeline.push(batch("3"), Urgency::Sync).unwrap_err();
-        assert!(matches!(error, PushError::Full(_)));
-        assert_eq!(error.into_batch(), batch("3"));
+        for key in ["2", "3"] {
+            assert!(!pipeline.is_full());
+            pipeline.push(batch(key), Urgency::Sync).unwrap();
+        }
+        pipeline.push(batch("4"), Urgency::Sync).unwrap();
+        assert!(pipeline.is_full());
+        go_on.send(()).unwrap();
+        assert_eq!((durable(&reports), pipeline.is_full()), (1, true), "more than a half is left");
+        go_on.send(()).unwrap();
+        assert_eq!((durable(&reports), pipeline.is_full()), (4, false));
+    }
+
+    #[test]
+    fn what_was_pushed_can_be_hurried() {
+        let (pipeline, reports, commits, go_on) = gated(BOUND);
+        pipeline.push(batch("1"), Urgency::Lazy).unwrap();
+        assert_eq!(pipeline.hurry(Urgency::Flush).number(), 1);
+        assert_eq!(commits.recv_timeout(LONG).unwrap(), (vec![batch("1")], false));
+        go_on.send(()).unwrap();
+        assert!(
+            matches!(reports.recv_timeout(LONG).unwrap(), Report::WrittenUpTo(ticket) if ticket.number() == 1)
+        );
+        assert_eq!(pipeline.hurry(Urgency::Sync).number(), 1);
+        assert_eq!(commits.recv_timeout(LONG).unwrap(), (vec![], true));
         go_on.send(()).unwrap();
         assert_eq!(durable(&reports), 1);
-        assert_eq!(pipeline.push(batch("3"), Urgency::Sync).unwrap().number(), 3);
-        // Half of this small bound is one batch, so the second may go without the third, unsynced.
+    }
+
+    #[test]
+    fn what_is_taken_back_in_time_never_comes_to_the_store() {
+        let (pipeline, reports, commits, go_on) = gated(BOUND);
+        pipeline.push(batch("1"), Urgency::Sync).unwrap();
+        commits.recv_timeout(LONG).unwrap();
+        let (mut put, mut delete) = (Batch::new(), Batch::new());
+        put.put_new(Keyspace::Message, "2", "value");
+        delete.delete(Keyspace::Message, "2");
+        pipeline.push(put, Urgency::Sync).unwrap();
+        pipeline.push(delete, Urgency::Lazy).unwrap();
         go_on.send(()).unwrap();
-        go_on.send(()).unwrap();
-        assert_eq!(durable(&reports), 3);
+        assert_eq!((durable(&reports), durable(&reports)), (1, 3));
+        assert!(commits.try_recv().is_err(), "neither written nor synced");
     }
 
     #[test]
@@ -394,7 +444,7 @@ mod tests {
         let store = pipeline.close().unwrap();
         assert_eq!(durable(&reports), 2);
         assert!(store.get(Keyspace::Message, b"2").unwrap().is_some());
-        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(PushError::Closed(_))));
+        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(Closed)));
         assert!(pipeline.close().is_none());
     }
 
@@ -455,7 +505,7 @@ mod tests {
         assert_eq!(durable(&reports), 1);
         pipeline.push(batch("2"), Urgency::Sync).unwrap();
         assert!(matches!(reports.recv_timeout(LONG).unwrap(), Report::Failed(StoreError::Io { .. })));
-        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(PushError::Closed(_))));
+        assert!(matches!(pipeline.push(batch("3"), Urgency::Sync), Err(Closed)));
         assert_eq!((pipeline.durable_up_to().number(), pipeline.bytes()), (1, 0));
         assert!(pipeline.close().is_some());
         assert!(reports.recv().is_err(), "the failure was the last report");

@@ -138,6 +138,8 @@ impl Pauses {
     pub(crate) const MEMORY: Self = Self(8);
     /// It is not known yet whether its client may come in.
     pub(crate) const AUTHENTICATION: Self = Self(16);
+    /// What it sends needs the store, and the store is behind.
+    pub(crate) const STORE: Self = Self(32);
 
     pub(crate) const fn contains(self, reason: Self) -> bool {
         self.0 & reason.0 != 0

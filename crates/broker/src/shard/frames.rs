@@ -32,6 +32,7 @@ impl Shard {
 
     /// Handles the whole frames among what was kept and `bytes`, and keeps the rest.
     pub(super) fn take_bytes(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) {
+        let noted = self.noted();
         let Some(connection) = self.connection_mut(key) else { return };
         connection.last_received = turn.now.monotonic.into();
         connection.allowance.next_read();
@@ -48,6 +49,7 @@ impl Shard {
                 if consumed == 0 { Some(partial) } else { Partial::of(&buffer[consumed..]) }
             }
         };
+        self.park_feeder(key, noted, turn);
         let (Some(rest), Some(connection)) = (rest, self.connection_mut(key)) else { return };
         match connection.stage {
             Stage::Leaving { to, authenticated } => self.let_go(key, to, rest.0, authenticated, turn),

@@ -50,6 +50,7 @@ mod pump;
 mod reload;
 mod restore;
 mod retain;
+mod store_queue;
 mod subscribe;
 mod sys;
 
@@ -61,6 +62,7 @@ use mail::Mail;
 use memory::Thrift;
 pub use restore::RestoreError;
 use retain::WaitingReplays;
+use store_queue::StoreQueue;
 
 /// Places for which tables have room from the beginning. Room takes no memory before it is used, and a table that was
 /// outgrown stays with the allocator for a while.
@@ -105,6 +107,7 @@ pub struct Shard {
     urgent_handed_out: u64,
     /// What the packets wait for that wait for this turn's batch.
     urgency: Urgency,
+    store_queue: StoreQueue,
     /// The ticket that this turn's batch will have.
     turn: Ticket,
     flushed: Ticket,
@@ -170,6 +173,7 @@ impl Shard {
             urgent: 0,
             urgent_handed_out: 0,
             urgency: Urgency::Lazy,
+            store_queue: StoreQueue::default(),
             turn: Ticket(1),
             flushed: Ticket(0),
             durable: Ticket(0),
@@ -225,6 +229,7 @@ impl Shard {
                 }
             }
             Input::TimedOut => self.timed_out(turn),
+            Input::StoreQueue { is_full } => self.tell_store_queue(is_full, turn),
             Input::Flushed { ticket } => self.was_flushed(ticket, turn),
             Input::Durable { ticket } => self.became_durable(ticket, turn),
             Input::Settings(settings) => self.change_settings(settings, turn),
@@ -246,6 +251,7 @@ impl Shard {
                 urgency: std::mem::take(&mut self.urgency),
             });
             self.urgent_handed_out = self.urgent;
+            self.store_queue.end_turn();
             self.turn.0 += 1;
         }
         self.mail.hand_out(effects);
@@ -363,6 +369,7 @@ impl Shard {
 
     /// Notes a change that an acknowledgement waits for.
     fn persist(&mut self, operation: Operation) {
+        self.store_queue.note(&operation);
         self.operations.push(operation);
         self.urgent += 1;
     }

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use noctule_broker::record::Operation;
 use noctule_broker::{Shared, Ticket, Urgency};
 use noctule_persistence::{RetainedRows, Stored, Tickets, batch, urgency};
-use noctule_storage::{Batch, Pipeline, PushError};
+use noctule_storage::{Batch, Pipeline};
 
 /// One shard's end of the pipeline that all shards push into.
 pub(crate) struct Durability {
     pipeline: Arc<Pipeline>,
     /// Pushed and not known to be durable.
     waiting: Tickets,
+    /// What the core was told about the queue before the store.
+    is_full: bool,
 }
 
 impl Durability {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, waiting: Tickets::default() }
+        Self { pipeline, waiting: Tickets::default(), is_full: false }
     }
 
     /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
@@ -34,13 +36,15 @@ impl Durability {
             false => batch(operations, shared),
         };
         let complete = |batch: &mut Batch| retained.complete(batch, shared);
-        let pushed =
-            self.pipeline.push_with(batch, urgency(waits), complete).map_err(|error| match error {
-                PushError::Full(_) => io::Error::other("the store cannot keep up"),
-                PushError::Closed(_) => io::Error::other("the store has failed or was closed"),
-            })?;
+        let pushed = self.pipeline.push_with(batch, urgency(waits), complete).map_err(io::Error::other)?;
         self.waiting.pushed(pushed, ticket);
         Ok(())
+    }
+
+    /// Whether the queue before the store became full since the last call, or has room again.
+    pub(crate) fn take_fullness(&mut self) -> Option<bool> {
+        let is_full = self.pipeline.is_full();
+        (std::mem::replace(&mut self.is_full, is_full) != is_full).then_some(is_full)
     }
 
     /// What became of this shard's batches since the last call.

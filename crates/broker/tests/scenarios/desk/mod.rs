@@ -162,6 +162,27 @@ impl Desk {
         state.run();
     }
 
+    /// All that was handed out is with the operating system now, and not on the disk.
+    pub(crate) fn flushed(&self) {
+        let mut state = self.0.borrow_mut();
+        for shard in 0..state.shards.len() {
+            let last = state.batches.iter().rfind(|(of, ..)| *of == shard).map(|(_, ticket, ..)| *ticket);
+            if let Some(ticket) = last {
+                state.input(shard, Input::Flushed { ticket });
+            }
+        }
+        state.run();
+    }
+
+    /// All shards are told whether the queue before the store is full.
+    pub(crate) fn store_queue(&self, is_full: bool) {
+        let mut state = self.0.borrow_mut();
+        for shard in 0..state.shards.len() {
+            state.input(shard, Input::StoreQueue { is_full });
+        }
+        state.run();
+    }
+
     /// How many batches wait for the disk, and whether somebody waits for them.
     pub(crate) fn waiting_batches(&self) -> Vec<bool> {
         self.urgencies().into_iter().map(|urgency| urgency > Urgency::Lazy).collect()

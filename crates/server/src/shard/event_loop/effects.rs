@@ -5,6 +5,7 @@ use std::{io, mem};
 use mio::Token;
 use noctule_broker::{Effect, Input, LogLevel, Now};
 use noctule_config::LogType;
+use noctule_persistence::Stored;
 use noctule_transport::Stream;
 
 use super::{EventLoop, LINGERING};
@@ -29,12 +30,18 @@ impl EventLoop {
                 }
             }
             let stored = self.durability.take_stored();
+            let fullness = self.durability.take_fullness();
+            if stored == Stored::default() && fullness.is_none() {
+                return Ok(());
+            }
             if let Some(ticket) = stored.durable {
                 self.handle(Input::Durable { ticket }, now);
-            } else if let Some(ticket) = stored.flushed {
+            }
+            if let Some(ticket) = stored.flushed {
                 self.handle(Input::Flushed { ticket }, now);
-            } else {
-                return Ok(());
+            }
+            if let Some(is_full) = fullness {
+                self.handle(Input::StoreQueue { is_full }, now);
             }
         }
     }

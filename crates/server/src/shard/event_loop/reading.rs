@@ -53,7 +53,10 @@ impl EventLoop {
     pub(super) fn read_all(&mut self, now: Now) {
         let mut to_read = mem::take(&mut self.to_read);
         for key in to_read.drain(..) {
-            if self.read(key, now)
+            if self.core.has_noted_much() {
+                // The store gets that first.
+                self.to_read.push(key);
+            } else if self.read(key, now)
                 && let Some(connection) = self.connections.get_mut(key)
             {
                 connection.awaits_read = true;
