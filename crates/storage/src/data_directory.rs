@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 use crate::{FjallStore, StoreError};
 
 const LOCK: &str = "lock";
+const FORMAT: &str = "format";
+/// What this broker reads and writes. It rises when an older one could not read what this one writes.
+const FORMAT_NUMBER: u32 = 1;
+const FORMAT_INTRODUCTION: &str = "noctule data directory, format ";
 const STORE: &str = "store";
 
 /// A data directory that this process holds, until it is dropped or the process ends in any way.
 ///
 /// ```text
+/// format  what kind of data directory this is
 /// lock    held while in use; the process id of who holds it
 /// store/  the store
 /// ```
@@ -26,7 +31,7 @@ pub struct DataDirectory {
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirectoryError {
     /// The system refused.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {source}{}", hint(source))]
     Io {
         /// What was attempted.
         action: &'static str,
@@ -46,8 +51,41 @@ pub enum DataDirectoryError {
         /// Who uses it.
         holder: String,
     },
+    /// A newer broker made it.
+    #[error(
+        "{path} has format {found}, and this broker knows formats up to {FORMAT_NUMBER}: start it with the \
+         noctule that used it last or a newer one, or let that one `noctule store export` it; nothing was changed"
+    )]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It is not known to be a data directory.
+    #[error("{file} does not tell the format of the data directory: {what}; nothing was changed")]
+    Format {
+        /// The file that should tell.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The store in it is damaged.
+    #[error(
+        "{file} is damaged: {what}; nothing was changed: `noctule store check --data {path}` tells what else is, \
+         `noctule store export --data {path}` gives what can be read, and `noctule store repair --data {path}` goes \
+         on without the rest and keeps the damaged store beside"
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// The damaged file.
+        file: PathBuf,
+        /// What was found.
+        what: String,
+    },
     /// The store in it does not open.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", hint_of(source))]
     Store {
         /// Where the store is.
         path: PathBuf,
@@ -62,6 +100,7 @@ impl DataDirectory {
     pub fn open(path: &Path) -> Result<Self, DataDirectoryError> {
         fs::create_dir_all(path).map_err(|source| io_error("make the data directory", path, source))?;
         let lock = lock(path)?;
+        check_format(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -73,7 +112,12 @@ impl DataDirectory {
     /// Opens the store in it, or makes an empty one at the first time.
     pub fn open_store(&self) -> Result<FjallStore, DataDirectoryError> {
         let path = self.path.join(STORE);
-        FjallStore::open(&path).map_err(|source| DataDirectoryError::Store { path, source })
+        FjallStore::open(&path).map_err(|error| match error {
+            StoreError::Damaged { file, what } => {
+                DataDirectoryError::Damaged { path: self.path.clone(), file, what }
+            }
+            source => DataDirectoryError::Store { path, source },
+        })
     }
 }
 
@@ -103,6 +147,63 @@ fn lock(directory: &Path) -> Result<File, DataDirectoryError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed("write"))?;
     Ok(file)
+}
+
+/// Reads the format, or writes it where there is nothing yet.
+fn check_format(directory: &Path) -> Result<(), DataDirectoryError> {
+    let file = directory.join(FORMAT);
+    let wrong = |what| DataDirectoryError::Format { file: file.clone(), what };
+    let mut text = String::new();
+    match File::open(&file) {
+        Ok(opened) => {
+            opened.take(200).read_to_string(&mut text).map_err(|source| io_error("read", &file, source))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if directory.join(STORE).exists() {
+                return Err(wrong("it is missing, and a store is there"));
+            }
+            return write_format(directory).map_err(|source| io_error("write", &file, source));
+        }
+        Err(source) => return Err(io_error("read", &file, source)),
+    }
+    let number = text.strip_prefix(FORMAT_INTRODUCTION).and_then(|rest| rest.trim_end().parse().ok());
+    match number {
+        None | Some(0) => Err(wrong("it is not as a broker writes it")),
+        Some(found) if found > FORMAT_NUMBER => {
+            Err(DataDirectoryError::Newer { path: directory.to_owned(), found })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn write_format(directory: &Path) -> io::Result<()> {
+    let new = directory.join("format.new");
+    let mut file = File::create(&new)?;
+    writeln!(file, "{FORMAT_INTRODUCTION}{FORMAT_NUMBER}")?;
+    file.sync_all()?;
+    fs::rename(&new, directory.join(FORMAT))?;
+    File::open(directory)?.sync_all()
+}
+
+/// What to do where the system's answer alone does not tell.
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; the broker must be able to write there: mend the rights of the directory or its file system, or \
+             choose another one"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room there, or choose another one"
+        }
+        _ => "",
+    }
+}
+
+fn hint_of(source: &StoreError) -> &'static str {
+    match source {
+        StoreError::Io { source, .. } => hint(source),
+        StoreError::Damaged { .. } | StoreError::Key { .. } | StoreError::FailedBefore => "",
+    }
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataDirectoryError {
@@ -156,5 +257,53 @@ mod tests {
             error.starts_with(&format!("cannot make the data directory {}: ", path.display())),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_instructions_and_left_as_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        drop(DataDirectory::open(parent.path()).unwrap());
+        let file = parent.path().join("format");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "noctule data directory, format 1\n");
+        fs::write(&file, "noctule data directory, format 2\n").unwrap();
+        let expected = format!(
+            "{} has format 2, and this broker knows formats up to 1: start it with the noctule that used it last or \
+             a newer one, or let that one `noctule store export` it; nothing was changed",
+            parent.path().display()
+        );
+        assert_eq!(DataDirectory::open(parent.path()).unwrap_err().to_string(), expected);
+        for text in
+            ["", "noctule data directory, format 0\n", "noctule data directory, format x\n", "format 1"]
+        {
+            fs::write(&file, text).unwrap();
+            assert!(
+                matches!(DataDirectory::open(parent.path()), Err(DataDirectoryError::Format { .. })),
+                "{text}"
+            );
+        }
+        fs::write(&file, "noctule data directory, format 1\n").unwrap();
+        DataDirectory::open(parent.path()).unwrap().open_store().unwrap();
+        fs::remove_file(&file).unwrap();
+        let error = DataDirectory::open(parent.path()).unwrap_err().to_string();
+        assert!(error.contains("it is missing, and a store is there; nothing was changed"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_store_is_told_with_its_file_and_what_to_do() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(parent.path()).unwrap();
+        let mut batch = Batch::new();
+        batch.put(Keyspace::Meta, "key", "value");
+        directory.open_store().unwrap().commit(&[batch], true).unwrap();
+        let journal = parent.path().join("store/0.jnl");
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes[40] ^= 4;
+        fs::write(&journal, &bytes).unwrap();
+        let error = directory.open_store().err().unwrap().to_string();
+        let (journal, path) = (journal.display(), parent.path().display());
+        assert!(error.starts_with(&format!("{journal} is damaged: the batch there ")), "{error}");
+        for command in ["check", "export", "repair"] {
+            assert!(error.contains(&format!("`noctule store {command} --data {path}`")), "{error}");
+        }
     }
 }

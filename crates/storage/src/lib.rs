@@ -28,7 +28,7 @@ pub use commit::Commit;
 pub use commit_queue::{CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
 pub use data_directory::{DataDirectory, DataDirectoryError};
 pub use faulty::FaultyStore;
-pub use fjall_store::FjallStore;
+pub use fjall_store::{Cut, Damage, FjallStore, Opening};
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
 pub use pipeline::{Closed, Pipeline, Report};

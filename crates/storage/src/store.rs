@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::{Batch, Keyspace};
@@ -25,6 +26,11 @@ pub trait Store: Send {
 
     /// A handle for other threads. It sees every commit that has returned, and it keeps the store open.
     fn reader(&self) -> Arc<dyn Reader>;
+
+    /// Syncs everything and marks the store as closed well. It takes no more commits.
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.commit(&[], true)
+    }
 }
 
 /// Reads a store from any thread, while another one commits to it.
@@ -62,8 +68,10 @@ pub enum StoreError {
         source: io::Error,
     },
     /// What is stored is not what was written.
-    #[error("the store is damaged: {what}")]
+    #[error("{file} is damaged: {what}")]
     Damaged {
+        /// In which file.
+        file: PathBuf,
         /// What was found.
         what: String,
     },
