@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use noctule_broker::{ListenerSettings, LogLevel, LogLevels, Settings};
+use noctule_broker::{Durability, ListenerSettings, LogLevel, LogLevels, Settings};
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{ProtocolVersion, QoS};
 
@@ -46,8 +46,18 @@ pub struct Plan {
     pub link_capacities: Vec<usize>,
     /// Most bytes the broker reads at once.
     pub read_bytes_max: usize,
-    /// Shortest and longest time of a sync.
+    /// Bytes of the queue before the store.
+    pub queue_bytes_max: usize,
+    /// Shortest and longest time of a sync; a write without one takes the shortest at most.
     pub sync_time: [Duration; 2],
+    /// So many of a thousand writes take seconds.
+    pub stalls_of_1000: usize,
+    /// Whether the machine may lose power; a killed process alone loses less.
+    pub loses_power: bool,
+    /// In so many of a hundred faults that are no crash the store fails, and the broker ends itself.
+    pub store_fails_percent: usize,
+    /// In so many of a hundred starts the broker dies while it starts.
+    pub dies_starting_percent: usize,
     /// Whether effects are carried out after each input, or at the end of the turn.
     pub eager: bool,
     /// When faults and new messages end.
@@ -188,7 +198,12 @@ impl Plan {
             latency_max: random.millis(1..=60),
             link_capacities: vec![random.between(64..=512), random.between(600..=8000), 65_536],
             read_bytes_max: *random.pick(&[7, 100, 4096, 65_536]),
+            queue_bytes_max: *random.pick(&[20_000, 200_000, 32 * 1024 * 1024]),
             sync_time: [random.millis(0..=3), random.millis(4..=80)],
+            stalls_of_1000: *random.pick(&[0, 0, 5]),
+            loses_power: true,
+            store_fails_percent: 0,
+            dies_starting_percent: 0,
             eager: random.percent(50),
             active: random.millis(10_000..=30_000),
             fault_every: random.millis(500..=5000),
@@ -196,6 +211,7 @@ impl Plan {
             restarts_quiet: random.percent(60),
             sabotage: None,
         };
+        plan.trouble(random);
         let publishers = random.between(1..=3);
         for _ in 0..publishers {
             plan.add(random, |client, random| publisher(client, regime, random));
@@ -258,6 +274,38 @@ impl Plan {
         let mut settings = self.settings.clone();
         settings.listeners[0].access = Some(rules(random.between(0..=2) as u32, self.user_name));
         settings
+    }
+
+    /// What the disk and its machine do to the broker.
+    fn trouble(&mut self, random: &mut Random) {
+        match self.regime {
+            Regime::Faulty => {
+                self.store_fails_percent = *random.pick(&[0, 0, 10, 30]);
+                self.dies_starting_percent = *random.pick(&[0, 0, 30, 60]);
+            }
+            // Here the broker stays up.
+            Regime::Accounting => self.queue_bytes_max = usize::MAX,
+        }
+        let durability = *random.pick(&[
+            Durability::Sync,
+            Durability::Sync,
+            Durability::Sync,
+            Durability::Flush,
+            Durability::Memory,
+        ]);
+        self.settings.listeners[0].durability = durability;
+        match durability {
+            Durability::Sync => {}
+            Durability::Flush => self.loses_power = false,
+            // What the last second brought may be lost, so nothing may go wrong.
+            Durability::Memory => {
+                self.loses_power = false;
+                self.crash_percent = 0;
+                self.store_fails_percent = 0;
+                self.dies_starting_percent = 0;
+                self.queue_bytes_max = usize::MAX;
+            }
+        }
     }
 
     fn add(&mut self, random: &mut Random, shape: impl FnOnce(&mut ClientPlan, &mut Random)) {

@@ -5,6 +5,12 @@
 pub enum Sabotage {
     /// The store says durable when it has only heard of a batch.
     DurableTooEarly,
+    /// The store says durable when it has written a batch and not synced it.
+    SkipSync,
+    /// What belongs together is written row by row, and a crash cuts it in two.
+    TearBatches,
+    /// A row of a batch is left out now and then.
+    LoseRow,
     /// The store forgets rows that take retained messages back.
     ForgetRetained,
     /// The store never deletes.
@@ -43,8 +49,11 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 18] = [
+    pub const ALL: [(Self, &str); 21] = [
         (Self::DurableTooEarly, "lost"),
+        (Self::SkipSync, "lost"),
+        (Self::TearBatches, "lost"),
+        (Self::LoseRow, "lost"),
         (Self::ForgetRetained, "retained"),
         (Self::KeepRows, "leak"),
         (Self::SwallowPublish, "lost"),

@@ -14,10 +14,10 @@ pub(crate) enum Event {
     Turn(usize),
     /// A client does what is due.
     Client(usize),
-    /// The disk has finished what it was writing in this generation of the store.
-    Synced(u64),
-    /// Batches nobody waits for have waited long enough.
-    SyncDue(u64),
+    /// The storage thread of this process looks what is due.
+    StoreWakes(u64),
+    /// What it was writing is written.
+    Committed(u64),
     /// Something goes wrong.
     Fault,
     /// The broker process begins.

@@ -6,7 +6,7 @@ use crate::broker::Broker;
 use crate::check;
 use crate::client::Client;
 use crate::context::{Context, Violation};
-use crate::disk::Disk;
+use crate::disk::{Death, Disk, Failed};
 use crate::network::End;
 use crate::plan::{AUDITORS, Plan};
 use crate::schedule::Event;
@@ -94,7 +94,8 @@ impl World {
             clients.map(|(number, client)| Client::new(number, client.clone(), &mut context)).collect();
         context.schedule.plan(Duration::ZERO, Event::Start);
         context.schedule.plan(plan.active, Event::Calm);
-        let mut world = Self { context, broker: Broker::default(), disk: Disk::default(), clients };
+        let disk = Disk::new(&context);
+        let mut world = Self { context, broker: Broker::default(), disk, clients };
         world.plan_fault(Duration::from_secs(2));
         world
     }
@@ -107,10 +108,10 @@ impl World {
         self.audit("after the first audit");
         if self.context.plan.restarts_quiet {
             self.context.facts.restarts += 1;
-            if self.context.random.percent(50) {
-                self.broker.crash(&mut self.disk, &mut self.context);
-            } else {
-                self.broker.stop(&mut self.disk, &mut self.context);
+            match self.context.random.below(4) {
+                0 => self.broker.die(Death::Killed, &mut self.disk, &mut self.context),
+                1 => self.broker.die(Death::PowerLost, &mut self.disk, &mut self.context),
+                _ => self.broker.stop(&mut self.disk, &mut self.context),
             }
             self.context.broker_is_up = false;
             self.run_until_quiet("after a restart");
@@ -208,20 +209,28 @@ impl World {
                 }
             }
             Event::Client(number) => clients[number].wake(context),
-            Event::Synced(generation) => {
-                for (shard, ticket) in disk.synced(generation, context) {
-                    broker.durable(shard, ticket, context);
+            Event::StoreWakes(generation) => disk.wake(generation, context),
+            Event::Committed(generation) => match disk.committed(generation, context) {
+                Ok(stored) => {
+                    for (shard, stored) in stored {
+                        broker.stored(shard, stored, context);
+                    }
                 }
-            }
-            Event::SyncDue(generation) => disk.sync_due(generation, context),
+                Err(Failed) => {
+                    broker.die(Death::StoreFailed, disk, context);
+                    context.facts.restarts += 1;
+                    context.broker_is_up = false;
+                }
+            },
             Event::Fault => self.fault(),
             Event::Start => {
                 broker.start(disk, context);
-                context.broker_is_up = true;
+                context.broker_is_up = broker.is_up();
             }
             Event::Calm => {
                 context.calm = true;
                 broker.calm();
+                disk.calm();
                 context.widen_links();
                 for client in clients {
                     client.calm(context);
@@ -236,7 +245,7 @@ impl World {
         schedule.plan((*now + after).max(not_before), Event::Fault);
     }
 
-    /// The broker crashes within its next steps, or a link is lost.
+    /// The broker crashes within its next steps, or its store fails soon, or a link is lost.
     fn fault(&mut self) {
         if self.context.calm {
             return;
@@ -246,6 +255,10 @@ impl World {
             let steps = random.below(60);
             self.context.trace(|| format!("the broker will crash in {steps} steps"));
             self.broker.crash_in(steps);
+        } else if random.percent(self.context.plan.store_fails_percent) {
+            let commits = random.below(20);
+            self.context.trace(|| format!("the store will fail after {commits} commits"));
+            self.disk.fail_after(commits);
         } else {
             let victims = self.clients.iter().filter(|client| client.may_be_lost());
             let links: Vec<_> = victims.filter_map(Client::link).collect();

@@ -5,8 +5,9 @@ use simulation::{Plan, Sabotage, Trace, run};
 /// A defect that needs a rare occasion may take so many seeds to show.
 const SEEDS: u64 = 200;
 
-fn is_noticed_by(sabotage: Sabotage, check: &str) -> bool {
-    (0..SEEDS).any(|seed| {
+/// By which seed.
+fn noticed_by(sabotage: Sabotage, check: &str) -> Option<u64> {
+    (0..SEEDS).find(|&seed| {
         let mut plan = Plan::of(seed);
         plan.sabotage = Some(sabotage);
         run(plan, Trace::Off).violations.iter().any(|violation| violation.check == check)
@@ -16,6 +17,8 @@ fn is_noticed_by(sabotage: Sabotage, check: &str) -> bool {
 #[test]
 fn every_defect_is_noticed() {
     for (sabotage, check) in Sabotage::ALL {
-        assert!(is_noticed_by(sabotage, check), "{sabotage:?} goes unnoticed by {check:?}");
+        let seed = noticed_by(sabotage, check);
+        let seed = seed.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed by {check:?}"));
+        println!("{sabotage:?} is noticed by {check:?} with seed {seed}");
     }
 }

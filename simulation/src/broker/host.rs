@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, Shard, Ticket, TransportEnd, Urgency, Verdict,
-};
+use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, TransportEnd, Verdict};
+
+use noctule_persistence::Stored;
 
 use super::connection::Connection;
 use super::mailbox::{HandedOver, Letter};
-use super::{Around, Step, step};
+use super::{Around, Crashed, Step, step};
 use crate::network::{End, Found, LinkNumber};
 use crate::sabotage::Sabotage;
 
@@ -26,8 +26,8 @@ pub(super) struct Host {
     to_read: BTreeSet<LinkNumber>,
     /// To be written in the coming turn.
     to_write: BTreeSet<ConnectionKey>,
-    /// Tickets the disk has reported.
-    durable: Option<Ticket>,
+    /// What the disk has reported.
+    stored: Stored,
     effects: VecDeque<Effect>,
     /// Who waits to hear whether its User Name is right.
     asked: Vec<ConnectionKey>,
@@ -58,7 +58,7 @@ impl Host {
             by_link: BTreeMap::new(),
             to_read: BTreeSet::new(),
             to_write: BTreeSet::new(),
-            durable: None,
+            stored: Stored::default(),
             effects: VecDeque::new(),
             asked: Vec::new(),
             agenda: VecDeque::new(),
@@ -74,8 +74,9 @@ impl Host {
         self.to_read.insert(link);
     }
 
-    pub(super) fn durable(&mut self, ticket: Ticket) {
-        self.durable = self.durable.max(Some(ticket));
+    pub(super) fn stored(&mut self, Stored { flushed, durable }: Stored) {
+        self.stored.flushed = self.stored.flushed.max(flushed);
+        self.stored.durable = self.stored.durable.max(durable);
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -121,7 +122,7 @@ impl Host {
         let has_mail = !commons.mailboxes[self.index].is_empty();
         let has_more = !self.to_read.is_empty()
             || !self.to_write.is_empty()
-            || self.durable.is_some()
+            || self.stored != Stored::default()
             || !self.asked.is_empty();
         if has_mail || has_more || self.shard.has_dirty() || self.shard.has_work() {
             commons.plan_turn(self.index, Duration::from_micros(20), context);
@@ -289,27 +290,34 @@ impl Host {
             self.effects.extend(effects);
             while let Some(effect) = self.effects.pop_front() {
                 step(around.countdown)?;
-                self.carry_out(effect, around);
+                self.carry_out(effect, around)?;
             }
-            let Some(ticket) = self.durable.take() else { return Ok(()) };
-            step(around.countdown)?;
-            self.handle(Input::Durable { ticket }, around);
+            let stored = std::mem::take(&mut self.stored);
+            let flushed = stored.flushed.filter(|flushed| Some(*flushed) > stored.durable);
+            if let Some(ticket) = stored.durable {
+                step(around.countdown)?;
+                self.handle(Input::Durable { ticket }, around);
+            }
+            if let Some(ticket) = flushed {
+                step(around.countdown)?;
+                self.handle(Input::Flushed { ticket }, around);
+            }
+            if stored == Stored::default() {
+                return Ok(());
+            }
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, around: &mut Around<'_>) {
+    fn carry_out(&mut self, effect: Effect, around: &mut Around<'_>) -> Step {
         let Around { commons, disk, context, .. } = around;
         match effect {
             Effect::Persist { ticket, operations, urgency } => {
-                disk.persist(
-                    (self.index, ticket),
-                    &operations,
-                    urgency > Urgency::Lazy,
-                    &commons.shared,
-                    context,
-                );
+                let place = (self.index, ticket);
+                if disk.persist(place, &operations, urgency, &commons.shared, context).is_err() {
+                    return Err(Crashed::StoreFailed);
+                }
                 if context.plan.sabotage == Some(Sabotage::DurableTooEarly) {
-                    self.durable = Some(ticket);
+                    self.stored.durable = Some(ticket);
                 }
             }
             Effect::Close { connection, farewell } => {
@@ -335,7 +343,7 @@ impl Host {
                 commons.send(from, to.get(), Letter::Parcel(parcel), context);
             }
             Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
-                let Some(handed) = self.forget(connection) else { return };
+                let Some(handed) = self.forget(connection) else { return Ok(()) };
                 let link = handed.link;
                 self.by_link.remove(&link);
                 commons.links.insert(link, to.get());
@@ -355,6 +363,7 @@ impl Host {
             }
             Effect::Log { line, .. } => context.broker_log(&line),
         }
+        Ok(())
     }
 
     /// Writes each outbox once.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::metric::Metric;
-use noctule_broker::{Shard, ShardIndex, Shared, Ticket};
+use noctule_broker::{Shard, ShardIndex, Shared};
+use noctule_persistence::Stored;
 
 use crate::context::Context;
-use crate::disk::Disk;
+use crate::disk::{Death, Disk};
 use crate::network::LinkNumber;
 use crate::sabotage::Sabotage;
 use crate::schedule::Event;
@@ -39,7 +40,12 @@ pub(crate) struct Broker {
 }
 
 /// The process died within a turn.
-struct Crashed;
+enum Crashed {
+    /// Something killed it.
+    Killed,
+    /// The store did.
+    StoreFailed,
+}
 
 type Step = Result<(), Crashed>;
 
@@ -87,10 +93,22 @@ impl Broker {
             true => context.random.between(1..=4) as u16,
             false => context.plan.shards,
         };
-        if context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2 {
-            disk.forget_session();
+        let dies = !context.calm && context.random.percent(context.plan.dies_starting_percent);
+        if dies && context.random.percent(30) {
+            return self.die_starting(Self::death(context), disk, context);
         }
-        let rows = disk.rows();
+        let Ok(mut rows) = disk.open(context) else {
+            return self.die_starting(Death::StoreFailed, disk, context);
+        };
+        if dies && context.random.percent(40) {
+            return self.die_starting(Self::death(context), disk, context);
+        }
+        if dies {
+            self.crash_in(context.random.below(12));
+        }
+        if context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2 && !rows.is_empty() {
+            rows.remove(0);
+        }
         let started = self.started;
         context.trace(|| format!("broker: start {started} with {count} shards from {} rows", rows.len()));
         let source = self.started * SHARDS_MAX;
@@ -118,11 +136,28 @@ impl Broker {
         }
     }
 
+    /// The process dies before it has done anything that others could notice.
+    fn die_starting(&mut self, death: Death, disk: &mut Disk, context: &mut Context) {
+        context.trace(|| format!("broker: start {}, {death:?} meanwhile", self.started));
+        disk.die(death, context);
+        context.facts.restarts += 1;
+        let after = context.random.millis(1..=2000);
+        context.schedule.plan(context.now + after, Event::Start);
+    }
+
+    fn death(context: &mut Context) -> Death {
+        match context.plan.loses_power && context.random.percent(50) {
+            true => Death::PowerLost,
+            false => Death::Killed,
+        }
+    }
+
     /// The disk reports to a shard.
-    pub(crate) fn durable(&mut self, shard: usize, ticket: Ticket, context: &mut Context) {
+    pub(crate) fn stored(&mut self, shard: usize, stored: Stored, context: &mut Context) {
         if let Some(process) = &mut self.process {
-            process.hosts[shard].durable(ticket);
-            process.commons.plan_turn(shard, Duration::ZERO, context);
+            process.hosts[shard].stored(stored);
+            let after = context.random.time(Duration::ZERO..=Duration::from_micros(200));
+            process.commons.plan_turn(shard, after, context);
         }
     }
 
@@ -134,17 +169,21 @@ impl Broker {
         }
         let Process { hosts, commons } = process;
         let around = &mut Around { commons, countdown: &mut self.crashes_in, disk, context };
-        if hosts[shard].turn(around).is_err() {
-            self.crash(disk, context);
+        if let Err(crashed) = hosts[shard].turn(around) {
+            let death = match crashed {
+                Crashed::Killed => Self::death(context),
+                Crashed::StoreFailed => Death::StoreFailed,
+            };
+            self.die(death, disk, context);
         }
     }
 
     /// The process is gone at once, with all that it held.
-    pub(crate) fn crash(&mut self, disk: &mut Disk, context: &mut Context) {
+    pub(crate) fn die(&mut self, death: Death, disk: &mut Disk, context: &mut Context) {
         self.crashes_in = None;
         let Some(process) = self.process.take() else { return };
-        context.trace(|| "broker: crash".to_owned());
-        disk.crash(context);
+        context.trace(|| format!("broker: {death:?}"));
+        disk.die(death, context);
         self.bury(&process, context);
     }
 
@@ -155,7 +194,9 @@ impl Broker {
         // Without steps to count there is no crash.
         let ended = process.end(disk, context);
         debug_assert!(ended.is_ok(), "nothing crashes without a countdown");
-        disk.close(context);
+        if disk.close(context).is_err() {
+            disk.die(Death::StoreFailed, context);
+        }
         self.bury(&process, context);
     }
 
@@ -171,7 +212,7 @@ impl Broker {
 
 fn step(countdown: &mut Option<usize>) -> Step {
     match countdown {
-        Some(0) => Err(Crashed),
+        Some(0) => Err(Crashed::Killed),
         Some(steps) => {
             *steps -= 1;
             Ok(())
