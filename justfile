@@ -26,6 +26,12 @@ deny:
 simulate seeds="10000":
     cargo run --release -p simulation -- --seeds {{seeds}}
 
+# Rounds of one fault (kill, power, disconnect, mixed) under load, with books kept outside of the broker. Loss of power
+# needs root.
+ledger fault="kill" rounds="200" seed="1":
+    cargo build --release -p noctule-cli -p ledger
+    target/release/ledger --fault {{fault}} --rounds {{rounds}} --seed {{seed}} --broker target/release/noctule
+
 # Fuzz one target for a while (needs cargo-fuzz).
 fuzz target seconds="300":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}

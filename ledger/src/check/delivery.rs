@@ -1,0 +1,111 @@
+//! Lost, doubled, reordered, unasked, and what was dropped.
+
+use std::collections::HashMap;
+
+use super::{Due, Finding, Kind};
+use crate::history::{History, Receipt};
+
+pub(super) fn check(history: &History) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut missing_count = 0;
+    for mut due in Due::all(history) {
+        if due.is_drained(history) {
+            let missing = due.missing(history);
+            missing_count += missing.len() as u64;
+            if history.counted_drops.is_none() {
+                findings.extend(missing.into_iter().map(|(publisher, sequence)| Finding {
+                    kind: Kind::Lost,
+                    what: format!(
+                        "{} never got {}",
+                        due.name,
+                        describe(history, &Receipt { publisher, sequence, qos: 0 })
+                    ),
+                }));
+            }
+        }
+    }
+    if let Some(counted) = history.counted_drops
+        && counted != missing_count
+    {
+        let what =
+            format!("{missing_count} messages never came, and the broker says that it dropped {counted}");
+        findings.push(Finding { kind: Kind::Drops, what });
+    }
+    doubled(history, &mut findings);
+    for number in 0..history.receivers.len() {
+        asked_and_in_order(history, number, &mut findings);
+    }
+    findings
+}
+
+/// A message in words.
+fn describe(history: &History, receipt: &Receipt) -> String {
+    let Receipt { publisher, sequence, .. } = *receipt;
+    match history.publishers.get(publisher).and_then(|known| Some((known, known.messages.get(sequence)?))) {
+        Some((known, message)) => {
+            let acknowledged = if message.acknowledged { "acknowledged" } else { "not acknowledged" };
+            format!("{} {sequence} (QoS {}, {}, {acknowledged})", known.name, message.qos, message.topic)
+        }
+        None => format!("message {sequence} of publisher {publisher}"),
+    }
+}
+
+/// Each new exchange of QoS 2 is a message of its own [MQTT-4.3.3-13]; in a shared subscription it is for one member
+/// alone. QoS 0 is sent once.
+fn doubled(history: &History, findings: &mut Vec<Finding>) {
+    let mut seen: HashMap<(&str, usize, usize), &str> = HashMap::new();
+    for receiver in &history.receivers {
+        let whose = receiver.group.as_deref().unwrap_or(&receiver.name);
+        for receipt in receiver.receipts.iter().filter(|receipt| receipt.qos != 1) {
+            let key = (whose, receipt.publisher, receipt.sequence);
+            if let Some(first) = seen.insert(key, &receiver.name) {
+                let what =
+                    format!("{} got {}, which {first} had got", receiver.name, describe(history, receipt));
+                findings.push(Finding { kind: Kind::Doubled, what });
+            }
+        }
+    }
+}
+
+/// The first receipts of a publisher's messages of one topic and QoS are in the order of their numbers [MQTT-4.6.0-6];
+/// at QoS 1 they may be repeated after that. Members of a shared subscription have no such promise.
+fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Finding>) {
+    let receiver = &history.receivers[number];
+    let mut highest: HashMap<(usize, &str, u8), usize> = HashMap::new();
+    let mut known: HashMap<(usize, usize), u8> = HashMap::new();
+    for receipt in &receiver.receipts {
+        let message = history
+            .publishers
+            .get(receipt.publisher)
+            .and_then(|publisher| publisher.messages.get(receipt.sequence));
+        let subscribed = message.and_then(|message| receiver.subscription(&message.topic));
+        let (Some(message), Some(subscription)) = (message, subscribed) else {
+            let what = format!("{} got {}, which is not for it", receiver.name, describe(history, receipt));
+            findings.push(Finding { kind: Kind::Unasked, what });
+            continue;
+        };
+        let expected = message.qos.min(subscription.qos);
+        if receipt.qos != expected {
+            let what = format!(
+                "{} got {} with QoS {} instead of {expected}",
+                receiver.name,
+                describe(history, receipt),
+                receipt.qos
+            );
+            findings.push(Finding { kind: Kind::Unasked, what });
+        }
+        if known.insert((receipt.publisher, receipt.sequence), receipt.qos).is_some()
+            || receiver.group.is_some()
+        {
+            continue;
+        }
+        // Published with QoS 2 it is passed on at PUBREL, so what was published with QoS 1 may overtake it.
+        let last =
+            highest.entry((receipt.publisher, &message.topic, message.qos)).or_insert(receipt.sequence);
+        if *last > receipt.sequence {
+            let what = format!("{} got {} after {last}", receiver.name, describe(history, receipt));
+            findings.push(Finding { kind: Kind::Reordered, what });
+        }
+        *last = receipt.sequence.max(*last);
+    }
+}
