@@ -11,6 +11,7 @@ mod broker;
 mod descriptor_limit;
 mod error;
 mod greeting;
+pub mod import;
 mod listener;
 mod memory;
 mod network_device;
@@ -22,6 +23,7 @@ mod run;
 mod settings;
 mod shard;
 mod signals;
+pub mod store;
 mod surprises;
 mod user;
 

@@ -5,6 +5,7 @@ mod bench;
 mod broker;
 mod r#pub;
 mod selftest;
+mod store;
 mod sub;
 
 use std::ffi::OsString;
@@ -40,7 +41,7 @@ const EXIT_WRONG_FLAGS: u8 = 2;
 
 /// All commands, in the order of `noctule help`.
 const COMMANDS: &[Command] =
-    &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND, bench::COMMAND, selftest::COMMAND];
+    &[broker::COMMAND, r#pub::COMMAND, sub::COMMAND, store::COMMAND, bench::COMMAND, selftest::COMMAND];
 
 /// Runs what the process was called as, with what stands behind that.
 pub(crate) fn run(called_as: &str, arguments: Vec<OsString>) -> ExitCode {

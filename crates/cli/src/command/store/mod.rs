@@ -1,0 +1,102 @@
+//! `noctule store`: what can be done with a data directory beside serving from it.
+
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, value_parser};
+use noctule_server::store::{self, StoreToolError};
+
+use super::{Command, EXIT_WRONG_FLAGS};
+use crate::say::{complain, say};
+
+pub(super) const COMMAND: Command = Command {
+    name: "store",
+    about: "Import, export and back up what a broker keeps on disk",
+    flags: define,
+    run,
+    exit_wrong_flags: EXIT_WRONG_FLAGS,
+    program: None,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  noctule store import /var/lib/mosquitto/mosquitto.db --data /var/lib/noctule
+  noctule store export --data /var/lib/noctule | jq 'select(.kind == \"session\").client_id'
+  noctule store backup /backup/monday --data /var/lib/noctule
+
+DIR is what `noctule broker --data DIR` was given; for `persistence_location DIR` of a configuration file it is DIR/noctule.
+A data directory belongs to one process: all but backup need it without a broker.
+
+Exit status: 0 done; 1 could not be done, and standard error tells why; 2 wrong flags.";
+
+/// It could not be done.
+const EXIT_FAILED: u8 = 1;
+
+fn define(command: clap::Command) -> clap::Command {
+    command
+        .long_about("Work with the data directory of a broker: everything it keeps on disk.")
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            clap::Command::new("import")
+                .about("Take over a mosquitto.db, or a database of Mosquitto's persist-sqlite")
+                .long_about(
+                    "Take over a mosquitto.db, or a database of Mosquitto's persist-sqlite: sessions, subscriptions, \
+                     queued messages, unfinished QoS 2 exchanges, retained messages and Wills. The file is only read. \
+                     The data directory must be empty, and is made if it is not there.",
+                )
+                .arg(path("file", "FILE", "The file; stop Mosquitto first, so that it is whole"))
+                .arg(data()),
+        )
+        .subcommand(
+            clap::Command::new("export")
+                .about("Write everything to standard output, an object of JSON a line")
+                .arg(data()),
+        )
+        .subcommand(
+            clap::Command::new("backup")
+                .about("Copy a data directory to another one, also while a broker serves from it")
+                .arg(path("target", "TARGET", "The copy, a data directory itself; it must not be there yet, or be empty"))
+                .arg(data()),
+        )
+}
+
+fn path(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name(value).value_parser(value_parser!(PathBuf)).required(true).help(help)
+}
+
+fn data() -> Arg {
+    path("data", "DIR", "The data directory").long("data")
+}
+
+fn run(matches: &ArgMatches) -> ExitCode {
+    let (name, matches) = matches.subcommand().expect("clap refuses a command line without a subcommand");
+    let path = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it").as_path();
+    match carry_out(name, path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn carry_out<'a>(name: &str, path: impl Fn(&str) -> &'a Path) -> Result<(), StoreToolError> {
+    match name {
+        "import" => {
+            let summary = store::import(path("data"), path("file"))?;
+            say(&format!("Imported {summary}.\n"));
+        }
+        "export" => {
+            let lines = store::export(path("data"), &mut BufWriter::new(io::stdout().lock()))?;
+            complain(&format!("{lines} rows"));
+        }
+        _ => {
+            let rows = store::backup(path("data"), path("target"))?;
+            say(&format!("Copied {rows} rows to {}.\n", path("target").display()));
+        }
+    }
+    Ok(())
+}

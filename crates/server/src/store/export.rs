@@ -1,0 +1,232 @@
+//! What a store holds, as lines of JSON: an object each, whose member `kind` says what it is about.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use base64ct::{Base64, Encoding};
+use noctule_broker::record::{Recipient, Record, SessionRecord, Table};
+use noctule_broker::{Message, Sequence, Will};
+use noctule_persistence::keyspace;
+use noctule_storage::Reader;
+use serde_json::{Value, json};
+
+use super::{StoreToolError, open};
+
+/// Writes everything that a data directory holds; gives the number of lines. No broker may serve from it.
+pub fn export(data: &Path, out: &mut dyn Write) -> Result<u64, StoreToolError> {
+    let directory = open(data)?;
+    let store = directory.open_store()?;
+    let reader = noctule_storage::Store::reader(&store);
+    let lines = rows(&*reader, out)?;
+    out.flush().map_err(StoreToolError::io("write", Path::new("standard output")))?;
+    Ok(lines)
+}
+
+fn rows(store: &dyn Reader, out: &mut dyn Write) -> Result<u64, StoreToolError> {
+    let mut lines = 0;
+    let mut trouble = None;
+    for table in Table::ALL {
+        store.scan(keyspace(table), b"", &mut |key, value| {
+            let written =
+                Record::decode(table, key, value).map_err(StoreToolError::from).and_then(|record| {
+                    writeln!(out, "{}", line(&record))
+                        .map_err(StoreToolError::io("write", Path::new("standard output")))
+                });
+            match written {
+                Ok(()) => {
+                    lines += 1;
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    trouble = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        match trouble.take() {
+            // Who read the lines has enough.
+            Some(StoreToolError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => break,
+            Some(error) => return Err(error),
+            None => {}
+        }
+    }
+    Ok(lines)
+}
+
+fn line(record: &Record) -> Value {
+    match record {
+        Record::Session(record) => session(record),
+        Record::Subscription { session, filter, options, identifier } => json!({
+            "kind": "subscription",
+            "session": session.0,
+            "filter": filter,
+            "qos": options.qos.level(),
+            "no_local": options.no_local,
+            "retain_as_published": options.retain_as_published,
+            "identifier": identifier,
+        }),
+        Record::Message(found) => kind("message", message(found)),
+        Record::Delivery { sequence: of, recipients } => json!({
+            "kind": "delivery",
+            "message": sequence(*of),
+            "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
+        }),
+        Record::Recipient { sequence: of, recipient: who } => json!({
+            "kind": "recipient",
+            "message": sequence(*of),
+            "recipient": recipient(who),
+        }),
+        Record::State { sequence: of, copy, sent } => json!({
+            "kind": "state",
+            "message": sequence(*of),
+            "copy": copy,
+            "state": if sent.is_some() { "sent" } else { "acknowledged" },
+            "packet_id": sent.map(|packet_id| packet_id.get()),
+        }),
+        Record::Released { session, packet_id } => json!({
+            "kind": "released",
+            "session": session.0,
+            "packet_id": packet_id.get(),
+        }),
+        Record::Incoming { session, packet_id, message: found } => {
+            let mut line = kind("incoming", message(found));
+            line["session"] = session.0.into();
+            line["packet_id"] = packet_id.get().into();
+            line
+        }
+        Record::Retained { message: found, publisher } => {
+            let mut line = kind("retained", message(found));
+            line["client_id"] = publisher.client_id.as_ref().into();
+            line["user_name"] = publisher.user_name.as_deref().into();
+            line
+        }
+    }
+}
+
+fn kind(kind: &str, mut line: Value) -> Value {
+    line["kind"] = kind.into();
+    line
+}
+
+fn session(record: &SessionRecord) -> Value {
+    json!({
+        "kind": "session",
+        "session": record.number.0,
+        "client_id": record.client_id.as_ref(),
+        "user_name": record.user_name.as_deref(),
+        "expiry_interval": record.expiry,
+        "disconnected_at": record.disconnected_at.map(|at| at.as_secs_f64()),
+        "will": record.will.as_ref().map(will),
+    })
+}
+
+fn will(will: &Will) -> Value {
+    let mut line = json!({
+        "topic": will.topic,
+        "qos": will.qos.level(),
+        "retain": will.retain,
+        "delay": will.delay.as_secs(),
+        "expiry_interval": will.expiry.map(|expiry| expiry.as_secs()),
+    });
+    bytes(&mut line, "payload", &will.payload);
+    bytes(&mut line, "properties", &will.properties);
+    line
+}
+
+fn message(message: &Message) -> Value {
+    let mut line = json!({
+        "message": sequence(message.sequence()),
+        "topic": message.topic(),
+        "qos": message.qos().level(),
+        "retain": message.retain(),
+        "expires_at": message.expires().map(|at| at.as_secs_f64()),
+        "publisher": message.publisher().0,
+    });
+    bytes(&mut line, "payload", message.payload());
+    bytes(&mut line, "properties", message.properties());
+    line
+}
+
+fn recipient(recipient: &Recipient) -> Value {
+    json!({
+        "copy": recipient.copy,
+        "session": recipient.session.0,
+        "qos": recipient.qos.level(),
+        "retain": recipient.retain,
+        "identifiers": recipient.identifiers.iter().collect::<Vec<_>>(),
+        "group": recipient.group.as_deref(),
+    })
+}
+
+fn sequence(sequence: Sequence) -> String {
+    format!("{}-{}", sequence.source, sequence.counter)
+}
+
+/// As text if it is text, else as Base64 under a name that says so. Nothing is left away.
+fn bytes(line: &mut Value, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        _ if bytes.is_empty() && name == "properties" => {}
+        Ok(text) if name == "payload" => line[name] = text.into(),
+        _ => line[format!("{name}_base64")] = Base64::encode_string(bytes).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use noctule_broker::record::Operation;
+    use noctule_broker::{MessageView, SessionNumber};
+    use noctule_protocol::QoS;
+    use noctule_storage::{Batch, MemoryStore, Store};
+
+    use super::*;
+
+    fn message(payload: &[u8]) -> Message {
+        let view = MessageView {
+            topic: "a/\"b\"",
+            payload,
+            properties: b"\x01\x01",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires: Some(Duration::from_secs(5)),
+            publisher: SessionNumber(3),
+        };
+        view.to_message(Sequence { source: 1, counter: 2 })
+    }
+
+    #[test]
+    fn a_line_each_and_bytes_that_are_no_text_in_base64() {
+        let session = SessionRecord {
+            number: SessionNumber(3),
+            client_id: "c".into(),
+            user_name: None,
+            expiry: 60,
+            disconnected_at: Some(Duration::from_millis(1_500)),
+            will: None,
+        };
+        let operations = [
+            Operation::PutSession(session),
+            Operation::PutMessage { message: message(b"\xFF"), recipients: Vec::new() },
+        ];
+        let mut batch = Batch::new();
+        for operation in operations {
+            operation.changes(|change| {
+                batch.put(keyspace(change.table), change.key, change.value.unwrap_or_default());
+            });
+        }
+        let mut store = MemoryStore::new();
+        store.commit(&[batch], true).expect("memory");
+        let mut out = Vec::new();
+        rows(&*store.reader(), &mut out).expect("good rows");
+        let text = String::from_utf8(out).expect("JSON is text");
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("an object each")).collect();
+        let session = lines.iter().find(|line| line["kind"] == "session").expect("a session");
+        assert_eq!((&session["client_id"], &session["disconnected_at"]), (&json!("c"), &json!(1.5)));
+        let message = lines.iter().find(|line| line["kind"] == "message").expect("a message");
+        assert_eq!((&message["topic"], &message["payload_base64"]), (&json!("a/\"b\""), &json!("/w==")));
+        assert_eq!((&message["properties_base64"], &message["message"]), (&json!("AQE="), &json!("1-2")));
+    }
+}
