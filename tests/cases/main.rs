@@ -11,6 +11,7 @@ mod descriptors;
 mod directives;
 mod exact;
 mod hostile;
+mod import;
 mod limits;
 mod log;
 mod memory;

@@ -63,14 +63,15 @@ pub(super) fn read(
 fn entry(kind: u32, chunk: &[u8], version: u32, contents: &mut Contents) -> Result<(), Refusal> {
     let fields = &mut Fields(chunk);
     match kind {
-        CONFIGURATION => configuration(fields),
-        MESSAGE => Ok(contents.messages.push(message(fields, &mut contents.left_out)?)),
-        COPY => Ok(contents.copies.push(copy(fields)?)),
-        RETAINED => Ok(contents.retained.push(fields.native_u64()?)),
-        SUBSCRIPTION => Ok(contents.subscriptions.push(subscription(fields)?)),
-        CLIENT => Ok(contents.clients.push(client(fields, version)?)),
-        _ => Err(Refusal::LeftOut(UNKNOWN_CHUNK)),
+        CONFIGURATION => configuration(fields)?,
+        MESSAGE => contents.messages.push(message(fields, &mut contents.left_out)?),
+        COPY => contents.copies.push(copy(fields)?),
+        RETAINED => contents.retained.push(fields.native_u64()?),
+        SUBSCRIPTION => contents.subscriptions.push(subscription(fields)?),
+        CLIENT => contents.clients.push(client(fields, version)?),
+        _ => return Err(Refusal::LeftOut(UNKNOWN_CHUNK)),
     }
+    Ok(())
 }
 
 fn configuration(fields: &mut Fields<'_>) -> Result<(), Refusal> {

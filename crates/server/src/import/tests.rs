@@ -73,7 +73,7 @@ impl Started {
         let settings = Arc::new(Settings::default());
         let shared = Shared::new(&settings);
         let mut shards = [Shard::new(settings, ShardIndex(0), 1, 1)];
-        let now = Now { monotonic: Duration::from_secs(1), wall: NOW, ..Now::default() };
+        let now = Now { monotonic: Duration::from_secs(1), wall: NOW };
         let mut effects = Vec::new();
         Shard::restore(&mut shards, &shared, rows(&store).unwrap(), now, &mut effects).unwrap();
         let [shard] = shards;

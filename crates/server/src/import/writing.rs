@@ -29,6 +29,9 @@ pub enum ImportError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The row that tells what was imported is not one.
+    #[error("the store does not tell any more what was imported into it: a row is damaged")]
+    Row,
     /// There is something in the store.
     #[error("the store is not empty: what is imported would mix with what is there")]
     NotEmpty,
@@ -86,16 +89,13 @@ pub enum Known {
 
 impl Known {
     /// What stands in the store.
-    pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
+    pub fn of(store: &dyn Store) -> Result<Self, ImportError> {
         let Some(row) = store.get(Keyspace::Meta, ROW)? else { return Ok(Self::Nothing) };
         let row = String::from_utf8_lossy(&row);
         if row == BEGUN {
             return Ok(Self::Unfinished);
         }
-        match Source::from_row(&row) {
-            Some(source) => Ok(Self::Done(source)),
-            None => Err(StoreError::Damaged { what: "the row that tells what was imported".to_owned() }),
-        }
+        Source::from_row(&row).map(Self::Done).ok_or(ImportError::Row)
     }
 }
 

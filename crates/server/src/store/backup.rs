@@ -19,8 +19,10 @@ pub fn backup(data: &Path, target: &Path) -> Result<u64, StoreToolError> {
     let target = std::path::absolute(target).map_err(StoreToolError::io("find", target))?;
     match open(data) {
         Ok(directory) => {
-            let store = directory.open_store()?;
-            copy(&*store.reader(), &target, || false)
+            let mut store = directory.open_store()?;
+            let rows = copy(&*store.reader(), &target, || false)?;
+            store.close()?;
+            Ok(rows)
         }
         Err(StoreToolError::Directory(DataDirectoryError::InUse { path, holder })) => {
             service::ask(data, &target)
@@ -85,6 +87,6 @@ fn fill(reader: &dyn Reader, target: &Path, is_over: impl Fn() -> bool) -> Resul
         }
         store.commit(&[batch], false)?;
     }
-    store.commit(&[], true)?;
+    store.close()?;
     Ok(rows)
 }

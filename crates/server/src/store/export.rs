@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding};
 use noctule_broker::record::{Recipient, Record, SessionRecord, Table};
 use noctule_broker::{Message, Sequence, Will};
 use noctule_persistence::keyspace;
-use noctule_storage::Reader;
+use noctule_storage::{Reader, Store};
 use serde_json::{Value, json};
 
 use super::{StoreToolError, open};
@@ -16,10 +16,10 @@ use super::{StoreToolError, open};
 /// Writes everything that a data directory holds; gives the number of lines. No broker may serve from it.
 pub fn export(data: &Path, out: &mut dyn Write) -> Result<u64, StoreToolError> {
     let directory = open(data)?;
-    let store = directory.open_store()?;
-    let reader = noctule_storage::Store::reader(&store);
-    let lines = rows(&*reader, out)?;
+    let mut store = directory.open_store()?;
+    let lines = rows(&*store.reader(), out)?;
     out.flush().map_err(StoreToolError::io("write", Path::new("standard output")))?;
+    store.close()?;
     Ok(lines)
 }
 
@@ -179,7 +179,7 @@ mod tests {
     use noctule_broker::record::Operation;
     use noctule_broker::{MessageView, SessionNumber};
     use noctule_protocol::QoS;
-    use noctule_storage::{Batch, MemoryStore, Store};
+    use noctule_storage::{Batch, MemoryStore};
 
     use super::*;
 

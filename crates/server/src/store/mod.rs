@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use noctule_storage::{DataDirectory, DataDirectoryError, StoreError};
+use noctule_storage::{DataDirectory, DataDirectoryError, Store, StoreError};
 
 use crate::import::{Import, ImportError, Summary};
 
@@ -69,7 +69,9 @@ pub fn import(data: &Path, file: &Path) -> Result<Summary, StoreToolError> {
     let directory = DataDirectory::open(data)?;
     let mut store = directory.open_store()?;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Ok(Import::asked_for(&mut store, file, data, wall)?)
+    let summary = Import::asked_for(&mut store, file, data, wall)?;
+    store.close()?;
+    Ok(summary)
 }
 
 /// Takes a data directory that is there.
