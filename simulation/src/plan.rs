@@ -198,7 +198,7 @@ impl Plan {
             latency_max: random.millis(1..=60),
             link_capacities: vec![random.between(64..=512), random.between(600..=8000), 65_536],
             read_bytes_max: *random.pick(&[7, 100, 4096, 65_536]),
-            queue_bytes_max: *random.pick(&[20_000, 200_000, 32 * 1024 * 1024]),
+            queue_bytes_max: *random.pick(&[1, 2000, 20_000, 32 * 1024 * 1024, 32 * 1024 * 1024]),
             sync_time: [random.millis(0..=3), random.millis(4..=80)],
             stalls_of_1000: *random.pick(&[0, 0, 5]),
             loses_power: true,
@@ -284,7 +284,7 @@ impl Plan {
                 self.dies_starting_percent = *random.pick(&[0, 0, 30, 60]);
             }
             // Here the broker stays up.
-            Regime::Accounting => self.queue_bytes_max = usize::MAX,
+            Regime::Accounting => {}
         }
         let durability = *random.pick(&[
             Durability::Sync,
@@ -303,7 +303,6 @@ impl Plan {
                 self.crash_percent = 0;
                 self.store_fails_percent = 0;
                 self.dies_starting_percent = 0;
-                self.queue_bytes_max = usize::MAX;
             }
         }
     }

@@ -11,6 +11,8 @@ pub enum Sabotage {
     TearBatches,
     /// A row of a batch is left out now and then.
     LoseRow,
+    /// The broker is told that the queue before the store is full, and not that it has room again.
+    StayFull,
     /// The store forgets rows that take retained messages back.
     ForgetRetained,
     /// The store never deletes.
@@ -49,11 +51,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 21] = [
+    pub const ALL: [(Self, &str); 22] = [
         (Self::DurableTooEarly, "lost"),
         (Self::SkipSync, "lost"),
         (Self::TearBatches, "lost"),
         (Self::LoseRow, "lost"),
+        (Self::StayFull, "rest"),
         (Self::ForgetRetained, "retained"),
         (Self::KeepRows, "leak"),
         (Self::SwallowPublish, "lost"),

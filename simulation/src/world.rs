@@ -211,11 +211,7 @@ impl World {
             Event::Client(number) => clients[number].wake(context),
             Event::StoreWakes(generation) => disk.wake(generation, context),
             Event::Committed(generation) => match disk.committed(generation, context) {
-                Ok(stored) => {
-                    for (shard, stored) in stored {
-                        broker.stored(shard, stored, context);
-                    }
-                }
+                Ok(stored) => broker.stored(stored, context),
                 Err(Failed) => {
                     broker.die(Death::StoreFailed, disk, context);
                     context.facts.restarts += 1;

@@ -10,7 +10,7 @@ use noctule_persistence::Stored;
 
 use super::connection::Connection;
 use super::mailbox::{HandedOver, Letter};
-use super::{Around, Crashed, Step, step};
+use super::{Around, Step, step};
 use crate::network::{End, Found, LinkNumber};
 use crate::sabotage::Sabotage;
 
@@ -28,6 +28,8 @@ pub(super) struct Host {
     to_write: BTreeSet<ConnectionKey>,
     /// What the disk has reported.
     stored: Stored,
+    /// What the core was told about the queue before the store.
+    is_full: bool,
     effects: VecDeque<Effect>,
     /// Who waits to hear whether its User Name is right.
     asked: Vec<ConnectionKey>,
@@ -59,6 +61,7 @@ impl Host {
             to_read: BTreeSet::new(),
             to_write: BTreeSet::new(),
             stored: Stored::default(),
+            is_full: false,
             effects: VecDeque::new(),
             asked: Vec::new(),
             agenda: VecDeque::new(),
@@ -77,6 +80,11 @@ impl Host {
     pub(super) fn stored(&mut self, Stored { flushed, durable }: Stored) {
         self.stored.flushed = self.stored.flushed.max(flushed);
         self.stored.durable = self.stored.durable.max(durable);
+    }
+
+    /// Whether its core waits to hear that the queue before the store has room.
+    pub(super) fn knows_full(&self) -> bool {
+        self.is_full
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -290,7 +298,7 @@ impl Host {
             self.effects.extend(effects);
             while let Some(effect) = self.effects.pop_front() {
                 step(around.countdown)?;
-                self.carry_out(effect, around)?;
+                self.carry_out(effect, around);
             }
             let stored = std::mem::take(&mut self.stored);
             let flushed = stored.flushed.filter(|flushed| Some(*flushed) > stored.durable);
@@ -302,20 +310,23 @@ impl Host {
                 step(around.countdown)?;
                 self.handle(Input::Flushed { ticket }, around);
             }
-            if stored == Stored::default() {
+            let is_full = around.disk.is_full();
+            let is_news = std::mem::replace(&mut self.is_full, is_full) != is_full;
+            if is_news && (is_full || around.context.plan.sabotage != Some(Sabotage::StayFull)) {
+                step(around.countdown)?;
+                self.handle(Input::StoreQueue { is_full }, around);
+            }
+            if stored == Stored::default() && !is_news {
                 return Ok(());
             }
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, around: &mut Around<'_>) -> Step {
+    fn carry_out(&mut self, effect: Effect, around: &mut Around<'_>) {
         let Around { commons, disk, context, .. } = around;
         match effect {
             Effect::Persist { ticket, operations, urgency } => {
-                let place = (self.index, ticket);
-                if disk.persist(place, &operations, urgency, &commons.shared, context).is_err() {
-                    return Err(Crashed::StoreFailed);
-                }
+                disk.persist((self.index, ticket), &operations, urgency, &commons.shared, context);
                 if context.plan.sabotage == Some(Sabotage::DurableTooEarly) {
                     self.stored.durable = Some(ticket);
                 }
@@ -343,7 +354,7 @@ impl Host {
                 commons.send(from, to.get(), Letter::Parcel(parcel), context);
             }
             Effect::HandOver { connection, to, listener, peer, bytes, authenticated } => {
-                let Some(handed) = self.forget(connection) else { return Ok(()) };
+                let Some(handed) = self.forget(connection) else { return };
                 let link = handed.link;
                 self.by_link.remove(&link);
                 commons.links.insert(link, to.get());
@@ -363,7 +374,6 @@ impl Host {
             }
             Effect::Log { line, .. } => context.broker_log(&line),
         }
-        Ok(())
     }
 
     /// Writes each outbox once.

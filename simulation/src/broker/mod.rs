@@ -40,12 +40,7 @@ pub(crate) struct Broker {
 }
 
 /// The process died within a turn.
-enum Crashed {
-    /// Something killed it.
-    Killed,
-    /// The store did.
-    StoreFailed,
-}
+struct Crashed;
 
 type Step = Result<(), Crashed>;
 
@@ -152,10 +147,15 @@ impl Broker {
         }
     }
 
-    /// The disk reports to a shard.
-    pub(crate) fn stored(&mut self, shard: usize, stored: Stored, context: &mut Context) {
-        if let Some(process) = &mut self.process {
-            process.hosts[shard].stored(stored);
+    /// The disk reports to the shards: to those whose batches are stored, and to all that there may be room again.
+    pub(crate) fn stored(&mut self, mut reports: BTreeMap<usize, Stored>, context: &mut Context) {
+        let Some(process) = &mut self.process else { return };
+        for (shard, host) in process.hosts.iter_mut().enumerate() {
+            let report = reports.remove(&shard);
+            if report.is_none() && !host.knows_full() {
+                continue;
+            }
+            host.stored(report.unwrap_or_default());
             let after = context.random.time(Duration::ZERO..=Duration::from_micros(200));
             process.commons.plan_turn(shard, after, context);
         }
@@ -169,12 +169,8 @@ impl Broker {
         }
         let Process { hosts, commons } = process;
         let around = &mut Around { commons, countdown: &mut self.crashes_in, disk, context };
-        if let Err(crashed) = hosts[shard].turn(around) {
-            let death = match crashed {
-                Crashed::Killed => Self::death(context),
-                Crashed::StoreFailed => Death::StoreFailed,
-            };
-            self.die(death, disk, context);
+        if hosts[shard].turn(around).is_err() {
+            self.die(Self::death(context), disk, context);
         }
     }
 
@@ -212,7 +208,7 @@ impl Broker {
 
 fn step(countdown: &mut Option<usize>) -> Step {
     match countdown {
-        Some(0) => Err(Crashed::Killed),
+        Some(0) => Err(Crashed),
         Some(steps) => {
             *steps -= 1;
             Ok(())

@@ -36,16 +36,16 @@ pub(super) fn pieces(batches: &[Batch], context: &Context) -> Vec<Vec<Batch>> {
     }
 }
 
-fn only(batch: &Batch, mut is_kept: impl FnMut(&BatchOp) -> bool) -> Batch {
-    with(batch.ops().iter().filter(|op| is_kept(op)))
+fn only(batch: &Batch, is_kept: impl FnMut(&BatchOp<'_>) -> bool) -> Batch {
+    with(batch.ops().filter(is_kept))
 }
 
-fn with<'a>(ops: impl Iterator<Item = &'a BatchOp>) -> Batch {
+fn with<'a>(ops: impl Iterator<Item = BatchOp<'a>>) -> Batch {
     let mut batch = Batch::new();
     for op in ops {
         match op {
-            BatchOp::Put { keyspace, key, value } => batch.put(*keyspace, key.clone(), value.clone()),
-            BatchOp::Delete { keyspace, key } => batch.delete(*keyspace, key.clone()),
+            BatchOp::Put { keyspace, key, value } => batch.put(keyspace, key, value),
+            BatchOp::Delete { keyspace, key } => batch.delete(keyspace, key),
         }
     }
     batch

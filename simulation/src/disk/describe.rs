@@ -4,7 +4,7 @@ use noctule_storage::{Batch, BatchOp};
 
 /// A line for each change.
 pub(super) fn batch(batch: &Batch) -> String {
-    let lines = batch.ops().iter().map(|op| match op {
+    let lines = batch.ops().map(|op| match op {
         BatchOp::Put { keyspace, key: of, .. } => format!("\n             put {keyspace:?} {}", key(of)),
         BatchOp::Delete { keyspace, key: of } => format!("\n             delete {keyspace:?} {}", key(of)),
     });

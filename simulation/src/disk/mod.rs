@@ -31,7 +31,7 @@ pub(crate) enum Death {
     StoreFailed,
 }
 
-/// The store took something that it could not write: the process must end.
+/// The store has failed: the process must end.
 #[derive(Debug)]
 pub(crate) struct Failed;
 
@@ -64,7 +64,7 @@ impl Disk {
         }
     }
 
-    /// Takes a batch of a shard, with what is retained in `shared` at this moment. An error: the queue is full.
+    /// Takes a batch of a shard, with what is retained in `shared` at this moment.
     pub(crate) fn persist(
         &mut self,
         (shard, ticket): (usize, Ticket),
@@ -72,7 +72,7 @@ impl Disk {
         waits: Urgency,
         shared: &Shared,
         context: &mut Context,
-    ) -> Result<(), Failed> {
+    ) {
         let (mut batch, retained) = batch(operations, shared);
         retained.complete(&mut batch, shared);
         context.trace(|| format!("disk: batch {shard}.{}, {waits:?}{}", ticket.0, describe::batch(&batch)));
@@ -80,13 +80,14 @@ impl Disk {
             context.violation("protocol", format!("batch {} handed out after {}", ticket.0, last.0));
         }
         let batch = damage::batch(batch, context);
-        let Ok(pushed) = self.queue.push(batch, urgency(waits), context.now) else {
-            context.trace(|| "disk: the queue is full".to_owned());
-            return Err(Failed);
-        };
+        let pushed = self.queue.push(batch, urgency(waits), context.now);
         self.tickets.entry(shard).or_default().pushed(pushed, ticket);
         self.plan_wake_up(context);
-        Ok(())
+    }
+
+    /// Whether shards should see to it that less comes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.is_full()
     }
 
     /// The storage thread is woken if something is due, or sleeps until it is.
@@ -110,12 +111,16 @@ impl Disk {
             return;
         }
         self.wakes_at = None;
-        if let Some(commit) = self.queue.take(context.now) {
+        if let Some(mut commit) = self.queue.take(context.now) {
+            commit.elide();
             let [least, most] = context.plan.sync_time;
             let range = if commit.sync { least..=most } else { Duration::ZERO..=least };
             let mut takes = context.random.time(range);
             if context.random.below(1000) < context.plan.stalls_of_1000 {
                 takes += context.random.millis(100..=3000);
+            }
+            if !commit.needs_store() {
+                takes = Duration::ZERO;
             }
             context.trace(|| format!("disk: writes {} batches, sync {}", commit.batches.len(), commit.sync));
             context.schedule.plan(context.now + takes, Event::Committed(self.generation));
@@ -145,6 +150,10 @@ impl Disk {
     /// Writes what is under way.
     fn commit(&mut self, context: &mut Context) -> Result<(), Failed> {
         let Some(commit) = self.under_way.take() else { return Ok(()) };
+        if !commit.needs_store() {
+            self.queue.finish(&commit);
+            return Ok(());
+        }
         for batches in damage::pieces(&commit.batches, context) {
             self.store.commit(&batches, false).map_err(|error| {
                 context.trace(|| format!("disk: {error}"));
