@@ -60,6 +60,13 @@ metrics! {
     ConnectsRefusedBusy, "connects_refused_busy", "Clients refused because too many passwords were waiting to be checked.";
     PublishersPaused, "publishers_paused", "Times that a publisher was not read for want of memory.";
     StoreParked, "store_parked", "Times that a connection was not read because what it sent needs the store, and the store was behind.";
+    StoreBatches, "store_batches", "Batches of changes that came to the store.";
+    StoreCommits, "store_commits", "Times that the store was given something.";
+    StoreSyncs, "store_syncs", "Those of them that went on until the disk had it.";
+    StoreChanges, "store_changes", "Changes that were written.";
+    StoreElided, "store_elided", "Changes that were not written, because they were taken back or made again before that.";
+    StoreBytesWritten, "store_bytes_written", "Bytes of the changes that were written.";
+    StoreSyncMicroseconds, "store_sync_microseconds", "How long the disk took for all syncs together.";
     DroppedNoMember, "dropped_no_member", "Messages for a shared subscription without a member that could take them.";
 }
 
@@ -75,9 +82,21 @@ pub enum Gauge {
     WaitingBytes,
     /// Bytes in outboxes that the transport did not take.
     OutboxBytes,
+    /// Batches that wait for the store; [set](Metrics::set), as all below.
+    StoreQueueBatches,
+    /// Bytes of batches that wait or are being written.
+    StoreQueueBytes,
+    /// For how many milliseconds the oldest change is there that is not durable.
+    StoreLagMilliseconds,
+    /// How long a sync took lately.
+    StoreSyncMicroseconds,
+    /// How long the longest took.
+    StoreSyncMicrosecondsMax,
+    /// How many changes were written at a time lately.
+    StoreCommitChanges,
 }
 
-const GAUGES: usize = Gauge::OutboxBytes as usize + 1;
+const GAUGES: usize = Gauge::StoreCommitChanges as usize + 1;
 
 /// The values of all metrics, shared by all shards.
 #[derive(Debug)]
@@ -110,6 +129,11 @@ impl Metrics {
     /// The value now.
     pub fn get(&self, metric: Metric) -> u64 {
         self.counters[metric as usize].load(Ordering::Relaxed)
+    }
+
+    /// Sets what one place alone tells, and no shard has a part of.
+    pub fn set(&self, gauge: Gauge, value: u64) {
+        self.gauges[gauge as usize].store(value, Ordering::Relaxed);
     }
 
     /// The value now.

@@ -121,6 +121,24 @@ impl Batch {
         self.places.len() - self.dropped
     }
 
+    /// How many changes were taken back.
+    pub(crate) const fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// Bytes of the keys and values of all changes.
+    pub(crate) fn content_bytes(&self) -> usize {
+        if self.dropped == 0 {
+            return self.bytes.len();
+        }
+        self.ops()
+            .map(|op| match op {
+                BatchOp::Put { key, value, .. } => key.len() + value.len(),
+                BatchOp::Delete { key, .. } => key.len(),
+            })
+            .sum()
+    }
+
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -20,6 +20,7 @@ mod fjall_store;
 mod keyspace;
 mod memory;
 mod pipeline;
+mod statistics;
 mod store;
 mod volatile;
 
@@ -32,5 +33,6 @@ pub use fjall_store::{Cut, Damage, FjallStore, Opening};
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
 pub use pipeline::{Closed, Pipeline, Report};
+pub use statistics::{Done, Statistics};
 pub use store::{KEY_BYTES_MAX, Reader, Store, StoreError, Visit};
 pub use volatile::VolatileStore;

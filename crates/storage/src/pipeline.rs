@@ -5,9 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::{Batch, Commit, CommitQueue, Store, StoreError, Ticket, Urgency};
+use crate::{Batch, Commit, CommitQueue, Done, Statistics, Store, StoreError, Ticket, Urgency};
 
 /// The way of all batches of a process into the store. Shards share it and push; one thread writes.
 ///
@@ -58,7 +58,11 @@ impl Pipeline {
         report: Box<dyn Fn(Report) + Send>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { queue: CommitQueue::new(bound_bytes), phase: Phase::Open }),
+            state: Mutex::new(State {
+                queue: CommitQueue::new(bound_bytes),
+                phase: Phase::Open,
+                done: Done::default(),
+            }),
             wake: Condvar::new(),
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
@@ -145,6 +149,19 @@ impl Pipeline {
         }
     }
 
+    /// What was done so far, and what waits. Without a store, nothing.
+    pub fn statistics(&self) -> Statistics {
+        let Kind::Threaded { shared, .. } = &self.kind else { return Statistics::default() };
+        let now = shared.started.elapsed();
+        let State { queue, done, .. } = &*shared.lock();
+        Statistics {
+            waiting_batches: queue.len(),
+            waiting_bytes: queue.bytes(),
+            lag: queue.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            done: *done,
+        }
+    }
+
     /// Makes durable what was pushed, unless the store failed, and ends the thread. Pushes are refused from
     /// now on. Gives the store back; `None` if there is none, or if it was given back already.
     pub fn close(&self) -> Option<Box<dyn Store>> {
@@ -183,6 +200,7 @@ struct Shared {
 struct State {
     queue: CommitQueue,
     phase: Phase,
+    done: Done,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -239,6 +257,7 @@ impl Shared {
     fn run(&self, mut store: Box<dyn Store>, report: &dyn Fn(Report)) -> Box<dyn Store> {
         while let Some(mut commit) = self.next_commit() {
             commit.elide();
+            let began = self.started.elapsed();
             if commit.needs_store()
                 && let Err(error) = store.commit(&commit.batches, commit.sync)
             {
@@ -250,9 +269,12 @@ impl Shared {
                 report(Report::Failed(error));
                 break;
             }
+            let mut done = Done::default();
+            commit.count(self.started.elapsed() - began, &mut done);
             let (written, durable) = {
-                let queue = &mut self.lock().queue;
+                let State { queue, done: all, .. } = &mut *self.lock();
                 queue.finish(&commit);
+                *all = all.and(&done);
                 self.is_full.store(queue.is_full(), Ordering::Release);
                 (queue.written_up_to(), queue.durable_up_to())
             };
@@ -298,7 +320,6 @@ impl Shared {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::time::Duration;
 
     use super::*;
     use crate::{FaultyStore, Keyspace, MemoryStore, Reader, Visit, VolatileStore};
@@ -412,6 +433,32 @@ mod tests {
         assert_eq!(commits.recv_timeout(LONG).unwrap(), (vec![], true));
         go_on.send(()).unwrap();
         assert_eq!(durable(&reports), 1);
+    }
+
+    #[test]
+    fn what_was_done_is_counted_and_what_waits_told() {
+        let (pipeline, reports, commits, go_on) = gated(BOUND);
+        pipeline.push(batch("1"), Urgency::Sync).unwrap();
+        commits.recv_timeout(LONG).unwrap();
+        for key in ["2", "2", "2"] {
+            pipeline.push(batch(key), Urgency::Flush).unwrap();
+        }
+        let Statistics { waiting_batches, waiting_bytes, lag, done } = pipeline.statistics();
+        assert_eq!((waiting_batches, waiting_bytes, done), (3, batch("1").bytes() * 4, Done::default()));
+        assert!(lag > Duration::ZERO);
+        go_on.send(()).unwrap();
+        go_on.send(()).unwrap();
+        assert_eq!(durable(&reports), 1);
+        assert!(matches!(reports.recv_timeout(LONG).unwrap(), Report::WrittenUpTo(_)));
+        let Statistics { waiting_batches, waiting_bytes, lag, done } = pipeline.statistics();
+        assert_eq!((waiting_batches, waiting_bytes), (0, 0));
+        assert!(lag > Duration::ZERO, "the second commit is not synced");
+        let Done { batches, commits, syncs, changes, elided, bytes, sync_time, sync_time_max } = done;
+        assert_eq!((batches, commits, syncs, changes, elided, bytes), (4, 2, 1, 2, 2, 12));
+        assert!(sync_time == sync_time_max && sync_time > Duration::ZERO);
+        pipeline.hurry(Urgency::Sync);
+        go_on.send(()).unwrap();
+        assert_eq!((durable(&reports), pipeline.statistics().lag), (4, Duration::ZERO));
     }
 
     #[test]

@@ -17,6 +17,18 @@ pub struct Reading<'a> {
     pub(super) stored_bytes: u64,
     pub(super) memory: u64,
     pub(super) outbox_bytes: u64,
+    pub(super) store: Store,
+}
+
+/// What waits for the store, and how quick that was lately.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) queue_batches: u64,
+    pub(super) queue_bytes: u64,
+    pub(super) lag: u64,
+    pub(super) sync_time: u64,
+    pub(super) sync_time_max: u64,
+    pub(super) commit_changes: u64,
 }
 
 impl<'a> Reading<'a> {
@@ -40,6 +52,14 @@ impl<'a> Reading<'a> {
             stored_bytes: shared.retained_bytes() + gauge(Gauge::WaitingBytes),
             memory: shared.memory_used() as u64,
             outbox_bytes: gauge(Gauge::OutboxBytes),
+            store: Store {
+                queue_batches: gauge(Gauge::StoreQueueBatches),
+                queue_bytes: gauge(Gauge::StoreQueueBytes),
+                lag: gauge(Gauge::StoreLagMilliseconds),
+                sync_time: gauge(Gauge::StoreSyncMicroseconds),
+                sync_time_max: gauge(Gauge::StoreSyncMicrosecondsMax),
+                commit_changes: gauge(Gauge::StoreCommitChanges),
+            },
         }
     }
 

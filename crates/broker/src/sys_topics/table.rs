@@ -116,6 +116,20 @@ sys_topics! {
         "packet/out/bytes", Number(|r| r.outbox_bytes), "The bytes of these";
         "connections/socket/count", Number(|r| r.counter(Metric::ConnectionsOpened).saturating_sub(r.counter(Metric::ConnectionsClosed))),
             "Open connections, with a session or before their CONNECT";
+        "store/queue/batches", Number(|r| r.store.queue_batches), "Batches of changes that wait to be written to disk; these and all below are 0 without `persistence`";
+        "store/queue/bytes", Number(|r| r.store.queue_bytes), "The bytes of these, and of those that are being written";
+        "store/queue/maximum", Maximum(|r| r.store.queue_bytes), "The most bytes there were when this was published";
+        "store/queue/parked", Number(|r| r.counter(Metric::StoreParked)), "Times that a connection was not read because this queue was full and it would have made more of it";
+        "store/lag", Number(|r| r.store.lag), "Milliseconds since the oldest change came that is not durable";
+        "store/sync/time", Number(|r| r.store.sync_time), "Microseconds that a sync took, on average since this was published last, or when there was one last";
+        "store/sync/maximum", Number(|r| r.store.sync_time_max), "Microseconds that the longest sync took";
+        "store/sync/count", Number(|r| r.counter(Metric::StoreSyncs)), "Syncs";
+        "store/commit/changes", Number(|r| r.store.commit_changes), "Changes that were written at a time, on average since this was published last, or when there were any last";
+        "store/commit/count", Number(|r| r.counter(Metric::StoreCommits)), "Times that something was written, with a sync or without";
+        "store/batches", Number(|r| r.counter(Metric::StoreBatches)), "Batches of changes that came from shards";
+        "store/changes/written", Number(|r| r.counter(Metric::StoreChanges)), "Changes that were written";
+        "store/changes/elided", Number(|r| r.counter(Metric::StoreElided)), "Changes that needed no writing, because they were taken back or made again before";
+        "store/bytes/written", Number(|r| r.counter(Metric::StoreBytesWritten)), "Bytes of the changes that were written, without what the store adds";
     }
     loads {
         "messages/received", |r| r.counter(Metric::PacketsReceived), "Packets of all types received";

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use noctule_broker::metric::{Gauge, Metric, Metrics};
 use noctule_broker::record::Operation;
 use noctule_broker::{Shared, Ticket, Urgency};
 use noctule_persistence::{RetainedRows, Stored, Tickets, batch, urgency};
-use noctule_storage::{Batch, Pipeline};
+use noctule_storage::{Batch, Done, Pipeline, Statistics};
 
 /// One shard's end of the pipeline that all shards push into.
 pub(crate) struct Durability {
@@ -15,11 +17,13 @@ pub(crate) struct Durability {
     waiting: Tickets,
     /// What the core was told about the queue before the store.
     is_full: bool,
+    /// What was counted as done so far.
+    counted: Done,
 }
 
 impl Durability {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, waiting: Tickets::default(), is_full: false }
+        Self { pipeline, waiting: Tickets::default(), is_full: false, counted: Done::default() }
     }
 
     /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
@@ -47,6 +51,34 @@ impl Durability {
         (std::mem::replace(&mut self.is_full, is_full) != is_full).then_some(is_full)
     }
 
+    /// Brings the metrics up to date. One shard does it for all.
+    pub(crate) fn measure(&mut self, metrics: &Metrics) {
+        if self.pipeline.forgets() {
+            return;
+        }
+        let Statistics { waiting_batches, waiting_bytes, lag, done } = self.pipeline.statistics();
+        let news = done.since(&self.counted);
+        self.counted = done;
+        let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        metrics.add(Metric::StoreBatches, news.batches);
+        metrics.add(Metric::StoreCommits, news.commits);
+        metrics.add(Metric::StoreSyncs, news.syncs);
+        metrics.add(Metric::StoreChanges, news.changes);
+        metrics.add(Metric::StoreElided, news.elided);
+        metrics.add(Metric::StoreBytesWritten, news.bytes);
+        metrics.add(Metric::StoreSyncMicroseconds, microseconds(news.sync_time));
+        metrics.set(Gauge::StoreQueueBatches, waiting_batches as u64);
+        metrics.set(Gauge::StoreQueueBytes, waiting_bytes as u64);
+        metrics.set(Gauge::StoreLagMilliseconds, microseconds(lag) / 1000);
+        metrics.set(Gauge::StoreSyncMicrosecondsMax, microseconds(done.sync_time_max));
+        if let Some(mean) = microseconds(news.sync_time).checked_div(news.syncs) {
+            metrics.set(Gauge::StoreSyncMicroseconds, mean);
+        }
+        if let Some(mean) = news.changes.checked_div(news.commits) {
+            metrics.set(Gauge::StoreCommitChanges, mean);
+        }
+    }
+
     /// What became of this shard's batches since the last call.
     pub(crate) fn take_stored(&mut self) -> Stored {
         self.waiting.take(self.pipeline.flushed_up_to(), self.pipeline.durable_up_to())
@@ -58,7 +90,6 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::Barrier;
     use std::sync::mpsc::channel;
-    use std::time::Duration;
 
     use noctule_broker::record::{Record, RetainedRow, SessionRecord, Table};
     use noctule_broker::{

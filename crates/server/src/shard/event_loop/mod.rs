@@ -223,6 +223,7 @@ impl EventLoop {
             // What the core publishes about itself says how much is used.
             if self.index == ShardIndex(0) {
                 self.measurement.measure(&self.shared);
+                self.durability.measure(&self.shared.metrics);
             }
             self.handle(Input::TimedOut, now);
         }
