@@ -21,6 +21,7 @@ mod paho;
 mod paho_go;
 mod passwords;
 mod payload;
+mod persistence;
 mod process;
 mod qos;
 mod reload;

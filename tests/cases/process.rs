@@ -71,9 +71,10 @@ fn a_mistake_in_the_configuration_is_told_with_its_place() {
 
 #[test]
 fn dash_p_listens_on_loopback() {
+    let home = tempfile::tempdir().expect("the directory for temporary files can be written to");
     let port = Port::reserve();
     let number = port.number();
-    let running = broker().args(&format!("-p {number}")).start();
+    let running = broker().args(&format!("-p {number}")).env("XDG_STATE_HOME", home.path()).start();
     for address in ["127.0.0.1", "::1"] {
         eventually("the broker accepts connections", || {
             assert!(running.is_running(), "the broker ended at its start:\n{}", running.errors());

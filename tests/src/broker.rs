@@ -188,6 +188,23 @@ impl Broker {
         finished
     }
 
+    /// Ends it as a crash does: SIGKILL.
+    #[track_caller]
+    pub fn crash(&mut self) -> Finished {
+        self.process.take().expect("the broker runs").kill()
+    }
+
+    /// Sends it a signal and waits until standard error has this text; gives what was told from then on.
+    #[track_caller]
+    pub fn signal_until(&self, signal: Signal, text: &str) -> String {
+        let before = self.process().errors().len();
+        self.process().signal(signal);
+        eventually(text, || {
+            let told = self.process().errors().split_off(before);
+            told.contains(text).then_some(told)
+        })
+    }
+
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port.number()

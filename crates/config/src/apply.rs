@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{ListenAddress, MemoryLimit, Protocol, SocketDomain};
+use crate::config::{Durability, ListenAddress, MemoryLimit, Protocol, SocketDomain};
 use crate::diagnostic::Position;
 use crate::directive::{Directive, Status};
 use crate::draft::{Block, Draft, ListenerDraft};
@@ -108,7 +108,7 @@ impl Draft {
                 self.config.sys_interval = Some(Duration::from_secs(narrow(seconds)));
             }
 
-            ("persistence", Value::Flag(false)) => persistence.enabled = false,
+            ("persistence", Value::Flag(on)) => persistence.enabled = on,
             ("persistence_file", Value::Text(name)) => persistence.file = name,
             ("persistence_location", Value::Text(path)) => persistence.location = Some(PathBuf::from(path)),
             ("autosave_interval", Value::Number(count)) => persistence.autosave_interval = narrow(count),
@@ -247,6 +247,9 @@ fn apply_to_listener(
         ("accept_protocol_versions", Value::ProtocolVersions(versions)) => {
             listener.accept_protocol_versions.clone_from(versions);
         }
+        ("durability", Value::Word("sync")) => listener.durability = Durability::Sync,
+        ("durability", Value::Word("flush")) => listener.durability = Durability::Flush,
+        ("durability", Value::Word("memory")) => listener.durability = Durability::Memory,
         ("use_username_as_clientid", Value::Flag(on)) => listener.use_username_as_clientid = *on,
         _ => return None,
     }

@@ -1,7 +1,7 @@
 //! What the broker is told: plain values with defaults, built once and passed down.
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +169,8 @@ pub struct Listener {
     pub auto_id_prefix: String,
     /// What its own directive says about that.
     pub listener_auto_id_prefix: Option<String>,
+    /// What acknowledgements to its clients wait for.
+    pub durability: Durability,
     /// Versions of the protocol that are accepted: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0.
     pub accept_protocol_versions: Vec<u8>,
     /// The user name is the client identifier.
@@ -198,6 +200,7 @@ impl Listener {
             allow_zero_length_clientid: true,
             auto_id_prefix: "auto-".to_owned(),
             listener_auto_id_prefix: None,
+            durability: Durability::Sync,
             accept_protocol_versions: vec![3, 4, 5],
             use_username_as_clientid: false,
             password_file: None,
@@ -255,16 +258,30 @@ pub enum Protocol {
     Mqtt,
 }
 
+/// What must be so before clients of a listener are told that something is kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Durability {
+    /// It is on the disk.
+    #[default]
+    Sync,
+    /// The operating system has it.
+    Flush,
+    /// Nothing.
+    Memory,
+}
+
 /// What is kept on disk. While `enabled` is false the rest has no effect.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Persistence {
     /// Sessions, queues and retained messages survive a restart.
     pub enabled: bool,
-    /// The directory for all stored data; `None` is the current one.
+    /// The directory that the data directory is in; `None` is the current one.
     pub location: Option<PathBuf>,
+    /// The data directory itself, made if it is not there: the command line named it.
+    pub data: Option<PathBuf>,
     /// The name of Mosquitto's database in `location`.
     pub file: String,
-    /// Seconds, or changes if `autosave_on_changes`, between two saves; 0 is only at exit and on signal.
+    /// Seconds, or changes if `autosave_on_changes`, between two saves in Mosquitto. Everything is saved at once here.
     pub autosave_interval: u32,
     /// `autosave_interval` counts changes.
     pub autosave_on_changes: bool,
@@ -275,9 +292,25 @@ impl Default for Persistence {
         Self {
             enabled: false,
             location: None,
+            data: None,
             file: "mosquitto.db".to_owned(),
             autosave_interval: 1800,
             autosave_on_changes: false,
         }
+    }
+}
+
+impl Persistence {
+    /// The name of the data directory in `location`.
+    const DIRECTORY: &str = "noctule";
+
+    /// Where `location` is.
+    pub fn location(&self) -> &Path {
+        self.location.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Where everything is kept.
+    pub fn data_directory(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| self.location().join(Self::DIRECTORY))
     }
 }

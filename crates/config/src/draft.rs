@@ -247,6 +247,10 @@ impl Draft {
         if let Some(location) = &command_line.persistence_location {
             config.persistence.location = Some(location.clone());
         }
+        if let Some(data) = &command_line.data {
+            config.persistence.enabled = true;
+            config.persistence.data = Some(data.clone());
+        }
         config
     }
 }

@@ -22,7 +22,8 @@ mod reload;
 
 pub use access::{AclAccess, AclFile, AclRule, AclSubject, Argon2id, PasswordFile, PasswordHash};
 pub use config::{
-    ClientLimits, Config, ListenAddress, Listener, MemoryLimit, Persistence, Protocol, SocketDomain,
+    ClientLimits, Config, Durability, ListenAddress, Listener, MemoryLimit, Persistence, Protocol,
+    SocketDomain,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Position, Severity};
 pub use load::{CommandLine, Loaded, fuzz_parse, load, parse};

@@ -27,6 +27,8 @@ pub struct CommandLine {
     pub allow_symlinks: bool,
     /// `MOSQUITTO_PERSISTENCE_LOCATION`.
     pub persistence_location: Option<PathBuf>,
+    /// `--data`: the data directory, which switches persistence on.
+    pub data: Option<PathBuf>,
 }
 
 /// A configuration that can be used.

@@ -42,6 +42,8 @@ type Keep<T> = fn(&mut T, &T);
 /// Directives for the whole broker that need a restart, and how each keeps its old value.
 const KEPT: &[(&str, Keep<Config>)] = &[
     ("check_retain_source", |new, old| new.check_retain_source = old.check_retain_source),
+    ("persistence", |new, old| new.persistence.enabled = old.persistence.enabled),
+    ("persistence_location", |new, old| new.persistence.location.clone_from(&old.persistence.location)),
     ("pid_file", |new, old| new.pid_file.clone_from(&old.pid_file)),
     ("user", |new, old| new.user.clone_from(&old.user)),
     ("worker_connections_min", |new, old| new.worker_connections_min = old.worker_connections_min),

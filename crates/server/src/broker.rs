@@ -1,8 +1,10 @@
 //! A running broker: its threads, and how they end.
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,11 +14,13 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use noctule_broker::{Settings, Shard, ShardIndex, Shared};
 use noctule_config::{Config, LogTypes};
-use noctule_storage::Pipeline;
+use noctule_storage::{Pipeline, Report, Urgency};
 
 use crate::Notice;
 use crate::acceptor::{Acceptor, Stopper};
 use crate::auth::Verifier;
+use crate::checkpoint::Checkpoint;
+use crate::data::Data;
 use crate::error::StartError;
 use crate::listener::{Listeners, Places};
 use crate::log::Log;
@@ -30,13 +34,21 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// The most event loops there are without being told, as in `worker_threads`.
 const WORKER_THREADS_MAX: u16 = 256;
 
+/// Bytes of changes that may wait for the store or be on their way to it.
+const STORE_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// How long the reason of a store's failure may lag behind a thread that ended of it.
+const STORE_FAILURE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Listening sockets with the threads that serve them.
 #[derive(Debug)]
 pub struct Broker {
     addresses: Vec<SocketAddr>,
     acceptor: Stopper,
     shards: Arc<Neighbours>,
+    /// What is kept across restarts, if anything is.
+    data: Option<Data>,
     pipeline: Arc<Pipeline>,
+    checkpoint: Arc<Checkpoint>,
     verifier: Arc<Verifier>,
     shared: Arc<Shared>,
     /// What the shards were told last.
@@ -70,8 +82,6 @@ impl Broker {
             ..settings::of_broker(config, &listeners, log.types(), secret)
         });
         let shared = Arc::new(Shared::new(&settings));
-        // `persistence false`: what is in memory is as durable as it gets.
-        let pipeline = Arc::new(Pipeline::immediate());
         let gauge = match Gauge::open(give_back_memory, log.clone()) {
             Ok(gauge) => Some(Arc::new(gauge)),
             Err(_) if settings.memory_limit == 0 => None,
@@ -95,21 +105,38 @@ impl Broker {
         });
         let verifier = Verifier::start(config, Arc::clone(&shards), log.clone());
         let verifier = Arc::new(verifier.map_err(StartError::system("start a thread"))?);
+        let mut cores: Vec<_> = (0..count)
+            .map(|index| {
+                let source = first_source.wrapping_add(index.into());
+                Shard::new(Arc::clone(&settings), ShardIndex(index), count, source)
+            })
+            .collect();
+        let mut restored = Vec::new();
+        let checkpoint = Arc::new(Checkpoint::new(notify.clone()));
+        let data = Data::open(&config.persistence)?;
+        let pipeline = match &data {
+            // What is in memory is as durable as it gets.
+            None => Pipeline::immediate(),
+            Some(data) => {
+                let store = data.store()?;
+                let found = data.restore(&store, &mut cores, &shared, clock.now(), &mut restored)?;
+                found.tell(log);
+                let report = tell(Arc::clone(&shards), Arc::clone(&checkpoint), notify.clone());
+                Pipeline::start(Box::new(store), STORE_QUEUE_BYTES_MAX, Box::new(report))
+                    .map_err(StartError::system("start a thread"))?
+            }
+        };
+        let pipeline = Arc::new(pipeline);
         let mut event_loops = Vec::new();
-        for (poll, index) in polls.into_iter().zip(0..count) {
-            let core = Shard::new(
-                Arc::clone(&settings),
-                ShardIndex(index),
-                count,
-                first_source.wrapping_add(index.into()),
-            );
+        for ((poll, index), core) in polls.into_iter().zip(0..count).zip(cores) {
             let place = (poll, ShardIndex(index), Arc::clone(&shards));
             let durability = Durability::new(Arc::clone(&pipeline));
             let shared = Arc::clone(&shared);
             let measurement = Measurement::new(gauge.clone());
             let verifier = Arc::clone(&verifier);
-            let event_loop =
+            let mut event_loop =
                 EventLoop::new(place, (core, shared), durability, verifier, measurement, clock, log.clone());
+            event_loop.begin_with(mem::take(&mut restored));
             event_loops.push(event_loop);
         }
         let places = listeners.places();
@@ -122,7 +149,9 @@ impl Broker {
             addresses,
             acceptor: stopper,
             shards,
+            data,
             pipeline,
+            checkpoint,
             verifier,
             shared,
             settings,
@@ -185,15 +214,43 @@ impl Broker {
                     self.running -= 1;
                     result.map_err(|source| StartError::ThreadEnded { thread, source })?;
                 }
-                Ok(Notice::Signal(_) | Notice::SettingsTaken) => {}
+                Ok(Notice::StoreFailed(error)) => return Err(StartError::StoreFailed(error)),
+                Ok(Notice::Signal(_) | Notice::SettingsTaken | Notice::Saved) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(StartError::NotEnded);
                 }
             }
         }
         // Nobody pushes any more. What was pushed is durable then.
-        drop(self.pipeline.close());
-        Ok(())
+        let store = self.pipeline.close();
+        if let Some(failed) = self.notices.try_iter().find_map(failure) {
+            return Err(failed);
+        }
+        store.map_or(Ok(()), |mut store| store.close().map_err(StartError::StoreFailed))
+    }
+
+    /// Where everything is kept; `None` if nothing is.
+    pub(crate) fn data_directory(&self) -> Option<&Path> {
+        self.data.as_ref().map(Data::path)
+    }
+
+    /// Asks for all that was pushed to be on the disk; [`Notice::Saved`] tells when.
+    pub(crate) fn save(&self) {
+        self.checkpoint.ask(self.pipeline.hurry(Urgency::Sync));
+        self.checkpoint.durable(self.pipeline.durable_up_to());
+    }
+
+    /// Why nothing can be kept any more, if that is so. A thread that ended may have seen it first.
+    pub(crate) fn store_failure(&self) -> Option<StartError> {
+        let deadline = Instant::now() + STORE_FAILURE_TIME_MAX;
+        while self.data.is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let error = failure(self.notices.recv_timeout(left).ok()?);
+            if error.is_some() {
+                return error;
+            }
+        }
+        None
     }
 
     /// Where news for [`Self::next_notice`] is sent.
@@ -226,6 +283,30 @@ impl Broker {
         thread::Builder::new().name(name).spawn(run).map_err(StartError::system("start a thread"))?;
         self.running += 1;
         Ok(())
+    }
+}
+
+/// What the storage thread does with its reports.
+fn tell(
+    shards: Arc<Neighbours>,
+    checkpoint: Arc<Checkpoint>,
+    notify: Sender<Notice>,
+) -> impl Fn(Report) + Send + 'static {
+    move |report| match report {
+        Report::WrittenUpTo(_) => shards.tell_stored(),
+        Report::DurableUpTo(ticket) => {
+            shards.tell_stored();
+            checkpoint.durable(ticket);
+        }
+        // Nobody listens any more when the broker was dropped.
+        Report::Failed(error) => drop(notify.send(Notice::StoreFailed(error))),
+    }
+}
+
+fn failure(notice: Notice) -> Option<StartError> {
+    match notice {
+        Notice::StoreFailed(error) => Some(StartError::StoreFailed(error)),
+        Notice::Signal(_) | Notice::SettingsTaken | Notice::Saved | Notice::ThreadEnded { .. } => None,
     }
 }
 

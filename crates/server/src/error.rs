@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use noctule_storage::{DataDirectoryError, StoreError};
 use noctule_transport::{ListenError, ResolveError, system_text};
 
 use crate::DeviceError;
@@ -36,6 +37,28 @@ pub enum StartError {
     /// The user named by `user` cannot be become.
     #[error("{0}")]
     User(String),
+    /// `persistence_location` is not there, or is no directory.
+    #[error("persistence_location {} cannot be used: {}", path.display(), system_text(source))]
+    Location {
+        /// Its name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataDirectoryError),
+    /// What is in the data directory cannot be read back.
+    #[error("what is kept in {} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The store cannot keep anything any more.
+    #[error("{0}; nothing more was acknowledged")]
+    StoreFailed(StoreError),
     /// The system refused something that every broker needs.
     #[error("cannot {what}: {}", system_text(source))]
     System {
@@ -83,9 +106,14 @@ impl StartError {
             Self::NoListener => vec!["Error: Unable to start any listening sockets, exiting.".to_owned()],
             Self::PidFile { .. } => vec!["Error: Unable to write pid file.".to_owned()],
             Self::User(text) => vec![text.clone()],
-            Self::TooManyListeners | Self::System { .. } | Self::ThreadEnded { .. } | Self::NotEnded => {
-                vec![format!("Error: {self}.")]
-            }
+            Self::TooManyListeners
+            | Self::Location { .. }
+            | Self::Data(_)
+            | Self::Unreadable { .. }
+            | Self::StoreFailed(_)
+            | Self::System { .. }
+            | Self::ThreadEnded { .. }
+            | Self::NotEnded => vec![format!("Error: {self}.")],
         }
     }
 
@@ -103,7 +131,15 @@ impl StartError {
                 Some("`ip address` lists the network devices of this machine and their addresses")
             }
             Self::PidFile { .. } => Some("check that its directory exists and may be written"),
-            Self::NoListener
+            Self::Location { .. } => {
+                Some("make that directory, for the user that the broker runs as, or name another one")
+            }
+            Self::Unreadable { .. } => Some("nothing was changed there"),
+            Self::StoreFailed(_) => {
+                Some("what was acknowledged is kept; see to the disk, then start the broker again")
+            }
+            Self::Data(_)
+            | Self::NoListener
             | Self::TooManyListeners
             | Self::User(_)
             | Self::System { .. }

@@ -1,11 +1,12 @@
 //! What a person at a terminal is told when the broker runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use noctule_config::{Config, Listener};
 
 /// Where it listens, who may connect, where data goes, and what to type next.
-pub(crate) fn text(config: &Config, addresses: &[SocketAddr]) -> String {
+pub(crate) fn text(config: &Config, addresses: &[SocketAddr], data: Option<&Path>) -> String {
     let listening = join(addresses.iter().map(ToString::to_string));
     let from_where =
         if config.local_only { "Programs on this machine" } else { "All who reach this address" };
@@ -19,6 +20,10 @@ pub(crate) fn text(config: &Config, addresses: &[SocketAddr]) -> String {
                 .to_owned()
         }
     };
+    let kept = match data {
+        Some(directory) => format!("Sessions and messages are kept in {}.", directory.display()),
+        None => "Messages and sessions are kept in memory and end with the broker.".to_owned(),
+    };
     let port = match addresses.first().map(SocketAddr::port) {
         None | Some(1883) => String::new(),
         Some(port) => format!(" -p {port}"),
@@ -26,7 +31,7 @@ pub(crate) fn text(config: &Config, addresses: &[SocketAddr]) -> String {
     format!(
         "\nNoctule {version} listens on {listening}.\n\
          {who}\n\
-         Messages and sessions are kept in memory and end with the broker. Ctrl-C ends it.\n\
+         {kept} Ctrl-C ends it.\n\
          Try in two other terminals:\n    \
              noctule sub{port} -t 'hello/#' -v\n    \
              noctule pub{port} -t hello/world -m 'good evening'\n\n",
@@ -52,7 +57,7 @@ mod tests {
     #[test]
     fn it_names_addresses_people_and_commands() {
         let addresses = ["127.0.0.1:1884".parse().unwrap(), "[::1]:1884".parse().unwrap()];
-        let text = text(&Config::default(), &addresses);
+        let text = text(&Config::default(), &addresses, None);
         for part in ["127.0.0.1:1884 and [::1]:1884", "on this machine", "memory", "noctule sub -p 1884 -t"] {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
@@ -60,7 +65,7 @@ mod tests {
 
     #[test]
     fn it_tells_who_may_come_in() {
-        let told = |config: &Config| text(config, &[]);
+        let told = |config: &Config| text(config, &[], None);
         let address = ListenAddress { host: None, port: 1883, domain: SocketDomain::Any };
         let mut config =
             Config { listeners: vec![Listener::new(address)], local_only: false, ..Config::default() };
@@ -71,7 +76,9 @@ mod tests {
 
     #[test]
     fn the_usual_port_need_not_be_typed() {
-        let text = text(&Config::default(), &["127.0.0.1:1883".parse().unwrap()]);
+        let data = Path::new("/state/noctule");
+        let text = text(&Config::default(), &["127.0.0.1:1883".parse().unwrap()], Some(data));
+        assert!(text.contains("kept in /state/noctule."), "{text}");
         assert!(text.contains("noctule sub -t"), "{text}");
     }
 }

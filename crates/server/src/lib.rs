@@ -8,6 +8,8 @@ pub mod log;
 mod acceptor;
 mod auth;
 mod broker;
+mod checkpoint;
+mod data;
 mod descriptor_limit;
 mod error;
 mod greeting;
@@ -36,6 +38,7 @@ pub use run::{Options, run};
 
 use std::io;
 
+use noctule_storage::StoreError;
 use signals::Signal;
 
 /// Name of the thread that writes log lines.
@@ -48,6 +51,10 @@ enum Notice {
     Signal(Signal),
     /// A shard obeys the settings it was told last.
     SettingsTaken,
+    /// All that was to be kept when that was asked for is on the disk.
+    Saved,
+    /// Nothing can be kept any more.
+    StoreFailed(StoreError),
     /// A thread is done.
     ThreadEnded {
         /// Its name.

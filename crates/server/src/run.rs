@@ -11,6 +11,7 @@ use noctule_broker::Shared;
 use noctule_config::{CommandLine, Config};
 
 use crate::broker::Broker;
+use crate::data::Data;
 use crate::error::StartError;
 use crate::listener::Listeners;
 use crate::log::{Log, Writer};
@@ -92,6 +93,8 @@ fn live(
         log.warning(warning);
     }
     if *daemon {
+        // Whoever starts it should be told of a directory that cannot be used; it is held by the process that goes on.
+        drop(Data::open(&config.persistence)?);
         if let Some(writer) = writer {
             writer.drain();
         }
@@ -121,13 +124,18 @@ fn live(
     }
     log.information(format!("{version} running"));
     if *program == Program::Noctule && !*daemon && io::stderr().is_terminal() {
-        greet(greeting::text(config, broker.addresses()), log)?;
+        greet(greeting::text(config, broker.addresses(), broker.data_directory()), log)?;
     }
     let mut reload = Reload::new(*program, config_file.clone(), command_line.clone(), config.clone());
     let ended = match serve(&mut broker, &mut reload, log) {
         Ok(()) => {
             log.information(format!("{version} terminating"));
-            broker.stop()
+            let directory = broker.data_directory().map(Path::to_owned);
+            broker.stop().inspect(|()| {
+                if let Some(directory) = directory {
+                    log.information(format!("All is saved in {}.", directory.display()));
+                }
+            })
         }
         Err(error) => Err(error),
     };
@@ -186,14 +194,29 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
             Notice::SettingsTaken => reload.shard_is_done(broker, log),
             Notice::Signal(Signal::RotateLog) => log.reopen(),
             Notice::Signal(Signal::Save) => {
-                log.warning("SIGUSR1: everything is kept in memory only, so there is nothing to save to.");
+                if broker.data_directory().is_some() {
+                    broker.save();
+                } else {
+                    log.warning(
+                        "SIGUSR1: everything is kept in memory only, so there is nothing to save to.",
+                    );
+                }
             }
+            Notice::Saved => {
+                if let Some(directory) = broker.data_directory() {
+                    log.information(format!("SIGUSR1: all is saved in {}.", directory.display()));
+                }
+            }
+            Notice::StoreFailed(error) => return Err(StartError::StoreFailed(error)),
             Notice::Signal(Signal::PrintTree) => {
                 if let Err(error) = print_tree(broker.shared(), &is_printing) {
                     log.warning(format!("Warning: Unable to print the subscription tree: {error}."));
                 }
             }
             Notice::ThreadEnded { thread, result } => {
+                if let Some(error) = broker.store_failure() {
+                    return Err(error);
+                }
                 let unasked = || io::Error::other("nobody asked it to");
                 let source = result.err().unwrap_or_else(unasked);
                 return Err(StartError::ThreadEnded { thread, source });

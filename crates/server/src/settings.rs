@@ -45,7 +45,11 @@ pub(crate) fn of_broker(
                     // Known only where the settings before are.
                     revoked: Revoked::Nobody,
                     access: listener.acl_file.as_ref().map(|file| rules.of(file)),
-                    durability: Durability::Sync,
+                    durability: match listener.durability {
+                        noctule_config::Durability::Sync => Durability::Sync,
+                        noctule_config::Durability::Flush => Durability::Flush,
+                        noctule_config::Durability::Memory => Durability::Memory,
+                    },
                     use_username_as_clientid: listener.use_username_as_clientid,
                     protocol_versions: protocol_versions(&listener.accept_protocol_versions),
                 }

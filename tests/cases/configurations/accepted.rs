@@ -245,9 +245,9 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     ),
     accepted(
         "persistent",
-        "start",
-        &["listens on 0.0.0.0 port 1883", "listens on :: port 1883"],
-        &["ends with exit code 3", "it waits for the durable store", "Error found at"],
+        "hear -t lamp",
+        &["receives lamp 0 1 on"],
+        &["receives lamp 0 1 off"],
         DurableStore,
     ),
     accepted("queue-qos-zero", "hear -c -i sleeper", &["receives work/00"], &[], QueueOfQosZero),

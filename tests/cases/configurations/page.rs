@@ -59,9 +59,9 @@ impl Reason {
     fn told(self) -> [&'static str; 3] {
         match self {
             Self::DurableStore => [
-                "`persistence true` saves everything to a file now and then",
-                "Refused at the start; remove the line to run without",
-                "Not built yet. Starting anyway would lose what you asked to keep",
+                "`persistence true` saves everything to a file when it ends, on SIGUSR1, and every half hour; a crash loses what came since",
+                "What is acknowledged is on the disk before the acknowledgement leaves, in the directory `noctule` of `persistence_location`",
+                "Acknowledged means kept: a crash or a loss of power loses nothing of it",
             ],
             Self::WebSockets => [
                 "`protocol websockets` listens for browsers",

@@ -102,6 +102,10 @@ matrix! {
         ),
         [bad("listener 1\naccept_protocol_versions 6", "write some of `3`, `4` and `5`, separated by commas")];
 
+    durability:
+        unseen(open!("durability flush"), "only a loss of power, and the time of an acknowledgement, would show it"),
+        [bad("listener 1\ndurability perhaps", "`durability` cannot be `perhaps`")];
+
     use_username_as_clientid:
         seen(
             view::two_of_alice,

@@ -1,7 +1,7 @@
 //! What is stored, what is logged, what is published about the broker itself.
 
 use super::matrix;
-use super::row::{bad, file, removed, seen, unseen};
+use super::row::{bad, file, file_and, removed, seen, unseen};
 use super::view;
 
 macro_rules! open {
@@ -10,27 +10,43 @@ macro_rules! open {
     };
 }
 
-const NOTHING_STORED: &str = "nothing is stored while `persistence` is false";
+const ALL_IS_SAVED: &str = "all is saved when it is acknowledged, whatever this says";
 
 matrix! {
     persistence:
-        unseen(open!("persistence false"), "nothing is stored, with or without this line"),
-        [bad("persistence true", "`persistence true` is not supported yet: it waits for the durable store")];
+        seen(
+            view::data_directory,
+            file(open!("persistence_location DIR"), "none"),
+            file(open!("persistence_location DIR\npersistence true"), "noctule"),
+        ),
+        [bad("persistence perhaps", "`persistence` cannot be `perhaps`")];
 
     persistence_file:
-        unseen(open!("persistence_file broker.db"), NOTHING_STORED),
+        unseen(open!("persistence_file broker.db"), "nothing of that name is written here"),
         [bad("persistence_file", "`persistence_file` has no value")];
 
     persistence_location:
-        unseen(open!("persistence_location DIR"), NOTHING_STORED),
+        seen(
+            view::data_directory,
+            file_and(
+                open!("persistence true\npersistence_location DIR/a"),
+                &[("a/here", ""), ("b/here", "")],
+                "a/noctule",
+            ),
+            file_and(
+                open!("persistence true\npersistence_location DIR/b"),
+                &[("a/here", ""), ("b/here", "")],
+                "b/noctule",
+            ),
+        ),
         [bad("persistence_location", "`persistence_location` has no value")];
 
     autosave_interval:
-        unseen(open!("autosave_interval 10"), NOTHING_STORED),
+        unseen(open!("autosave_interval 10"), ALL_IS_SAVED),
         [bad("autosave_interval often", "`autosave_interval` takes a number, not `often`")];
 
     autosave_on_changes:
-        unseen(open!("autosave_on_changes true"), NOTHING_STORED),
+        unseen(open!("autosave_on_changes true"), ALL_IS_SAVED),
         [bad("autosave_on_changes often", "`autosave_on_changes` cannot be `often`")];
 
     sys_interval:

@@ -30,6 +30,9 @@ const PLACES: [(&str, &str); 6] = [
 /// The port of a configuration that names none.
 const DEFAULT_PORT: u16 = 1883;
 
+/// What the program is called.
+const CALLED: &str = "mosquitto";
+
 /// How long further listeners may take after the first one is there.
 const FURTHER_LISTENERS: Duration = Duration::from_millis(300);
 
@@ -146,9 +149,13 @@ impl Installation {
     /// Starts this program, under the name `mosquitto`; tells where it listens, or why it does not.
     pub(super) fn start(&mut self, program: &Path) -> Vec<String> {
         raise_open_files();
-        let called = self.path("mosquitto");
-        symlink(program, &called).expect("a directory of ours");
-        let mut command = Program::new(called).arg("-c").arg(self.path("mosquitto.conf"));
+        symlink(program, self.path(CALLED)).expect("a directory of ours");
+        self.start_again()
+    }
+
+    /// The same once it has ended.
+    pub(super) fn start_again(&mut self) -> Vec<String> {
+        let mut command = Program::new(self.path(CALLED)).arg("-c").arg(self.path("mosquitto.conf"));
         if !self.names_port {
             command = command.arg("-p").arg(self.port(DEFAULT_PORT).to_string());
         }
@@ -206,6 +213,13 @@ impl Installation {
     pub(super) fn reload(&self) {
         if let Some(process) = &self.process {
             process.signal(Signal::HUP);
+        }
+    }
+
+    /// SIGKILL.
+    pub(super) fn crash(&mut self) {
+        if let Some(running) = self.process.take() {
+            running.kill();
         }
     }
 

@@ -34,6 +34,11 @@ pub(super) fn observe(step: &Step, installation: &mut Installation, window: Wind
             thread::sleep(window.0);
             vec![format!("goes on: {}", installation.is_running())]
         }
+        Step::Restart => [installation.stop(), installation.start_again()].concat(),
+        Step::Crash => {
+            installation.crash();
+            installation.start_again()
+        }
         Step::Log { file, text } => {
             let is_logged = || {
                 let log = fs::read_to_string(installation.path(file)).unwrap_or_default();

@@ -37,6 +37,10 @@ pub enum Step {
     },
     /// `reload`: SIGHUP, and time to obey it. Seen: that the broker goes on.
     Reload,
+    /// `restart`: SIGTERM, and a new start. Seen: how it ended, where it listens.
+    Restart,
+    /// `crash`: SIGKILL, and a new start. Seen: where it listens.
+    Crash,
     /// `log FILE TEXT`: whether a line of the log has this text.
     Log {
         /// A file of the installation.
@@ -81,7 +85,11 @@ fn parse(line: &str) -> Step {
         ("replace", Some((file, with))) => Step::Replace { file, with },
         ("log", Some((file, text))) => Step::Log { file, text },
         ("reload", None) => Step::Reload,
-        _ => panic!("{line:?} is none of pub, sub, rr, hear, die, replace FILE NEW, log FILE TEXT, reload"),
+        ("restart", None) => Step::Restart,
+        ("crash", None) => Step::Crash,
+        _ => panic!(
+            "{line:?} is none of pub, sub, rr, hear, die, replace FILE NEW, log FILE TEXT, reload, restart, crash"
+        ),
     }
 }
 
@@ -96,6 +104,8 @@ impl std::fmt::Display for Step {
             Self::Die { args } => write!(f, "die {args}"),
             Self::Replace { file, with } => write!(f, "replace {file} {with}"),
             Self::Reload => f.write_str("reload"),
+            Self::Restart => f.write_str("restart"),
+            Self::Crash => f.write_str("crash"),
             Self::Log { file, text } => write!(f, "log {file} {text}"),
         }
     }

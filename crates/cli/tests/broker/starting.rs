@@ -34,8 +34,10 @@ fn a_second_broker_on_the_port_is_refused() {
 
 #[test]
 fn without_a_file_it_is_for_this_machine_only() {
-    let port = free_port();
-    let (mut process, lines) = spawn(Command::new(BINARY).args(["broker", "-p", &port.to_string()]));
+    let (port, home) = (free_port(), tempfile::tempdir().unwrap());
+    let mut command = Command::new(BINARY);
+    command.args(["broker", "-p", &port.to_string()]).env("XDG_STATE_HOME", home.path());
+    let (mut process, lines) = spawn(&mut command);
     let lines: Vec<_> = lines.iter().take_while(|line| !line.ends_with(" running")).collect();
     process.kill().unwrap();
     process.wait().unwrap();
@@ -92,9 +94,13 @@ fn on_a_stopped_terminal_it_serves_and_ends() {
     let terminal = openpty(None, None).unwrap();
     tcflow(&terminal.slave, FlowArg::TCOOFF).unwrap();
 
-    let port = free_port();
+    let (port, home) = (free_port(), tempfile::tempdir().unwrap());
     let mut command = Command::new(BINARY);
-    command.args(["broker", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(terminal.slave);
+    command
+        .args(["broker", "-p", &port.to_string()])
+        .env("XDG_STATE_HOME", home.path())
+        .stdout(Stdio::null())
+        .stderr(terminal.slave);
     let mut process = command.spawn().unwrap();
     let threads = format!("/proc/{}/task", process.id());
     let name_of = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).unwrap_or_default();

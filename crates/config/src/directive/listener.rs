@@ -41,6 +41,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     of("max_topic_alias", InListener, number(0, 65535), "10").help("Topic aliases that a client may use"),
     of("max_topic_alias_broker", InListener, number(0, 65535), "10")
         .help("Topic aliases that the broker may use towards a client"),
+    Directive::new("durability", Scope::Listener, Word(&["sync", "flush", "memory"]), "sync")
+        .help("With `persistence true`, what acknowledgements to its clients wait for: the disk, the operating system, nothing"),
     Directive::new("accept_protocol_versions", InOwnListener, ProtocolVersions, "3, 4, 5")
         .help("Which of MQTT 3.1, 3.1.1 and 5.0 are accepted; they are 3, 4 and 5"),
     of("use_username_as_clientid", Scope::Listener, Flag, "false")

@@ -8,17 +8,18 @@ use crate::value::Takes::{Flag, LogDestination, LogTypeName, Path, Text, Word};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::new("persistence", Global, Flag, "false")
-        .help("Sessions, queues and retained messages survive a restart")
+        .help("What was acknowledged survives restarts and crashes: sessions, queues, retained messages")
         .aliases(&["retained_persistence"])
-        .only("`persistence false` (all stays in memory)", "the durable store"),
+        .needs_restart(),
     Directive::new("persistence_file", Global, Text(Refuse), "mosquitto.db")
         .help("The name of Mosquitto's database"),
     Directive::new("persistence_location", Global, Path(Refuse), "")
-        .help("The directory for all stored data; the default is the current one"),
+        .help("An existing directory; data is in `noctule` there; the default is the current one")
+        .needs_restart(),
     Directive::new("autosave_interval", Global, at_least(0, INT_MAX), "1800")
-        .help("Seconds between two saves; 0 is only at exit and on SIGUSR1"),
+        .help("Seconds between two saves in Mosquitto; here all is saved when it is acknowledged, whatever this says"),
     Directive::new("autosave_on_changes", Global, Flag, "false")
-        .help("`autosave_interval` counts changes instead of seconds"),
+        .help("`autosave_interval` counts changes in Mosquitto; here all is saved when it is acknowledged"),
     Directive::new("sys_interval", Global, number(0, 65535), "10")
         .help("Seconds between two publications of [`$SYS`](sys-topics.md); 0 is never"),
     Directive::new("log_dest", Global, LogDestination, "stderr")

@@ -79,6 +79,11 @@ impl Durability {
         }
     }
 
+    /// Whether there will be news of the store for this shard.
+    pub(crate) fn waits(&self) -> bool {
+        !self.waiting.is_empty() || self.is_full
+    }
+
     /// What became of this shard's batches since the last call.
     pub(crate) fn take_stored(&mut self) -> Stored {
         self.waiting.take(self.pipeline.flushed_up_to(), self.pipeline.durable_up_to())

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +29,8 @@ pub(crate) enum Mail {
     Parcel(Parcel),
     /// A log-in was checked.
     Authenticated { connection: ConnectionKey, verdict: Verdict },
+    /// The store has news for those that wait for it.
+    Stored,
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
     /// Log lines are to be published; they wait in the log's outlet.
@@ -76,6 +78,8 @@ pub(crate) struct Mailbox {
     /// box in any case.
     sleeps: AtomicBool,
     waker: Waker,
+    /// The shard waits for the store: whoever sets it to false has to tell it.
+    awaits_store: AtomicBool,
     /// Connections that the shard has or is about to get.
     connections: AtomicU32,
 }
@@ -93,6 +97,7 @@ impl Mailbox {
             has_letters: AtomicBool::new(false),
             sleeps: AtomicBool::new(false),
             waker: Waker::new(registry, token)?,
+            awaits_store: AtomicBool::new(false),
             connections: AtomicU32::new(0),
         })
     }
@@ -110,6 +115,7 @@ impl Mailbox {
                 Mail::HandedOver(_)
                 | Mail::Parcel(_)
                 | Mail::Authenticated { .. }
+                | Mail::Stored
                 | Mail::MemoryIsShort
                 | Mail::LogLines
                 | Mail::Settings(..)
@@ -166,6 +172,23 @@ impl Mailbox {
             self.wake_up();
         }
         may_sleep
+    }
+
+    /// The shard waits for the store, and is told its news from now on; true if it was not before, and so has to look
+    /// once more for what it was not told.
+    pub(crate) fn await_store(&self) -> bool {
+        let begins = !self.awaits_store.swap(true, Ordering::SeqCst);
+        // Either the news are seen by the look that follows, or this is seen by who has them.
+        fence(Ordering::SeqCst);
+        begins
+    }
+
+    /// The store has news, which the shard can see.
+    pub(crate) fn tell_stored(&self) {
+        fence(Ordering::SeqCst);
+        if self.awaits_store.load(Ordering::SeqCst) && self.awaits_store.swap(false, Ordering::SeqCst) {
+            self.send(Mail::Stored);
+        }
     }
 
     /// The shard is awake.

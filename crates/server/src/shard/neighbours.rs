@@ -101,6 +101,11 @@ impl Neighbours {
         }
     }
 
+    /// Wakes the shards that wait for the store, which has news.
+    pub(crate) fn tell_stored(&self) {
+        self.boxes.iter().for_each(Mailbox::tell_stored);
+    }
+
     /// Tells all shards new settings; each answers when it obeys them.
     pub(crate) fn tell_settings(&self, settings: &Arc<Settings>, notify: &Sender<Notice>) {
         for mailbox in &self.boxes {

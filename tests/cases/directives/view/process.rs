@@ -48,6 +48,13 @@ pub(in crate::directives) fn process_numbers(broker: &Broker) -> String {
     ["a.pid", "b.pid"].into_iter().filter(holds).collect::<Vec<_>>().join(" ")
 }
 
+/// Where it keeps its data.
+pub(in crate::directives) fn data_directory(broker: &Broker) -> String {
+    let held = ["noctule", "a/noctule", "b/noctule"].into_iter().filter(|name| broker.file(name).exists());
+    let held = held.collect::<Vec<_>>().join(" ");
+    if held.is_empty() { "none".to_owned() } else { held }
+}
+
 /// As whom it runs, having been started by root.
 pub(in crate::directives) fn user(broker: &Broker) -> String {
     assert!(

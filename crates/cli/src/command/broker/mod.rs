@@ -4,6 +4,7 @@
 
 mod mosquitto;
 mod noctule;
+mod state_directory;
 
 use std::env;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ struct Request {
     verbose: bool,
     quiet: bool,
     daemon: bool,
+    /// Where everything is kept, whatever the file says.
+    data: Option<PathBuf>,
     test_config: bool,
 }
 
@@ -50,6 +53,7 @@ impl Request {
             quiet: self.quiet,
             allow_symlinks: env::var_os("MOSQUITTO_UNSAFE_ALLOW_SYMLINKS").is_some(),
             persistence_location: env::var_os("MOSQUITTO_PERSISTENCE_LOCATION").map(PathBuf::from),
+            data: self.data.clone(),
         }
     }
 

@@ -215,6 +215,7 @@ mod tests {
             verbose: true,
             quiet: true,
             daemon: true,
+            data: None,
             test_config: true,
         };
         let short = ["-c", "a.conf", "-p", "1884", "-p", "1885", "-d", "-q", "-v", "--test-config"];

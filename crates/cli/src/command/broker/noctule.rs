@@ -1,11 +1,13 @@
 //! `noctule broker`.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use noctule_server::Program;
 
+use super::state_directory::state_directory;
 use super::{EXIT_FAILED, EXIT_INVALID, PORTS_MAX, Request, exit};
 use crate::say::{complain, say};
 
@@ -13,7 +15,9 @@ pub(super) fn flags(command: clap::Command) -> clap::Command {
     command
         .long_about(
             "Run a broker.\n\nWithout a configuration file it listens on this machine's loopback addresses only, \
-             port 1883, and anonymous clients are welcome. A configuration file is a mosquitto.conf.",
+             port 1883, and anonymous clients are welcome; sessions, queued and retained messages are kept in \
+             $XDG_STATE_HOME/noctule (~/.local/state/noctule). A configuration file is a mosquitto.conf; with one, \
+             nothing is kept unless it says `persistence true` or --data names a directory.",
         )
         .after_help(
             "Exit status: 0 ended by SIGTERM, SIGINT or as asked; 1 cannot listen or cannot go on; \
@@ -36,6 +40,13 @@ pub(super) fn flags(command: clap::Command) -> clap::Command {
                 .action(ArgAction::Append)
                 .help("Listen on this loopback port; may be repeated; ignored if the file has listeners"),
         )
+        .arg(
+            Arg::new("data")
+                .long("data")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("Keep everything in this directory, and make it if it is not there"),
+        )
         .arg(flag("verbose", Some('v'), "Log everything, whatever the file says"))
         .arg(flag("quiet", Some('q'), "Log nothing, whatever the file says"))
         .arg(flag("daemon", Some('d'), "Go into the background"))
@@ -57,11 +68,12 @@ fn request(matches: &ArgMatches) -> Request {
         verbose: matches.get_flag("verbose"),
         quiet: matches.get_flag("quiet"),
         daemon: matches.get_flag("daemon"),
+        data: matches.get_one::<PathBuf>("data").cloned(),
         test_config: matches.get_flag("test-config"),
     }
 }
 
-fn start(request: Request) -> Result<(), u8> {
+fn start(mut request: Request) -> Result<(), u8> {
     let refuse = |text: String| {
         complain(&text);
         EXIT_INVALID
@@ -73,6 +85,15 @@ fn start(request: Request) -> Result<(), u8> {
     }
     if request.test_config && request.config_file.is_none() {
         return Err(refuse("error: there is no configuration file to test; name one with -c".to_owned()));
+    }
+    if request.config_file.is_none() && request.data.is_none() {
+        request.data = Some(state_directory(|name| env::var_os(name)).ok_or_else(|| {
+            refuse(
+                "error: there is no directory to keep data in, as the environment has neither XDG_STATE_HOME nor HOME; \
+                 name one with --data, or a configuration file with -c"
+                    .to_owned(),
+            )
+        })?);
     }
     let loaded = request.load().map_err(|mistakes| refuse(mistakes.to_string()))?;
     for warning in &loaded.warnings {
@@ -114,9 +135,10 @@ mod tests {
             verbose: true,
             quiet: true,
             daemon: true,
+            data: Some("state".into()),
             test_config: true,
         };
-        let short = ["-c", "a.conf", "-p", "1884", "-p1885", "-vqd", "--test-config"];
+        let short = ["-c", "a.conf", "-p", "1884", "-p1885", "-vqd", "--data", "state", "--test-config"];
         let long = [
             "--config-file=a.conf",
             "--port=1884",
@@ -125,6 +147,7 @@ mod tests {
             "--verbose",
             "--quiet",
             "--daemon",
+            "--data=state",
             "--test-config",
         ];
         assert_eq!(parse(&short).as_ref(), Ok(&expected));

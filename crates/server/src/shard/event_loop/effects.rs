@@ -32,6 +32,9 @@ impl EventLoop {
             let stored = self.durability.take_stored();
             let fullness = self.durability.take_fullness();
             if stored == Stored::default() && fullness.is_none() {
+                if self.durability.waits() && self.mailbox().await_store() {
+                    continue;
+                }
                 return Ok(());
             }
             if let Some(ticket) = stored.durable {

@@ -38,8 +38,8 @@ impl EventLoop {
                         }
                     }
                 }
-                // It is looked at in each turn; this makes one.
-                Mail::MemoryIsShort => {}
+                // These are looked at in each turn; this makes one.
+                Mail::Stored | Mail::MemoryIsShort => {}
                 Mail::Settings(settings, notify) => {
                     self.handle(Input::Settings(settings), now);
                     // There may be a limit where there was none.

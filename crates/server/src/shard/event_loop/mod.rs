@@ -117,10 +117,17 @@ impl EventLoop {
         }
     }
 
+    /// Effects to begin with, which a restart has brought.
+    pub(crate) fn begin_with(&mut self, effects: Vec<Effect>) {
+        self.effects = effects;
+    }
+
     /// Runs until the broker was asked to end and all clients have had their last bytes.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut now = self.clock.now();
+        // What a restart has left to do.
+        self.settle(now)?;
         while !self.has_ended(now) {
             self.sleep(&mut events, now)?;
             now = self.clock.now();
