@@ -1,7 +1,8 @@
 //! A configuration while its files are read: blocks that are still open, and values nobody gave yet.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::access;
 use crate::config::{Config, ListenAddress, Listener, SocketDomain};
@@ -10,7 +11,7 @@ use crate::directive::{Directive, Scope};
 use crate::load::CommandLine;
 use crate::log::{LogTypes, Timestamp};
 use crate::problem::{Problem, block};
-use crate::value::LogDestination;
+use crate::value::{LogDestination, Value};
 
 /// What was read up to now.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) bridges: Vec<BridgeDraft>,
     /// Plugins opened, with a name or without.
     pub(crate) plugins: usize,
+    /// The ones of them that are Mosquitto's store in SQLite, for which the built-in store stands in.
+    pub(crate) store_plugins: Vec<usize>,
     /// Names of loaded plugins.
     pub(crate) plugin_names: Vec<String>,
     /// Where each directive was given last, block by block.
@@ -165,6 +168,35 @@ impl Draft {
         Ok(block)
     }
 
+    /// Whether a line is about Mosquitto's store in SQLite. It selects the built-in store, by which its options mean
+    /// nothing, and they are told so.
+    pub(crate) fn is_of_store(
+        &mut self,
+        name: &str,
+        block: Block,
+        value: &Value,
+        notes: &mut Vec<Problem>,
+    ) -> bool {
+        if let Block::Plugin(plugin) = block {
+            let is_its_option = self.store_plugins.contains(&plugin);
+            if is_its_option {
+                notes.push(block::store_plugin_option(name));
+            }
+            return is_its_option;
+        }
+        let path = match (name, value) {
+            ("plugin" | "auth_plugin" | "global_plugin", Value::Text(path)) => path,
+            ("plugin_load", Value::PluginLoad { path, .. }) => path,
+            _ => return false,
+        };
+        let file = Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let is_store = file.contains("persist_sqlite");
+        if is_store {
+            self.store_plugins.push(self.plugins);
+        }
+        is_store
+    }
+
     fn open_listener(&mut self, at: &Position) -> usize {
         // `listener` gives the port; until then, and if it cannot, it is the default one.
         let address = ListenAddress { host: None, port: 1883, domain: SocketDomain::Any };
@@ -247,6 +279,7 @@ impl Draft {
         if let Some(location) = &command_line.persistence_location {
             config.persistence.location = Some(location.clone());
         }
+        config.persistence.enabled |= !self.store_plugins.is_empty();
         if let Some(data) = &command_line.data {
             config.persistence.enabled = true;
             config.persistence.data = Some(data.clone());

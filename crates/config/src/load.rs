@@ -189,6 +189,9 @@ impl<'a> Loader<'a> {
             notes.push(setting::deprecated(directive, instead));
         }
         self.draft.note(directive.name, block, &value, before.as_ref())?;
+        if self.draft.is_of_store(name, block, &value, notes) {
+            return Ok(());
+        }
         match directive.status {
             Status::NotYet(_) if needs_no_word(directive, &value) => Ok(()),
             Status::NotYet(waits_for) => Err(setting::not_yet(name, waits_for)),

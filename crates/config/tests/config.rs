@@ -243,6 +243,29 @@ fn persistence_directives_are_kept() {
 }
 
 #[test]
+fn mosquittos_store_in_sqlite_selects_the_built_in_one() {
+    for (lines, told) in [
+        ("global_plugin /usr/lib/mosquitto_persist_sqlite.so\n", vec![]),
+        (
+            "plugin /usr/lib/mosquitto_persist_sqlite.so\nplugin_opt_sync full\nplugin_opt_page_size 4096\n",
+            vec![2, 3],
+        ),
+        ("plugin_load store /usr/lib/mosquitto_persist_sqlite.so\nplugin_opt_flush_period 1\n", vec![2]),
+        ("persistence false\nglobal_plugin C:/mosquitto_persist_sqlite.dll\n", vec![]),
+    ] {
+        let loaded = parse(&[("m.conf".into(), lines.as_bytes())], &CommandLine::default());
+        let loaded = loaded.unwrap_or_else(|mistakes| panic!("{lines}: {mistakes}"));
+        assert!(loaded.config.persistence.enabled, "{lines}");
+        let lines: Vec<_> =
+            loaded.warnings.iter().map(|warning| warning.at.as_ref().map_or(0, |at| at.line)).collect();
+        assert_eq!(lines, told);
+    }
+    for other in ["plugin /usr/lib/persist_sqlite/other.so\n", "plugin /usr/lib/mosquitto_acl_file.so\n"] {
+        assert!(parse(&[("m.conf".into(), other.as_bytes())], &CommandLine::default()).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn debians_file_is_obeyed() {
     let debian = "pid_file /run/mosquitto/mosquitto.pid\n\npersistence true\npersistence_location /var/lib/mosquitto/\n\n\
                   log_dest file /var/log/mosquitto/mosquitto.log\n\ninclude_dir /etc/mosquitto/conf.d\n";

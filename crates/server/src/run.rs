@@ -228,7 +228,40 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noctule_config::{ListenAddress, Listener, SocketDomain};
+    use noctule_config::{ListenAddress, Listener, Persistence, SocketDomain};
+    use noctule_storage::StoreError;
+
+    #[test]
+    fn a_store_that_fails_ends_the_broker_with_its_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Some("127.0.0.1".to_owned());
+        let address = ListenAddress { host, port: 0, domain: SocketDomain::Any };
+        let data = Some(directory.path().to_owned());
+        let persistence = Persistence { enabled: true, data, ..Persistence::default() };
+        let config = Config { listeners: vec![Listener::new(address)], persistence, ..Config::default() };
+        // Whichever of the two notices comes first.
+        for ends_first in [false, true] {
+            let listeners = Listeners::open(&config, &Log::none()).unwrap();
+            let mut broker =
+                Broker::start(Program::Noctule, &config, &Log::none(), listeners, || {}).unwrap();
+            let notify = broker.notifier();
+            if ends_first {
+                let result = Err(io::Error::other("the store takes nothing more"));
+                notify.send(Notice::ThreadEnded { thread: "shard-0".to_owned(), result }).unwrap();
+            }
+            let source = io::Error::from_raw_os_error(libc::EIO);
+            notify.send(Notice::StoreFailed(StoreError::Io { action: "sync", source })).unwrap();
+            let mut reload = Reload::new(Program::Noctule, None, CommandLine::default(), config.clone());
+            let error = serve(&mut broker, &mut reload, &Log::none()).unwrap_err();
+            assert_eq!(
+                error.log_lines(""),
+                [
+                    "Error: cannot sync the store: Input/output error (os error 5); nothing more was acknowledged."
+                ]
+            );
+            broker.stop().unwrap();
+        }
+    }
 
     #[test]
     fn a_thread_that_ends_unasked_ends_the_broker() {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
-use noctule_config::{Config, ListenAddress, Listener};
+use noctule_config::{Config, ListenAddress, Listener, Persistence};
 
 /// A warning for each surprise. To be asked as the user that the broker runs as.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
@@ -26,6 +26,18 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     if config.local_only {
         // Two listeners that no line has opened, with the same to tell.
         warnings.dedup();
+    }
+    let Persistence { enabled, autosave_interval, autosave_on_changes, .. } = &config.persistence;
+    let unsaid = Persistence::default();
+    if *enabled
+        && (*autosave_interval, *autosave_on_changes)
+            != (unsaid.autosave_interval, unsaid.autosave_on_changes)
+    {
+        warnings.push(
+            "Warning: 'autosave_interval' and 'autosave_on_changes' have nothing to say: all is saved when it is \
+             acknowledged."
+                .to_owned(),
+        );
     }
     for path in access_files(config) {
         warnings.extend(about_file(path));

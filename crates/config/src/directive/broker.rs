@@ -58,12 +58,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .help("The security directives are for one listener each; must stand before them")
         .deprecated("write `listener_allow_anonymous` and `listener_auto_id_prefix` instead"),
     of("plugin", Security, Path(Replace), "")
-        .help("Load a plugin")
+        .help("Load a plugin; `mosquitto_persist_sqlite.so` selects the built-in store, as `persistence true`")
         .aliases(&["auth_plugin"])
         .needs_restart()
         .waits_for(PLUGINS),
     of("global_plugin", Global, Path(Replace), "")
-        .help("Load a plugin that is asked before all others, for all listeners")
+        .help("The same, asked before all others, for all listeners")
         .needs_restart()
         .waits_for(PLUGINS),
     of("plugin_load", Global, PluginLoad, "")

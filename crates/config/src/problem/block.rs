@@ -139,6 +139,13 @@ pub(crate) fn plugin_not_loaded(name: &str) -> Problem {
     .originally(format!("Error: Plugin '{name}' not previously loaded."))
 }
 
+pub(crate) fn store_plugin_option(name: &str) -> Problem {
+    Problem::warning(
+        format!("`{name}` has no effect: the built-in store stands in for persist_sqlite"),
+        "remove the line; `durability` of a listener says what acknowledgements wait for",
+    )
+}
+
 pub(crate) fn plugin_option_without_name(name: &str) -> Problem {
     Problem::error(
         format!("`{name}` names no option"),
