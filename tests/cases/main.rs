@@ -9,6 +9,7 @@ mod crowd;
 mod cut_off;
 mod descriptors;
 mod directives;
+mod durability;
 mod exact;
 mod hostile;
 mod import;
