@@ -58,6 +58,10 @@ metrics! {
     RefusedMemory, "refused_memory", "QoS 1 and 2 messages refused for want of memory.";
     ConnectsRefusedMemory, "connects_refused_memory", "Clients refused for want of memory.";
     ConnectsRefusedBusy, "connects_refused_busy", "Clients refused because too many passwords were waiting to be checked.";
+    DroppedStoreFull, "dropped_store_full", "Messages with QoS 0 not retained, because the disk of the store is nearly full.";
+    RefusedStoreFull, "refused_store_full", "QoS 1 and 2 messages refused because the disk of the store is nearly full.";
+    SubscriptionsRefusedStoreFull, "subscriptions_refused_store_full", "Subscriptions refused because the disk of the store is nearly full.";
+    ConnectsRefusedStoreFull, "connects_refused_store_full", "Clients whose session would have been kept, refused because the disk of the store is nearly full.";
     PublishersPaused, "publishers_paused", "Times that a publisher was not read for want of memory.";
     StoreParked, "store_parked", "Times that a connection was not read because what it sent needs the store, and the store was behind.";
     StoreBatches, "store_batches", "Batches of changes that came to the store.";

@@ -21,7 +21,7 @@ use crate::retained::{Retained, Version};
 use crate::router::{Destination, GroupAddress};
 use crate::settings::Settings;
 use crate::subscriber::{PackedSubscriber, Subscriber};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
 use crate::topic_tree::{Cursor, Scratch, TopicTree};
 
@@ -38,6 +38,8 @@ pub struct Shared {
     next_session: AtomicU64,
     next_client_id: AtomicU64,
     memory: Memory,
+    /// The store has little room left.
+    store_is_low: AtomicBool,
     secret: [u64; 2],
 }
 
@@ -63,6 +65,7 @@ impl Shared {
             next_session: AtomicU64::new(1),
             next_client_id: AtomicU64::new(0),
             memory: Memory::new(settings.memory_limit),
+            store_is_low: AtomicBool::new(false),
             secret: settings.secret,
         }
     }
@@ -90,6 +93,17 @@ impl Shared {
     /// How near the limit is.
     pub fn memory_pressure(&self) -> Pressure {
         self.memory.pressure()
+    }
+
+    /// Tells whether the store has so little room left that nothing more should be kept. What was kept goes on, and so
+    /// does what gives room back.
+    pub fn set_store_low(&self, is_low: bool) {
+        self.store_is_low.store(is_low, Ordering::Relaxed);
+    }
+
+    /// Whether the store has little room left.
+    pub fn store_is_low(&self) -> bool {
+        self.store_is_low.load(Ordering::Relaxed)
     }
 
     /// How many sessions exist, connected or not.

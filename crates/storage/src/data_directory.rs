@@ -213,6 +213,7 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataDirecto
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small_disk::SmallDisk;
     use crate::{Batch, Keyspace, Store};
 
     #[test]
@@ -305,5 +306,20 @@ mod tests {
         for command in ["check", "export", "repair"] {
             assert!(error.contains(&format!("`noctule store {command} --data {path}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_read_only_directory_is_refused_with_what_to_mend() {
+        let Some(disk) = SmallDisk::of(8 << 20) else { return };
+        let path = disk.path().join("noctule");
+        drop(DataDirectory::open(&path).unwrap());
+        disk.make_read_only();
+        let error = DataDirectory::open(&path).unwrap_err().to_string();
+        let expected = format!(
+            "cannot open {}/lock: Read-only file system (os error 30); the broker must be able to write there: mend \
+             the rights of the directory or its file system, or choose another one",
+            path.display()
+        );
+        assert_eq!(error, expected);
     }
 }

@@ -20,9 +20,13 @@ mod fjall_store;
 mod keyspace;
 mod memory;
 mod pipeline;
+#[cfg(test)]
+mod small_disk;
+mod space;
 mod statistics;
 mod store;
 mod volatile;
+mod watched;
 
 pub use batch::{Batch, BatchOp};
 pub use commit::Commit;
@@ -33,6 +37,8 @@ pub use fjall_store::{Cut, Damage, FjallStore, Opening};
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
 pub use pipeline::{Closed, Pipeline, Report};
+pub use space::{Room, Space, SpaceChange, Watermark};
 pub use statistics::{Done, Statistics};
 pub use store::{KEY_BYTES_MAX, Reader, Store, StoreError, Visit};
 pub use volatile::VolatileStore;
+pub use watched::{Health, Watched, WatchedStore};

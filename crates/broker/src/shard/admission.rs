@@ -25,7 +25,7 @@ impl Refusal {
     /// Too many are waiting to be told whether their Password is right.
     pub(super) const SERVER_BUSY: Self = Self::new(ReasonCode::ServerBusy, "server busy");
 
-    const fn new(reason: ReasonCode, why: &'static str) -> Self {
+    pub(super) const fn new(reason: ReasonCode, why: &'static str) -> Self {
         Self { reason, why }
     }
 }
@@ -39,7 +39,7 @@ impl ListenerSettings {
 
 impl Shard {
     /// Whether its client has a session.
-    fn is_known(&self, key: ConnectionKey, connect: &Connect<'_>, turn: &Turn<'_>) -> bool {
+    pub(super) fn is_known(&self, key: ConnectionKey, connect: &Connect<'_>, turn: &Turn<'_>) -> bool {
         let client_id = self.listener(key).map(|listener| listener.client_id(connect));
         client_id.is_some_and(|client_id| turn.shared.directory.find(client_id).is_some())
     }
@@ -62,6 +62,8 @@ impl Shard {
             self.count(Metric::ConnectsRefusedMemory);
             return Err(Refusal::new(ReasonCode::QuotaExceeded, "the broker is out of memory"));
         }
+
+        self.refuse_new_session(key, connect, turn)?;
 
         let Some(listener) = self.listener(key) else {
             return Err(Refusal::new(ReasonCode::ServerUnavailable, "its listener is gone"));

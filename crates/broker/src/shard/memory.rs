@@ -18,13 +18,26 @@ use crate::timer::Timer;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A shard's part of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Thrift {
     /// The level that was acted upon.
     pub(super) pressure: Pressure,
+    /// From which level on it is asked whether a message can be kept: from the first while the store is low.
+    pub(super) refuses_from: Pressure,
     /// Publishers that are not read, the first of them first. They may be gone.
     paused: VecDeque<ConnectionKey>,
     is_armed: bool,
+}
+
+impl Default for Thrift {
+    fn default() -> Self {
+        Self {
+            pressure: Pressure::None,
+            refuses_from: Pressure::RefusePublish,
+            paused: VecDeque::new(),
+            is_armed: false,
+        }
+    }
 }
 
 /// What a connection may publish while publishers are paused: what comes in one read.

@@ -51,6 +51,7 @@ mod reload;
 mod restore;
 mod retain;
 mod store_queue;
+mod store_room;
 mod subscribe;
 mod sys;
 
@@ -202,6 +203,10 @@ impl Shard {
         let pressure = shared.memory_pressure();
         if pressure != self.thrift.pressure {
             self.feel_pressure(pressure, turn);
+        }
+        if shared.store_is_low() != self.store_queue.is_low() {
+            self.store_queue.set_low(shared.store_is_low());
+            self.choose_refusals();
         }
         match input {
             Input::Connected { connection, listener, peer } => self.open(connection, listener, peer, turn),

@@ -143,25 +143,61 @@ impl Shard {
         }
         match (publish.qos, authorized) {
             (qos, Ok(publication))
-                if self.thrift.pressure >= Pressure::RefusePublish && !frees(&publication, turn) =>
+                if self.thrift.pressure >= self.thrift.refuses_from && !frees(&publication, turn) =>
             {
-                self.publish_without_memory(key, slot, version, qos, publication, turn)
+                self.publish_in_need(key, slot, version, qos, publication, turn)
             }
-            (PublishQoS::AtMostOnce, Ok(publication)) => {
-                self.pass_on_from(key, slot, publication, turn);
-                Ok(())
-            }
-            (PublishQoS::AtLeastOnce(packet_id), Ok(publication)) => {
-                self.publish_at_least_once(key, slot, version, packet_id, publication, turn)
-            }
-            (PublishQoS::ExactlyOnce(packet_id), Ok(publication)) => {
-                self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
-            }
+            (qos, Ok(publication)) => self.publish_admitted(key, slot, version, qos, publication, turn),
             (qos, Err(_)) => {
                 self.count(Metric::DroppedDenied);
                 self.answer_refused(key, qos, ReasonCode::NotAuthorized, turn);
                 Ok(())
             }
+        }
+    }
+
+    #[inline]
+    fn publish_admitted(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        qos: PublishQoS,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        match qos {
+            PublishQoS::AtMostOnce => {
+                self.pass_on_from(key, slot, publication, turn);
+                Ok(())
+            }
+            PublishQoS::AtLeastOnce(packet_id) => {
+                self.publish_at_least_once(key, slot, version, packet_id, publication, turn)
+            }
+            PublishQoS::ExactlyOnce(packet_id) => {
+                self.publish_exactly_once(key, slot, version, packet_id, publication, turn)
+            }
+        }
+    }
+
+    /// Memory is short, or room in the store, or both.
+    #[cold]
+    #[inline(never)]
+    fn publish_in_need(
+        &mut self,
+        key: ConnectionKey,
+        slot: u32,
+        version: ProtocolVersion,
+        qos: PublishQoS,
+        publication: Authorized<'_, '_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), DecodeError> {
+        if self.thrift.pressure >= Pressure::RefusePublish {
+            self.publish_without_memory(key, slot, version, qos, publication, turn)
+        } else if self.would_be_stored(slot, qos, &publication, turn) {
+            self.refuse_to_store(key, version, qos, turn)
+        } else {
+            self.publish_admitted(key, slot, version, qos, publication, turn)
         }
     }
 

@@ -42,6 +42,13 @@ impl Shard {
         let mut codes = Vec::new();
         let mut replays = Vec::new();
         for (filter, mut options) in subscribe.filters.iter() {
+            if self.refuses_subscription(slot) {
+                codes.push(match version {
+                    ProtocolVersion::V5 => ReasonCode::QuotaExceeded.code(),
+                    ProtocolVersion::V31 | ProtocolVersion::V311 => SUBACK_FAILURE,
+                });
+                continue;
+            }
             let asked = options.qos.level();
             options.qos = options.qos.min(maximum_qos);
             if bridge {

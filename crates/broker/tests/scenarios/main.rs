@@ -31,6 +31,7 @@ mod shards;
 mod shared_across_shards;
 mod shared_histories;
 mod shared_subscription;
+mod store_room;
 mod subscribe;
 mod sys_topics;
 mod topic_alias;

@@ -16,10 +16,10 @@ use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode, Reada
 use self::mark::{Known, MARK_KEY, Mark, MarkFile};
 pub use self::opening::{Cut, Opening};
 use crate::store::KEY_BYTES_MAX;
-use crate::{Batch, BatchOp, Keyspace, Reader, Store, StoreError, Visit};
+use crate::{Batch, BatchOp, Health, Keyspace, Reader, Store, StoreError, Visit};
 
-/// Bound of what a start must read again: all journals together. Each has 64 MB.
-const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+/// From where on sealed journals are made superfluous. Each has 64 MB, so a start reads about two of them again.
+const JOURNALS_BYTES_MAX: u64 = 64 << 20;
 /// A keyspace that has gathered so much is written out as a table of its own.
 const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
 /// Blocks of tables kept in memory.
@@ -123,6 +123,16 @@ impl FjallStore {
     /// How it was found.
     pub fn opening(&self) -> &Opening {
         &self.opening
+    }
+
+    /// Tells from any thread whether it can still be written to: what writes tables may have failed, and a commit that
+    /// waits for it never returns.
+    pub fn health(&self) -> Health {
+        let tables = self.tables.clone();
+        Box::new(move || {
+            let persisted = tables.database.persist(PersistMode::Buffer);
+            persisted.map_err(|error| failure("write to", &tables.path, error))
+        })
     }
 
     fn write(&mut self, batches: &[Batch], sync: bool) -> Result<(), StoreError> {

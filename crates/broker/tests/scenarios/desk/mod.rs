@@ -251,6 +251,11 @@ impl Desk {
         self.0.borrow().shared.set_memory_used(bytes);
     }
 
+    /// From now on the broker knows whether the store has little room left.
+    pub(crate) fn set_store_low(&self, is_low: bool) {
+        self.0.borrow().shared.set_store_low(is_low);
+    }
+
     /// From now on nobody is told whether a User Name is right.
     pub(crate) fn hold_answers(&self) {
         self.0.borrow_mut().holds_answers = true;
