@@ -22,12 +22,14 @@ use crate::auth::Verifier;
 use crate::checkpoint::Checkpoint;
 use crate::data::Data;
 use crate::error::StartError;
+use crate::import;
 use crate::listener::{Listeners, Places};
 use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
 use crate::program::Program;
 use crate::settings;
 use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours};
+use crate::store::BackupService;
 
 /// How long ending may take. The shards themselves give their clients one second.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -47,6 +49,8 @@ pub struct Broker {
     shards: Arc<Neighbours>,
     /// What is kept across restarts, if anything is.
     data: Option<Data>,
+    /// Makes copies of that.
+    backups: Option<BackupService>,
     pipeline: Arc<Pipeline>,
     checkpoint: Arc<Checkpoint>,
     verifier: Arc<Verifier>,
@@ -114,11 +118,14 @@ impl Broker {
         let mut restored = Vec::new();
         let checkpoint = Arc::new(Checkpoint::new(notify.clone()));
         let data = Data::open(&config.persistence)?;
+        let mut backups = None;
         let pipeline = match &data {
             // What is in memory is as durable as it gets.
             None => Pipeline::immediate(),
             Some(data) => {
-                let store = data.store()?;
+                let mut store = data.store()?;
+                import::take_over(&mut store, data.path(), &config.persistence, clock.now().wall, log)?;
+                backups = data.serve_backups(&store, log);
                 let found = data.restore(&store, &mut cores, &shared, clock.now(), &mut restored)?;
                 found.tell(log);
                 let report = tell(Arc::clone(&shards), Arc::clone(&checkpoint), notify.clone());
@@ -150,6 +157,7 @@ impl Broker {
             acceptor: stopper,
             shards,
             data,
+            backups,
             pipeline,
             checkpoint,
             verifier,
@@ -221,6 +229,8 @@ impl Broker {
                 }
             }
         }
+        // It reads the store.
+        drop(self.backups.take());
         // Nobody pushes any more. What was pushed is durable then.
         let store = self.pipeline.close();
         if let Some(failed) = self.notices.try_iter().find_map(failure) {

@@ -8,10 +8,11 @@ use noctule_broker::record::Table;
 use noctule_broker::{Effect, Now, Shard, Shared};
 use noctule_config::Persistence;
 use noctule_persistence::Row;
-use noctule_storage::{Cut, DataDirectory, FjallStore, Opening};
+use noctule_storage::{Cut, DataDirectory, FjallStore, Opening, Store};
 
 use crate::error::StartError;
 use crate::log::Log;
+use crate::store::BackupService;
 
 /// The data directory of a broker that keeps something, as long as it runs.
 #[derive(Debug)]
@@ -41,6 +42,15 @@ impl Data {
     /// Opens the store in it.
     pub(crate) fn store(&self) -> Result<FjallStore, StartError> {
         Ok(self.directory.open_store()?)
+    }
+
+    /// Answers who asks for a backup. A broker can do without.
+    pub(crate) fn serve_backups(&self, store: &FjallStore, log: &Log) -> Option<BackupService> {
+        let service = BackupService::start(self.path(), store.reader());
+        let told = |error| {
+            log.warning(format!("Warning: No backup can be asked for while this broker runs: {error}."))
+        };
+        service.map_err(told).ok()
     }
 
     /// Fills the empty shards with what the store has.

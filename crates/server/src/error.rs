@@ -7,6 +7,7 @@ use noctule_storage::{DataDirectoryError, StoreError};
 use noctule_transport::{ListenError, ResolveError, system_text};
 
 use crate::DeviceError;
+use crate::import::ImportError;
 
 /// The broker could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// What Mosquitto kept cannot be taken over.
+    #[error("{0}; nothing was imported")]
+    Import(#[from] ImportError),
     /// The store cannot keep anything any more.
     #[error("{0}; nothing more was acknowledged")]
     StoreFailed(StoreError),
@@ -110,6 +114,7 @@ impl StartError {
             | Self::Location { .. }
             | Self::Data(_)
             | Self::Unreadable { .. }
+            | Self::Import(_)
             | Self::StoreFailed(_)
             | Self::System { .. }
             | Self::ThreadEnded { .. }
@@ -133,6 +138,9 @@ impl StartError {
             Self::PidFile { .. } => Some("check that its directory exists and may be written"),
             Self::Location { .. } => {
                 Some("make that directory, for the user that the broker runs as, or name another one")
+            }
+            Self::Import(_) => {
+                Some("put a good file in its place, or move it away to begin without what was in it")
             }
             Self::Unreadable { .. } => Some("nothing was changed there"),
             Self::StoreFailed(_) => {

@@ -9,11 +9,13 @@
 
 mod conversion;
 mod order;
+mod start;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod writing;
 
 pub(crate) use conversion::Conversion;
+pub(crate) use start::take_over;
 pub use summary::Summary;
 pub use writing::{Import, ImportError, Known, Source};

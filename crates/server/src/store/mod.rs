@@ -14,7 +14,7 @@ use crate::import::{Import, ImportError, Summary};
 
 pub use backup::backup;
 pub use export::export;
-pub use service::BackupService;
+pub(crate) use service::BackupService;
 
 /// Why it cannot be done.
 #[derive(Debug, thiserror::Error)]

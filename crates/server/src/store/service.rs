@@ -32,7 +32,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Makes backups when asked to, until it is dropped.
 #[derive(Debug)]
-pub struct BackupService {
+pub(crate) struct BackupService {
     socket: PathBuf,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -40,7 +40,7 @@ pub struct BackupService {
 
 impl BackupService {
     /// Listens in a data directory that this process holds.
-    pub fn start(data: &Path, reader: Arc<dyn Reader>) -> io::Result<Self> {
+    pub(crate) fn start(data: &Path, reader: Arc<dyn Reader>) -> io::Result<Self> {
         let socket = data.join(SOCKET);
         // Whoever left it there is gone: the directory is ours.
         match fs::remove_file(&socket) {
