@@ -83,6 +83,8 @@ fn a_database_of_debian_is_imported_exported_and_backed_up() {
     has(&["\"kind\":\"incoming\"", "\"topic\":\"a/late\"", "\"payload\":\"held\"", "\"packet_id\":77"]);
     has(&["\"kind\":\"message\"", "\"payload\":\"unanswered\""]);
 
+    let rows = format!("{} rows can be read.", lines.len());
+    store(&format!("check --data {}", data.display())).run().succeeds().prints(&[rows]);
     let backup = directory.path().join("backup");
     store(&format!("backup {} --data {}", backup.display(), data.display())).run().succeeds();
     assert_eq!(export(&backup), lines);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use base64ct::{Base64, Encoding};
-use noctule_broker::record::{Recipient, Record, SessionRecord, Table};
+use noctule_broker::record::{Recipient, Record, RecordError, SessionRecord, Table};
 use noctule_broker::{Message, Sequence, Will};
 use noctule_persistence::keyspace;
 use noctule_storage::{Reader, Store};
@@ -13,45 +13,64 @@ use serde_json::{Value, json};
 
 use super::{StoreToolError, open};
 
-/// Writes everything that a data directory holds; gives the number of lines. No broker may serve from it.
-pub fn export(data: &Path, out: &mut dyn Write) -> Result<u64, StoreToolError> {
-    let directory = open(data)?;
-    let mut store = directory.open_store()?;
-    let lines = rows(&*store.reader(), out)?;
-    out.flush().map_err(StoreToolError::io("write", Path::new("standard output")))?;
-    store.close()?;
-    Ok(lines)
+/// What was read of a store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Exported {
+    /// Rows that are what a broker wrote.
+    pub rows: u64,
+    /// Rows that are not.
+    pub unreadable: u64,
+    /// What is wrong with the first of those.
+    pub first: Option<RecordError>,
 }
 
-fn rows(store: &dyn Reader, out: &mut dyn Write) -> Result<u64, StoreToolError> {
-    let mut lines = 0;
-    let mut trouble = None;
+/// Writes everything that a data directory holds, a line for each row that can be read. No broker may serve from it.
+pub fn export(data: &Path, out: &mut dyn Write) -> Result<Exported, StoreToolError> {
+    let directory = open(data)?;
+    let mut store = directory.open_store()?;
+    let exported = rows(&*store.reader(), out)?;
+    match out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(unwritten(error)),
+        Ok(()) | Err(_) => {}
+    }
+    store.close()?;
+    Ok(exported)
+}
+
+/// Opens the store of a data directory as a broker does, and reads every row of it. No broker may serve from it.
+pub fn check(data: &Path) -> Result<Exported, StoreToolError> {
+    export(data, &mut io::sink())
+}
+
+fn unwritten(source: io::Error) -> StoreToolError {
+    StoreToolError::io("write", Path::new("standard output"))(source)
+}
+
+fn rows(store: &dyn Reader, out: &mut dyn Write) -> Result<Exported, StoreToolError> {
+    let mut exported = Exported::default();
     for table in Table::ALL {
+        let mut stopped = None;
         store.scan(keyspace(table), b"", &mut |key, value| {
-            let written =
-                Record::decode(table, key, value).map_err(StoreToolError::from).and_then(|record| {
-                    writeln!(out, "{}", line(&record))
-                        .map_err(StoreToolError::io("write", Path::new("standard output")))
-                });
-            match written {
-                Ok(()) => {
-                    lines += 1;
-                    ControlFlow::Continue(())
+            match Record::decode(table, key, value) {
+                Ok(record) => {
+                    exported.rows += 1;
+                    stopped = writeln!(out, "{}", line(&record)).err();
                 }
                 Err(error) => {
-                    trouble = Some(error);
-                    ControlFlow::Break(())
+                    exported.unreadable += 1;
+                    exported.first.get_or_insert(error);
                 }
             }
+            if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        match trouble.take() {
+        match stopped {
             // Who read the lines has enough.
-            Some(StoreToolError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => break,
-            Some(error) => return Err(error),
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Some(error) => return Err(unwritten(error)),
             None => {}
         }
     }
-    Ok(lines)
+    Ok(exported)
 }
 
 fn line(record: &Record) -> Value {
@@ -197,6 +216,22 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_counted_and_the_rest_is_written() {
+        let mut batch = Batch::new();
+        batch.put(keyspace(Table::Session), "damaged", "row");
+        Operation::PutMessage { message: message(b"good"), recipients: Vec::new() }.changes(|change| {
+            batch.put(keyspace(change.table), change.key, change.value.unwrap_or_default());
+        });
+        let mut store = MemoryStore::new();
+        store.commit(&[batch], true).expect("memory");
+        let mut out = Vec::new();
+        let exported = rows(&*store.reader(), &mut out).expect("memory");
+        assert_eq!((exported.rows, exported.unreadable), (2, 1));
+        assert_eq!(exported.first.map(|error| error.table), Some(Table::Session));
+        assert!(String::from_utf8_lossy(&out).contains("\"payload\":\"good\""));
+    }
+
+    #[test]
     fn a_line_each_and_bytes_that_are_no_text_in_base64() {
         let session = SessionRecord {
             number: SessionNumber(3),
@@ -219,7 +254,8 @@ mod tests {
         let mut store = MemoryStore::new();
         store.commit(&[batch], true).expect("memory");
         let mut out = Vec::new();
-        rows(&*store.reader(), &mut out).expect("good rows");
+        let exported = rows(&*store.reader(), &mut out).expect("memory");
+        assert_eq!((exported.rows, exported.unreadable, exported.first), (3, 0, None));
         let text = String::from_utf8(out).expect("JSON is text");
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("an object each")).collect();

@@ -13,7 +13,7 @@ use noctule_storage::{DataDirectory, DataDirectoryError, Store, StoreError};
 use crate::import::{Import, ImportError, Summary};
 
 pub use backup::backup;
-pub use export::export;
+pub use export::{Exported, check, export};
 pub(crate) use service::BackupService;
 
 /// Why it cannot be done.
@@ -50,9 +50,6 @@ pub enum StoreToolError {
         /// The system's answer.
         source: io::Error,
     },
-    /// A row is not what a broker wrote.
-    #[error("{0}")]
-    Row(#[from] noctule_broker::record::RecordError),
     /// The broker that serves from the directory refused.
     #[error("the broker refused: {0}")]
     Refused(String),

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, value_parser};
-use noctule_server::store::{self, StoreToolError};
+use noctule_server::store::{self, Exported, StoreToolError};
 
 use super::{Command, EXIT_WRONG_FLAGS};
 use crate::say::{complain, say};
 
 pub(super) const COMMAND: Command = Command {
     name: "store",
-    about: "Import, export and back up what a broker keeps on disk",
+    about: "Import, export, check and back up what a broker keeps on disk",
     flags: define,
     run,
     exit_wrong_flags: EXIT_WRONG_FLAGS,
@@ -26,9 +26,10 @@ Examples:
   noctule store backup /backup/monday --data /var/lib/noctule
 
 DIR is what `noctule broker --data DIR` was given; for `persistence_location DIR` of a configuration file it is DIR/noctule.
-A data directory belongs to one process: all but backup need it without a broker.
+A data directory belongs to one process: all but backup need it without a broker. A check opens the store as a start does:
+the torn end that a crash left is cut off, and kept beside.
 
-Exit status: 0 done; 1 could not be done, and standard error tells why; 2 wrong flags.";
+Exit status: 0 done; 1 could not be done, or there are rows that cannot be read, and standard error tells why; 2 wrong flags.";
 
 /// It could not be done.
 const EXIT_FAILED: u8 = 1;
@@ -56,6 +57,11 @@ fn define(command: clap::Command) -> clap::Command {
                 .arg(data()),
         )
         .subcommand(
+            clap::Command::new("check")
+                .about("Open a data directory as a broker does, and read every row")
+                .arg(data()),
+        )
+        .subcommand(
             clap::Command::new("backup")
                 .about("Copy a data directory to another one, also while a broker serves from it")
                 .arg(path("target", "TARGET", "The copy, a data directory itself; it must not be there yet, or be empty"))
@@ -75,7 +81,8 @@ fn run(matches: &ArgMatches) -> ExitCode {
     let (name, matches) = matches.subcommand().expect("clap refuses a command line without a subcommand");
     let path = |name: &str| matches.get_one::<PathBuf>(name).expect("clap requires it").as_path();
     match carry_out(name, path) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILED),
         Err(error) => {
             complain(&format!("error: {error}"));
             ExitCode::from(EXIT_FAILED)
@@ -83,20 +90,35 @@ fn run(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-fn carry_out<'a>(name: &str, path: impl Fn(&str) -> &'a Path) -> Result<(), StoreToolError> {
+/// Gives whether all was well.
+fn carry_out<'a>(name: &str, path: impl Fn(&str) -> &'a Path) -> Result<bool, StoreToolError> {
     match name {
         "import" => {
             let summary = store::import(path("data"), path("file"))?;
             say(&format!("Imported {summary}.\n"));
         }
         "export" => {
-            let lines = store::export(path("data"), &mut BufWriter::new(io::stdout().lock()))?;
-            complain(&format!("{lines} rows"));
+            let exported = store::export(path("data"), &mut BufWriter::new(io::stdout().lock()))?;
+            complain(&format!("{} rows", exported.rows));
+            return Ok(is_whole(&exported));
+        }
+        "check" => {
+            let checked = store::check(path("data"))?;
+            say(&format!("{} rows can be read.\n", checked.rows));
+            return Ok(is_whole(&checked));
         }
         _ => {
             let rows = store::backup(path("data"), path("target"))?;
             say(&format!("Copied {rows} rows to {}.\n", path("target").display()));
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Whether every row could be read; if not, that is told.
+fn is_whole(exported: &Exported) -> bool {
+    if let Some(first) = &exported.first {
+        complain(&format!("error: {} rows cannot be read, the first: {first}", exported.unreadable));
+    }
+    exported.unreadable == 0
 }
