@@ -7,6 +7,7 @@ import aiomqtt
 from aiomqtt import ProtocolVersion, Will
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 port, scene = int(sys.argv[1]), sys.argv[2]
@@ -68,9 +69,17 @@ async def request_and_response():
 async def message_expiry():
     """A message that waited in a session's queue has less time left."""
     kept = properties(PacketTypes.CONNECT, SessionExpiryInterval=600)
-    async with client("sleeper", properties=kept, clean_start=True) as sleeper:
-        await sleeper.subscribe("news", qos=1)
     async with client("publisher") as publisher:
+        await publisher.subscribe("gone", qos=1)
+        try:
+            async with client("sleeper", properties=kept, clean_start=True, will=Will("gone", "x", qos=1)) as sleeper:
+                await sleeper.subscribe("news", qos=1)
+                sleeper._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=4))
+                await received(sleeper)
+        except aiomqtt.MqttError:
+            pass
+        # Its Will tells that the broker knows: before that, what is published would be on its way, not in a queue.
+        await received(publisher)
         for payload, seconds in (("long", 100), ("short", 1)):
             expiry = properties(PacketTypes.PUBLISH, MessageExpiryInterval=seconds)
             await publisher.publish("news", payload, qos=1, properties=expiry)
