@@ -1,7 +1,8 @@
 //! The directory that one broker keeps everything in.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::{FjallStore, StoreError};
@@ -95,9 +96,11 @@ pub enum DataDirectoryError {
 
 impl DataDirectory {
     /// Takes a directory for this process, and makes it if it is not there. What holds it lies in the directory
-    /// above.
+    /// above. What is made is for its user only, as there are messages in it.
     pub fn open(path: &Path) -> Result<Self, DataDirectoryError> {
-        fs::create_dir_all(path).map_err(|source| io_error("make the data directory", path, source))?;
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private.create(path).map_err(|source| io_error("make the data directory", path, source))?;
         let lock = lock(path)?;
         check_format(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
@@ -211,6 +214,8 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> DataDirecto
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::small_disk::SmallDisk;
     use crate::{Batch, Keyspace, Store};
@@ -227,6 +232,16 @@ mod tests {
         drop(directory);
         let store = DataDirectory::open(&path).unwrap().open_store().unwrap();
         assert_eq!(store.get(Keyspace::Meta, b"key").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    #[test]
+    fn what_is_made_is_for_its_user_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("lib/noctule");
+        drop(DataDirectory::open(&path).unwrap());
+        for made in [path.as_path(), path.parent().unwrap()] {
+            assert_eq!(made.metadata().unwrap().permissions().mode() & 0o777, 0o700, "{}", made.display());
+        }
     }
 
     #[test]
