@@ -133,7 +133,8 @@ impl Shard {
             } else {
                 self.send_held_publish(key, packet_id, &delivery, turn);
             }
-            return true;
+            // Where nobody waits for the store it has gone out already, or was found to be too large.
+            return self.session(slot).is_some_and(|session| session.outgoing.message(packet_id).is_some());
         }
         if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
             connection.mark_dirty(dirty);

@@ -1,6 +1,7 @@
 //! What acknowledgements wait for, as each listener promises its clients, and who waits when the store is behind.
 
 use noctule_broker::metric::Metric;
+use noctule_broker::record::Table;
 use noctule_broker::{Durability, ListenerSettings, Urgency};
 
 use crate::desk::*;
@@ -222,4 +223,20 @@ fn who_waits_for_the_store_does_not_time_out_and_may_go() {
     patient.expect([puback(1), puback(2)]);
     desk.sleep(16.0);
     assert!(patient.is_closed(), "[MQTT-3.1.2-22]");
+}
+
+#[test] // [MQTT-3.1.2-24]
+fn what_is_too_large_leaves_nothing_behind_where_nobody_waits() {
+    let desk = desk();
+    for at in [SYNC, FLUSH, MEMORY] {
+        let hello = desk.hello(&format!("s{at}")).at(at).lasting().maximum_packet_size(50);
+        hello.connect().subscribe(&format!("t{at}"), 2);
+        let _here = hello.connect();
+        let publisher = desk.hello("p").at(at).connect();
+        publisher.send_all([publish(&format!("t{at}"), "x".repeat(100)).qos2(1), pubrel(1)]);
+        publisher.expect([pubrec(1), pubcomp(1)]);
+        desk.durable();
+        assert_eq!(desk.drops(), [(Metric::DroppedTooLarge, u64::from(at) + 1)]);
+        assert_eq!(desk.disk_rows(&[Table::Message, Table::Delivery, Table::Recipient, Table::State]), 0);
+    }
 }
