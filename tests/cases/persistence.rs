@@ -63,6 +63,32 @@ fn sessions_and_what_waits_for_them_survive() {
 }
 
 #[test]
+fn the_longest_names_are_kept_too() {
+    let mut broker = persistent("");
+    let hello = connect(Version::V4, "reader", false, 60);
+    let longest = "n".repeat(65_535);
+    let mut wire = Wire::open(&broker, Version::V4, &hello);
+    wire.receives_hex("20 02 00 00");
+    for filter in [&longest, &longest[..65_534], &longest[..65_528], &longest[..65_527]] {
+        wire.subscribe(filter, 1);
+    }
+    let mut publisher = Wire::connect(&broker, Version::V4, "publisher");
+    let mut retained = packet::publish(Version::V4, &longest, 1, 1, b"kept");
+    retained[0] |= 1;
+    publisher.send(&retained);
+    publisher.receives_hex("40 02 00 01");
+    restart(&mut broker, End::Crash);
+    let mut wire = Wire::open(&broker, Version::V4, &hello);
+    wire.receives_hex("20 02 01 00");
+    let (_, body) = wire.packet();
+    assert_eq!((&body[2..65_537], &body[65_539..]), (longest.as_bytes(), &b"kept"[..]));
+    let mut publisher = Wire::connect(&broker, Version::V4, "publisher");
+    publisher.publish(&longest[..65_528], b"live");
+    let (_, body) = wire.packet();
+    assert_eq!(body.len(), 2 + 65_528 + 4);
+}
+
+#[test]
 fn sessions_that_ended_stay_away() {
     for end in ENDS {
         let mut broker = persistent("");

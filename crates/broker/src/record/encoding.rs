@@ -2,6 +2,7 @@
 
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS};
+use siphasher::sip::SipHasher13;
 
 use super::{Change, Operation, Recipient, SessionRecord, Table};
 use crate::input::ListenerIndex;
@@ -72,11 +73,9 @@ impl Operation {
             Self::PutSession(record) => put(Table::Session, number(record.number), Some(session(record))),
             Self::DeleteSession(session) => put(Table::Session, number(*session), None),
             Self::PutSubscription { session, filter, options, identifier } => {
-                put(
-                    Table::Subscription,
-                    subscription(*session, filter),
-                    Some(granted(*options, *identifier)),
-                );
+                let mut value = granted(*options, *identifier);
+                value.extend_from_slice(in_key(filter).1);
+                put(Table::Subscription, subscription(*session, filter), Some(value));
             }
             Self::DeleteSubscription { session, filter } => {
                 put(Table::Subscription, subscription(*session, filter), None);
@@ -155,8 +154,18 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
         Table::Session => Record::Session(read_session(&mut key, &mut value)?),
         Table::Subscription => {
             let session = SessionNumber(key.u64()?);
-            let filter = text(key.rest())?;
+            let in_key = key.rest();
             let (options, identifier) = read_granted(&mut value)?;
+            let filter = match in_key.get(..FILTER_BYTES_IN_KEY) {
+                Some(first) if in_key.len() > FILTER_BYTES_IN_KEY => {
+                    let filter = text(&[first, value.rest()].concat())?;
+                    if in_key != filter_key(&filter) {
+                        return Err("filter under another's key");
+                    }
+                    filter
+                }
+                Some(_) | None => text(in_key)?,
+            };
             Record::Subscription { session, filter, options, identifier }
         }
         Table::Message => {
@@ -218,8 +227,25 @@ fn exchange(session: SessionNumber, packet_id: PacketId) -> Vec<u8> {
     [&session.0.to_be_bytes()[..], &packet_id.get().to_be_bytes()].concat()
 }
 
+/// Of a filter that is longer, so much stands in its row's key and the rest in the value: a store's keys end at 65 535 bytes, as
+/// filters do, and this one has more in it.
+const FILTER_BYTES_IN_KEY: usize = 65_000;
+
 fn subscription(session: SessionNumber, filter: &str) -> Vec<u8> {
-    [&session.0.to_be_bytes()[..], filter.as_bytes()].concat()
+    [&session.0.to_be_bytes()[..], &filter_key(filter)].concat()
+}
+
+/// A filter that does not fit in is told from others that begin alike by a hash, which is part of the format.
+fn filter_key(filter: &str) -> Vec<u8> {
+    match in_key(filter) {
+        (all, []) => all.to_vec(),
+        (first, rest) => [first, &SipHasher13::new().hash(rest).to_be_bytes()].concat(),
+    }
+}
+
+/// What stands in the key, and what does not.
+fn in_key(filter: &str) -> (&[u8], &[u8]) {
+    filter.as_bytes().split_at(filter.len().min(FILTER_BYTES_IN_KEY))
 }
 
 fn granted(options: SubscriptionOptions, identifier: u32) -> Vec<u8> {

@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | session | session number | [`SessionRecord`] |
-//! | subscription | session number, Topic Filter | options, Subscription Identifier |
+//! | subscription | session number, Topic Filter | options, Subscription Identifier; what of the filter is too long for a key |
 //! | message | sequence | message, once |
 //! | delivery | sequence | its recipients when it was published, in order: the place is the copy |
 //! | recipient | sequence, copy | a recipient that came later |

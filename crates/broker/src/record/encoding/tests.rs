@@ -93,6 +93,41 @@ fn what_is_deleted_takes_its_rows_along() {
 }
 
 #[test]
+fn filters_of_any_length_have_a_key_that_a_store_takes() {
+    let options = SubscriptionOptions::new(QoS::AtLeastOnce);
+    let row = |filter: &str| {
+        let filter = filter.into();
+        let put = Operation::PutSubscription { session: SessionNumber(5), filter, options, identifier: 9 };
+        let mut rows = Vec::new();
+        put.changes(|Change { table, key, value }| rows.push((table, key, value.unwrap())));
+        rows.remove(0)
+    };
+    let mut keys = Vec::new();
+    for length in [1, FILTER_BYTES_IN_KEY - 1, FILTER_BYTES_IN_KEY, FILTER_BYTES_IN_KEY + 1, 65_534, 65_535] {
+        for last in ["x", "y", "ä"] {
+            let filter = "f".repeat(length - last.len().min(length)) + last;
+            let (table, key, value) = row(&filter);
+            assert!(key.len() <= 65_535, "{length}");
+            match Record::decode(table, &key, &value) {
+                Ok(Record::Subscription { session, filter: found, identifier, .. }) => {
+                    assert_eq!((session, &*found, identifier), (SessionNumber(5), &*filter, 9));
+                }
+                other => panic!("{length}: {other:?}"),
+            }
+            Operation::DeleteSubscription { session: SessionNumber(5), filter: filter.into() }
+                .changes(|change| assert_eq!((&change.key, change.value), (&key, None)));
+            keys.push((key, value));
+        }
+    }
+    let (key, value) = &keys[keys.len() - 1];
+    let (_, another) = &keys[keys.len() - 3];
+    assert!(Record::decode(Table::Subscription, key, another).is_err(), "the rest of another filter");
+    assert!(Record::decode(Table::Subscription, key, &value[..value.len() - 1]).is_err());
+    keys.dedup();
+    assert_eq!(keys.len(), 18, "each has its own");
+}
+
+#[test]
 fn damage_is_an_error() {
     let mut rows = Vec::new();
     let publisher =
