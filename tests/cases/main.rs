@@ -31,6 +31,7 @@ mod selftest;
 mod selftest_faults;
 mod session;
 mod shared_subscription;
+mod store_room;
 mod subscription;
 mod sys;
 mod will;

@@ -30,6 +30,7 @@ use crate::program::Program;
 use crate::settings;
 use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours};
 use crate::store::BackupService;
+use crate::store_room;
 
 /// How long ending may take. The shards themselves give their clients one second.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -129,6 +130,7 @@ impl Broker {
                 let found = data.restore(&store, &mut cores, &shared, clock.now(), &mut restored)?;
                 found.tell(log);
                 let report = tell(Arc::clone(&shards), Arc::clone(&checkpoint), notify.clone());
+                let store = store_room::watch(store, data.path(), &shared, log, notify.clone())?;
                 Pipeline::start(Box::new(store), STORE_QUEUE_BYTES_MAX, Box::new(report))
                     .map_err(StartError::system("start a thread"))?
             }
@@ -242,6 +244,11 @@ impl Broker {
     /// Where everything is kept; `None` if nothing is.
     pub(crate) fn data_directory(&self) -> Option<&Path> {
         self.data.as_ref().map(Data::path)
+    }
+
+    /// The store failed while it was writing, which may go on for ever: nobody is to wait for that.
+    pub(crate) fn leave_store(&self) {
+        mem::forget(Arc::clone(&self.pipeline));
     }
 
     /// Asks for all that was pushed to be on the disk; [`Notice::Saved`] tells when.

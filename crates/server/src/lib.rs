@@ -26,6 +26,7 @@ mod settings;
 mod shard;
 mod signals;
 pub mod store;
+mod store_room;
 mod surprises;
 mod user;
 

@@ -207,7 +207,10 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
                     log.information(format!("SIGUSR1: all is saved in {}.", directory.display()));
                 }
             }
-            Notice::StoreFailed(error) => return Err(StartError::StoreFailed(error)),
+            Notice::StoreFailed(error) => {
+                broker.leave_store();
+                return Err(StartError::StoreFailed(error));
+            }
             Notice::Signal(Signal::PrintTree) => {
                 if let Err(error) = print_tree(broker.shared(), &is_printing) {
                     log.warning(format!("Warning: Unable to print the subscription tree: {error}."));
