@@ -14,7 +14,7 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     /// `None`, said aloud, where this machine mounts none.
     fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a directory of its own");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=64m", "noctule-test"])
             .arg(directory.path())
@@ -36,12 +36,12 @@ impl SmallDisk {
 
     /// Fills it as far as it goes.
     fn fill(&self) {
-        let mut file = File::create(self.path().join("filler")).unwrap();
+        let mut file = File::create(self.path().join("filler")).expect("its name");
         while file.write_all(&[1; 64 << 10]).is_ok() {}
     }
 
     fn empty(&self) {
-        fs::remove_file(self.path().join("filler")).unwrap();
+        fs::remove_file(self.path().join("filler")).expect("the file that fills it");
     }
 }
 
