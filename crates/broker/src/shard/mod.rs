@@ -109,6 +109,8 @@ pub struct Shard {
     /// What the packets wait for that wait for this turn's batch.
     urgency: Urgency,
     store_queue: StoreQueue,
+    /// It has little room left: what would have to be kept anew is refused.
+    store_is_low: bool,
     /// The ticket that this turn's batch will have.
     turn: Ticket,
     flushed: Ticket,
@@ -175,6 +177,7 @@ impl Shard {
             urgent_handed_out: 0,
             urgency: Urgency::Lazy,
             store_queue: StoreQueue::default(),
+            store_is_low: false,
             turn: Ticket(1),
             flushed: Ticket(0),
             durable: Ticket(0),
@@ -204,8 +207,8 @@ impl Shard {
         if pressure != self.thrift.pressure {
             self.feel_pressure(pressure, turn);
         }
-        if shared.store_is_low() != self.store_queue.is_low() {
-            self.store_queue.set_low(shared.store_is_low());
+        if shared.store_is_low() != self.store_is_low {
+            self.store_is_low = !self.store_is_low;
             self.choose_refusals();
         }
         match input {

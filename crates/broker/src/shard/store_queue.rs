@@ -19,8 +19,6 @@ const RECIPIENT_BYTES: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct StoreQueue {
     is_full: bool,
-    /// It has little room left.
-    is_low: bool,
     /// Connections that are not read because of that. They may be gone.
     parked: Vec<ConnectionKey>,
     /// What this turn's changes keep in memory, roughly.
@@ -35,14 +33,6 @@ impl StoreQueue {
         } else if let Operation::PutIncoming { message, .. } = operation {
             self.turn_bytes += message.payload_bytes();
         }
-    }
-
-    pub(super) fn is_low(&self) -> bool {
-        self.is_low
-    }
-
-    pub(super) fn set_low(&mut self, is_low: bool) {
-        self.is_low = is_low;
     }
 
     pub(super) fn end_turn(&mut self) {

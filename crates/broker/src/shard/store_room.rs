@@ -19,8 +19,7 @@ const NO_ROOM: DecodeError =
 impl Shard {
     /// From which level of memory on it is asked whether a message can be kept: one comparison answers for both.
     pub(super) fn choose_refusals(&mut self) {
-        self.thrift.refuses_from =
-            if self.store_queue.is_low() { Pressure::None } else { Pressure::RefusePublish };
+        self.thrift.refuses_from = if self.store_is_low { Pressure::None } else { Pressure::RefusePublish };
     }
 
     /// Whether a message would be kept in the store: for a session that lasts, as what is retained, or until PUBREL. What
@@ -69,7 +68,7 @@ impl Shard {
 
     /// Whether a subscription of this session is refused: it would be kept.
     pub(super) fn refuses_subscription(&mut self, slot: u32) -> bool {
-        let refuses = self.store_queue.is_low() && self.session(slot).is_some_and(|session| session.lasts());
+        let refuses = self.store_is_low && self.session(slot).is_some_and(|session| session.lasts());
         if refuses {
             self.count(Metric::SubscriptionsRefusedStoreFull);
         }
@@ -83,7 +82,7 @@ impl Shard {
         connect: &Connect<'_>,
         turn: &Turn<'_>,
     ) -> Result<(), Refusal> {
-        if !self.store_queue.is_low() || !asks_to_last(connect) || self.is_known(key, connect, turn) {
+        if !self.store_is_low || !asks_to_last(connect) || self.is_known(key, connect, turn) {
             return Ok(());
         }
         self.count(Metric::ConnectsRefusedStoreFull);
