@@ -305,7 +305,7 @@ impl Shard {
             // It may have ended with its connection.
             if self.session(slot).is_some_and(|session| &session.publisher.client_id == client_id) {
                 if !clean_start {
-                    self.resume(slot);
+                    self.resume(slot, turn);
                     return Ok(Claimed { slot, session_present: true, forgets });
                 }
                 forgets = self.session(slot).is_some_and(|session| session.stored);
@@ -316,8 +316,13 @@ impl Shard {
         Ok(Claimed { slot, session_present: false, forgets })
     }
 
-    /// Someone came back in time: neither expiry nor will.
-    fn resume(&mut self, slot: u32) {
+    /// Someone came back: no expiry, and no will unless that was due already and only the deadline was not looked at yet, as
+    /// after a restart.
+    fn resume(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        let will_at = self.session(slot).and_then(|session| session.seldom.get().will_at);
+        if will_at.is_some_and(|at| at.get() <= turn.now.monotonic) {
+            self.publish_will(slot, turn);
+        }
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return };
         let number = session.address.number;
         if let Some(at) = session.seldom.take(|things| things.ends_at.take()) {

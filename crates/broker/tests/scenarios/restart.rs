@@ -142,6 +142,31 @@ fn a_crash_is_a_lost_connection_for_wills_and_expiry() {
     assert_eq!(desk.session_count(), 1);
 }
 
+#[test] // [MQTT-3.1.2-8] [MQTT-3.1.3-9]
+fn who_is_back_at_once_has_lost_its_connection_all_the_same() {
+    for version in [V311, V5] {
+        let desk = Desk::new();
+        let mut watcher = desk.hello("w").lasting().connect();
+        watcher.subscribe("gone/#", 1);
+        let hello = |id| desk.hello(id).version(version).lasting();
+        let testament = |topic| will(topic, "x").qos(QoS::AtLeastOnce);
+        hello("now").will(testament("gone/now")).connect();
+        if version == V5 {
+            hello("later").will(testament("gone/later").delay(10)).connect();
+        }
+        desk.restart();
+        // Before any deadline was looked at.
+        assert!(hello("now").connect().session_present);
+        if version == V5 {
+            assert!(hello("later").connect().session_present);
+        }
+        desk.sleep(20.0);
+        let watcher = desk.hello("w").lasting().connect();
+        let gone: Vec<_> = watcher.acknowledge_all().iter().map(|packet| packet.topic.clone()).collect();
+        assert_eq!(gone, ["gone/now"]);
+    }
+}
+
 #[test] // [MQTT-4.6.0-5]
 fn order_is_kept_over_the_crash() {
     let desk = Desk::new();
