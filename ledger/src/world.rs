@@ -217,11 +217,12 @@ impl World {
     pub fn strike(&mut self, strike: Strike) -> Result<()> {
         self.strikes += 1;
         if let (Strike::Power, Some(disk)) = (strike, &mut self.disk) {
+            // Nobody reads from here on, so all that is in the books was sent before.
             disk.cut()?;
         }
         self.broker.kill();
         for number in 0..self.clients.len() {
-            self.with(number, Client::struck);
+            self.with(number, |client, desk| client.struck(strike, desk));
         }
         if let (Strike::Power, Some(disk)) = (strike, &mut self.disk) {
             disk.restore()?;

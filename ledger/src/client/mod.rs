@@ -22,6 +22,7 @@ pub use willed::Willed;
 use crate::history::{History, Incident};
 use crate::random::Random;
 use crate::wire::{Connack, Connect, Received, Version, disconnect, next_frame};
+use crate::world::Strike;
 
 /// What all clients use, for the time of one call.
 #[derive(Debug)]
@@ -282,10 +283,15 @@ impl Client {
         }
     }
 
-    /// The broker was struck: what it sent before it died still counts.
-    pub fn struck(&mut self, desk: &mut Desk<'_>) {
+    /// The broker was struck. What it sent before it died counts, unless its machine lost power: nothing leaves a machine
+    /// after that, and a sync that the kernel was at when it shut the file system down is sometimes told to be done though
+    /// it is not.
+    pub fn struck(&mut self, strike: Strike, desk: &mut Desk<'_>) {
         self.forgotten = None;
-        self.ready(desk);
+        match strike {
+            Strike::Kill => self.ready(desk),
+            Strike::Power => {}
+        }
         self.lose(desk);
     }
 
