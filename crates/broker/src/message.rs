@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use noctule_protocol::QoS;
 use triomphe::ThinArc;
 
 use crate::ListenerIndex;
+use crate::record::List;
 use crate::retained::Topical;
 use crate::rights::Names;
 
@@ -65,11 +66,12 @@ struct Header {
     publisher: SessionNumber,
     source: u32,
     properties_bytes: u32,
-    /// As in [`Copies`]. No lock is needed around the three: while a copy is open nobody sets `listed` or takes
+    /// As in [`Copies`]. No lock is needed around the three: while a copy is open nobody sets `list` or takes
     /// anything back, and after the last one only who settled it does.
     open: AtomicU32,
     made: AtomicU32,
-    listed: AtomicU32,
+    /// 0 for none.
+    list: AtomicU8,
     topic_bytes: u16,
     qos: QoS,
     flags: u8,
@@ -77,6 +79,16 @@ struct Header {
 
 /// A topic and a payload up to this length are put together without memory from the allocator.
 const SMALL_BYTES_MAX: usize = 192;
+
+/// In the number of a copy that goes through a shared subscription.
+pub(crate) const SHARED_COPY: u32 = 1 << 31;
+
+const fn list_number(list: List) -> u8 {
+    match list {
+        List::Prompt => 1,
+        List::Late => 2,
+    }
+}
 
 /// As published with RETAIN.
 const RETAIN: u8 = 1;
@@ -95,7 +107,7 @@ impl Message {
             properties_bytes: u32::try_from(properties.len()).expect("a packet is shorter than 256 MiB"),
             open: AtomicU32::new(0),
             made: AtomicU32::new(0),
-            listed: AtomicU32::new(0),
+            list: AtomicU8::new(0),
             topic_bytes: u16::try_from(topic.len()).expect("a Topic Name has a length of 16 bits"),
             qos,
             flags: if retain { RETAIN } else { 0 } | if end.is_some() { EXPIRES } else { 0 },
@@ -237,41 +249,47 @@ impl Message {
     /// Adds a copy, whose acknowledgement keeps the stored record alive; gives its number. Only who is making the
     /// record may do so, or who has a copy that is open: a record that is gone must not come back, since its end may
     /// be on its way from another shard.
-    pub(crate) fn add_copy(&self) -> u32 {
+    pub(crate) fn add_copy(&self, is_shared: bool) -> u32 {
         self.header().open.fetch_add(1, Ordering::Relaxed);
-        self.header().made.fetch_add(1, Ordering::Relaxed)
+        let number = self.header().made.fetch_add(1, Ordering::Relaxed);
+        if is_shared { number | SHARED_COPY } else { number }
     }
 
-    /// The copies made so far are those the record is made with.
-    pub(crate) fn list_copies(&self) {
-        let Header { made, listed, .. } = self.header();
-        listed.store(made.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// The copies made so far, but those through shared subscriptions, stand in the record's list.
+    pub(crate) fn list_copies(&self, list: List) {
+        self.header().list.store(list_number(list), Ordering::Relaxed);
+    }
+
+    /// How a copy that is open came to its session, if it stands in the record's list.
+    pub(crate) fn list_of(&self, copy: u32) -> Option<List> {
+        if copy & SHARED_COPY == 0 { self.list() } else { None }
+    }
+
+    fn list(&self) -> Option<List> {
+        let number = self.header().list.load(Ordering::Relaxed);
+        [List::Prompt, List::Late].into_iter().find(|list| list_number(*list) == number)
     }
 
     /// Takes one copy off.
     pub(crate) fn settle(&self, copy: u32) -> Settled {
-        let Header { open, made, listed, .. } = self.header();
+        let Header { open, made, list, .. } = self.header();
         // Read while this copy is open, since whoever settles the last one takes it back.
-        let is_listed = copy < listed.load(Ordering::Relaxed);
+        let (has_list, listed) = (self.list().is_some(), self.list_of(copy));
         let one_less = |open: u32| Some(open.saturating_sub(1));
         let was_open = open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).unwrap_or_default();
-        let last = (was_open <= 1).then(|| {
+        let is_last = was_open <= 1;
+        if is_last {
             made.store(0, Ordering::Relaxed);
-            listed.swap(0, Ordering::Relaxed)
-        });
-        Settled { is_listed, last }
-    }
-
-    /// Whether no copy is open.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.header().open.load(Ordering::Acquire) == 0
+            list.store(0, Ordering::Relaxed);
+        }
+        Settled { listed, is_last, has_list }
     }
 
     /// As read from the store, with all its copies, of which some are open.
     pub(crate) fn restore_copies(&self, copies: Copies) {
-        let Header { open, made, listed, .. } = self.header();
+        let Header { open, made, list, .. } = self.header();
         made.store(copies.made, Ordering::Relaxed);
-        listed.store(copies.listed, Ordering::Relaxed);
+        list.store(copies.list.map_or(0, list_number), Ordering::Relaxed);
         open.store(copies.open, Ordering::Release);
     }
 
@@ -304,16 +322,18 @@ pub(crate) struct Copies {
     pub(crate) open: u32,
     /// Since the record was made.
     pub(crate) made: u32,
-    /// How many of them stand in the record's list; a later one has a row of its own.
-    pub(crate) listed: u32,
+    /// How the copies in the record's list come to their sessions, if it has one.
+    pub(crate) list: Option<List>,
 }
 
 /// What became of the record when a copy was settled.
 pub(crate) struct Settled {
-    /// Whether the copy stands in the record's list.
-    pub(crate) is_listed: bool,
-    /// If no copy is open any more, how many stand in the list: the record can go.
-    pub(crate) last: Option<u32>,
+    /// How the copy came to its session, if it stands in the record's list: else it has a row of its own.
+    pub(crate) listed: Option<List>,
+    /// Whether no copy is open any more: the record can go.
+    pub(crate) is_last: bool,
+    /// Whether it has a list.
+    pub(crate) has_list: bool,
 }
 
 /// What is retained for a topic, with its publisher: its right to publish is asked for again at delivery.

@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     Memory,
     /// What the broker tells about itself is published.
     SysTopics,
+    /// Cursors that have changed are stored.
+    Cursors,
 }
 
 /// Armed timers. Each owner remembers when its timer is armed for, so that it can be taken out: nothing

@@ -13,9 +13,9 @@ pub fn batch(operations: &[Operation], shared: &Shared) -> (Batch, RetainedRows)
     for operation in operations {
         match operation.retained_topic() {
             Some(topic) => retained.push(RetainedRow::read(shared, topic)),
-            // A new message has a new sequence, and all its rows have keys that begin with it: deleted before it was
-            // written, it never comes to the disk.
-            None if matches!(operation, Operation::PutMessage { .. }) => {
+            // A new message has a new sequence, and all its rows have keys that begin with it, and a copy that goes elsewhere
+            // has a new number: deleted before it was written, it never comes to the disk.
+            None if matches!(operation, Operation::PutMessage { .. } | Operation::AddRecipient { .. }) => {
                 operation.changes(|Change { table, key, value }| match value {
                     Some(value) => batch.put_new(keyspace(table), key, value),
                     None => batch.delete(keyspace(table), key),

@@ -12,9 +12,8 @@ pub const fn keyspace(table: Table) -> Keyspace {
         Table::Subscription => Keyspace::Subscription,
         Table::Message => Keyspace::Message,
         Table::Delivery => Keyspace::Delivery,
-        Table::Recipient => Keyspace::Recipient,
-        Table::State => Keyspace::State,
-        Table::Released => Keyspace::Released,
+        Table::Cursor => Keyspace::Cursor,
+        Table::Outgoing => Keyspace::Outgoing,
         Table::Incoming => Keyspace::Incoming,
         Table::Retained => Keyspace::Retained,
     }

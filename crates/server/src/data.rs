@@ -101,7 +101,7 @@ impl Found {
             Table::Subscription => self.subscriptions += 1,
             Table::Message | Table::Incoming => self.messages += 1,
             Table::Retained => self.retained += 1,
-            Table::Delivery | Table::Recipient | Table::State | Table::Released => {}
+            Table::Delivery | Table::Cursor | Table::Outgoing => {}
         }
     }
 }

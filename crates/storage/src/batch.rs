@@ -177,10 +177,10 @@ mod tests {
     fn changes_come_back_in_order_and_whole() {
         let mut batch = Batch::new();
         batch.put(Keyspace::Meta, "a", "");
-        batch.delete(Keyspace::State, "");
+        batch.delete(Keyspace::Cursor, "");
         batch.put_new(Keyspace::Message, "bc", "value");
         let meta = BatchOp::Put { keyspace: Keyspace::Meta, key: b"a", value: b"" };
-        let state = BatchOp::Delete { keyspace: Keyspace::State, key: b"" };
+        let state = BatchOp::Delete { keyspace: Keyspace::Cursor, key: b"" };
         let message = BatchOp::Put { keyspace: Keyspace::Message, key: b"bc", value: b"value" };
         assert_eq!(batch.ops().collect::<Vec<_>>(), [meta, state, message]);
         for _ in 0..2 {

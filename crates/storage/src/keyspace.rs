@@ -10,32 +10,30 @@ pub enum Keyspace {
     Subscription = 1,
     /// Published messages, by sequence.
     Message = 2,
-    /// Who must get a message, by sequence. Apart from the message, so that a start reads small rows only.
+    /// Who must get a message: several by sequence, one by sequence and copy. Apart from the message, so that a start reads
+    /// small rows only.
     Delivery = 3,
-    /// Who must get a message too, by sequence and copy: they came later.
-    Recipient = 4,
-    /// How far single copies are, by sequence and copy.
-    State = 5,
-    /// Outgoing QoS 2 exchanges behind PUBREC, by session number and Packet Identifier.
-    Released = 6,
+    /// How far a session is with them, by session number.
+    Cursor = 4,
+    /// Outgoing QoS 2 exchanges, by session number and Packet Identifier.
+    Outgoing = 5,
     /// Incoming QoS 2 exchanges before PUBREL, by session number and Packet Identifier.
-    Incoming = 7,
+    Incoming = 6,
     /// Retained messages, by topic.
-    Retained = 8,
+    Retained = 7,
     /// Facts about the store itself, by name.
-    Meta = 9,
+    Meta = 8,
 }
 
 impl Keyspace {
     /// Every keyspace, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Session,
         Self::Subscription,
         Self::Message,
         Self::Delivery,
-        Self::Recipient,
-        Self::State,
-        Self::Released,
+        Self::Cursor,
+        Self::Outgoing,
         Self::Incoming,
         Self::Retained,
         Self::Meta,
@@ -48,9 +46,8 @@ impl Keyspace {
             Self::Subscription => "subscription",
             Self::Message => "message",
             Self::Delivery => "delivery",
-            Self::Recipient => "recipient",
-            Self::State => "state",
-            Self::Released => "released",
+            Self::Cursor => "cursor",
+            Self::Outgoing => "outgoing",
             Self::Incoming => "incoming",
             Self::Retained => "retained",
             Self::Meta => "meta",

@@ -10,13 +10,8 @@ pub(super) fn check(disk: &Disk, found: &mut Vec<Finding>) {
     for table in Table::ALL {
         match table {
             // Clients are still there.
-            Table::Session | Table::Subscription | Table::Retained => {}
-            Table::Message
-            | Table::Delivery
-            | Table::Recipient
-            | Table::State
-            | Table::Released
-            | Table::Incoming => {
+            Table::Session | Table::Subscription | Table::Cursor | Table::Retained => {}
+            Table::Message | Table::Delivery | Table::Outgoing | Table::Incoming => {
                 rows(disk, table, found);
             }
         }
@@ -26,7 +21,7 @@ pub(super) fn check(disk: &Disk, found: &mut Vec<Finding>) {
 /// When all sessions have ended, nothing is left but what is retained.
 pub(super) fn leftovers(world: &World, found: &mut Vec<Finding>) {
     check(&world.disk, found);
-    for table in [Table::Session, Table::Subscription] {
+    for table in [Table::Session, Table::Subscription, Table::Cursor] {
         rows(&world.disk, table, found);
     }
     found.extend(world.broker.leftovers().into_iter().map(|what| ("leak", what)));

@@ -4,12 +4,13 @@ use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS};
 use siphasher::sip::SipHasher13;
 
-use super::{Change, Operation, Recipient, SessionRecord, Table};
+use super::{Change, Cursor, Exchange, List, Operation, Recipient, SessionRecord, Table};
 use crate::input::ListenerIndex;
 use crate::message::{Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
-use crate::session::Identifiers;
 use crate::will::Will;
 
+mod cursor;
+mod recipients;
 mod value;
 
 use value::{FORMAT, Read, Reader, Writer, text};
@@ -29,40 +30,14 @@ pub struct RecordError {
 #[allow(missing_docs, reason = "each variant is a row of the table in this module's head")]
 pub enum Record {
     Session(SessionRecord),
-    Subscription {
-        session: SessionNumber,
-        filter: Box<str>,
-        options: SubscriptionOptions,
-        identifier: u32,
-    },
+    Subscription { session: SessionNumber, filter: Box<str>, options: SubscriptionOptions, identifier: u32 },
     Message(Message),
-    Delivery {
-        sequence: Sequence,
-        recipients: Vec<Recipient>,
-    },
-    Recipient {
-        sequence: Sequence,
-        recipient: Recipient,
-    },
-    /// `None` is acknowledged.
-    State {
-        sequence: Sequence,
-        copy: u32,
-        sent: Option<PacketId>,
-    },
-    Released {
-        session: SessionNumber,
-        packet_id: PacketId,
-    },
-    Incoming {
-        session: SessionNumber,
-        packet_id: PacketId,
-        message: Message,
-    },
-    Retained {
-        message: Message,
-        publisher: Publisher,
-    },
+    List { sequence: Sequence, list: List, recipients: Vec<Recipient> },
+    Recipient { sequence: Sequence, recipient: Recipient },
+    Cursor { session: SessionNumber, cursor: Cursor },
+    Outgoing { session: SessionNumber, packet_id: PacketId, exchange: Exchange },
+    Incoming { session: SessionNumber, packet_id: PacketId, message: Message },
+    Retained { message: Message, publisher: Publisher },
 }
 
 impl Operation {
@@ -80,43 +55,54 @@ impl Operation {
             Self::DeleteSubscription { session, filter } => {
                 put(Table::Subscription, subscription(*session, filter), None);
             }
-            Self::PutMessage { message, recipients } => {
-                put(Table::Message, sequence(message.sequence()), Some(encode_message(message)));
-                put(Table::Delivery, sequence(message.sequence()), Some(recipient_list(recipients)));
-            }
-            Self::AddRecipient { sequence, recipient } => {
-                let value = recipient_list(std::slice::from_ref(recipient));
-                put(Table::Recipient, copy_key(*sequence, recipient.copy), Some(value));
-            }
-            Self::DeleteRecipient { sequence, copy } => {
-                put(Table::Recipient, copy_key(*sequence, *copy), None);
-                put(Table::State, copy_key(*sequence, *copy), None);
-            }
-            Self::DeleteMessage { sequence: of, copies } => {
-                put(Table::Message, sequence(*of), None);
-                put(Table::Delivery, sequence(*of), None);
-                for copy in 0..*copies {
-                    put(Table::State, copy_key(*of, copy), None);
+            Self::PutMessage { message, recipients, list } => {
+                let of = message.sequence();
+                put(Table::Message, sequence(of), Some(encode_message(Writer::new(), message).0));
+                let is_listed = |recipient: &&Recipient| list.is_some() && recipient.group.is_none();
+                if let Some(list) = list {
+                    let listed = recipients.iter().filter(is_listed);
+                    put(Table::Delivery, sequence(of), Some(recipients::list(*list, listed)));
+                }
+                for recipient in recipients.iter().filter(|recipient| !is_listed(recipient)) {
+                    let value = recipients::single(recipient);
+                    put(Table::Delivery, copy_key(of, recipient.copy), Some(value));
                 }
             }
-            Self::PutSent { sequence, copy, packet_id } => {
-                let value = Writer::new().u16(packet_id.get()).0;
-                put(Table::State, copy_key(*sequence, *copy), Some(value));
+            Self::DeleteMessage { sequence: of, has_list } => {
+                put(Table::Message, sequence(*of), None);
+                if *has_list {
+                    put(Table::Delivery, sequence(*of), None);
+                }
             }
-            Self::PutAcknowledged { sequence, copy } => {
-                put(Table::State, copy_key(*sequence, *copy), Some(Writer::new().u16(0).0));
+            Self::AddRecipient { sequence, recipient } => {
+                let value = recipients::single(recipient);
+                put(Table::Delivery, copy_key(*sequence, recipient.copy), Some(value));
             }
-            Self::PutReleased { session, packet_id } => {
-                put(Table::Released, exchange(*session, *packet_id), Some(Writer::new().0));
+            Self::DeleteRecipient { sequence, copy } => {
+                put(Table::Delivery, copy_key(*sequence, *copy), None);
             }
-            Self::DeleteReleased { session, packet_id } => {
-                put(Table::Released, exchange(*session, *packet_id), None)
+            Self::PutCursor { session, cursor } => {
+                put(Table::Cursor, number(*session), Some(cursor::cursor(cursor)));
+            }
+            Self::DeleteCursor(session) => put(Table::Cursor, number(*session), None),
+            Self::PutOutgoing { session, packet_id, exchange } => {
+                let value = match exchange {
+                    Exchange::Sent { sequence, copy } => {
+                        Writer::new().u8(0).sequence(*sequence).number(*copy)
+                    }
+                    Exchange::Released => Writer::new().u8(1),
+                };
+                put(Table::Outgoing, exchange_key(*session, *packet_id), Some(value.0));
+            }
+            Self::DeleteOutgoing { session, packet_id } => {
+                put(Table::Outgoing, exchange_key(*session, *packet_id), None);
             }
             Self::PutIncoming { session, packet_id, message } => {
-                put(Table::Incoming, exchange(*session, *packet_id), Some(encode_message(message)));
+                let value = encode_message(Writer::new().sequence(message.sequence()), message).0;
+                put(Table::Incoming, exchange_key(*session, *packet_id), Some(value));
             }
             Self::DeleteIncoming { session, packet_id } => {
-                put(Table::Incoming, exchange(*session, *packet_id), None)
+                put(Table::Incoming, exchange_key(*session, *packet_id), None)
             }
             Self::PutRetained(kept) => change(retained_change(kept.message.topic(), Some(kept))),
             Self::DeleteRetained(topic) => change(retained_change(topic, None)),
@@ -134,12 +120,13 @@ impl Record {
     pub(crate) fn last_session(&self) -> Option<SessionNumber> {
         match self {
             Self::Session(record) => Some(record.number),
-            Self::Subscription { session, .. } | Self::Released { session, .. } => Some(*session),
+            Self::Subscription { session, .. }
+            | Self::Outgoing { session, .. }
+            | Self::Cursor { session, .. } => Some(*session),
             Self::Incoming { session, message, .. } => Some(message.view().publisher.max(*session)),
             Self::Message(message) | Self::Retained { message, .. } => Some(message.view().publisher),
-            Self::Delivery { recipients, .. } => recipients.iter().map(|recipient| recipient.session).max(),
+            Self::List { recipients, .. } => recipients.iter().map(|recipient| recipient.session).max(),
             Self::Recipient { recipient, .. } => Some(recipient.session),
-            Self::State { .. } => None,
         }
     }
 }
@@ -153,7 +140,7 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
     let record = match table {
         Table::Session => Record::Session(read_session(&mut key, &mut value)?),
         Table::Subscription => {
-            let session = SessionNumber(key.u64()?);
+            let session = key.key_session()?;
             let in_key = key.rest();
             let (options, identifier) = read_granted(&mut value)?;
             let filter = match in_key.get(..FILTER_BYTES_IN_KEY) {
@@ -169,34 +156,39 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
             Record::Subscription { session, filter, options, identifier }
         }
         Table::Message => {
-            let message = read_message(&mut value)?;
-            if key.sequence()? != message.sequence() {
-                return Err("message under another's key");
-            }
-            Record::Message(message)
+            let sequence = key.key_sequence()?;
+            Record::Message(read_message(&mut value, sequence)?)
         }
         Table::Delivery => {
-            Record::Delivery { sequence: key.sequence()?, recipients: read_recipients(&mut value)? }
+            let sequence = key.key_sequence()?;
+            if key.0.is_empty() {
+                let (list, recipients) = recipients::read_list(&mut value)?;
+                Record::List { sequence, list, recipients }
+            } else {
+                let copy = u32::from_be_bytes(key.array()?);
+                Record::Recipient { sequence, recipient: recipients::read_single(&mut value, copy)? }
+            }
         }
-        Table::Recipient => {
-            let (sequence, _) = (key.sequence()?, key.u32()?);
-            let recipient = read_recipients(&mut value)?.pop().ok_or("no recipient")?;
-            Record::Recipient { sequence, recipient }
+        Table::Cursor => {
+            Record::Cursor { session: key.key_session()?, cursor: cursor::read_cursor(&mut value)? }
         }
-        Table::State => {
-            let (sequence, copy) = (key.sequence()?, key.u32()?);
-            Record::State { sequence, copy, sent: PacketId::new(value.u16()?) }
-        }
-        Table::Released => {
-            let (session, packet_id) = key.exchange()?;
-            Record::Released { session, packet_id }
+        Table::Outgoing => {
+            let (session, packet_id) = key.key_exchange()?;
+            let exchange = match value.u8()? {
+                0 => Exchange::Sent { sequence: value.sequence()?, copy: value.number()? },
+                1 => Exchange::Released,
+                _ => return Err("unknown state of an exchange"),
+            };
+            Record::Outgoing { session, packet_id, exchange }
         }
         Table::Incoming => {
-            let (session, packet_id) = key.exchange()?;
-            Record::Incoming { session, packet_id, message: read_message(&mut value)? }
+            let (session, packet_id) = key.key_exchange()?;
+            let sequence = value.sequence()?;
+            Record::Incoming { session, packet_id, message: read_message(&mut value, sequence)? }
         }
         Table::Retained => {
-            let message = read_message(&mut value)?;
+            let sequence = value.sequence()?;
+            let message = read_message(&mut value, sequence)?;
             if key.rest() != message.topic().as_bytes() {
                 return Err("message under another's key");
             }
@@ -223,7 +215,7 @@ fn copy_key(of: Sequence, copy: u32) -> Vec<u8> {
     [&sequence(of)[..], &copy.to_be_bytes()].concat()
 }
 
-fn exchange(session: SessionNumber, packet_id: PacketId) -> Vec<u8> {
+fn exchange_key(session: SessionNumber, packet_id: PacketId) -> Vec<u8> {
     [&session.0.to_be_bytes()[..], &packet_id.get().to_be_bytes()].concat()
 }
 
@@ -255,7 +247,7 @@ fn granted(options: SubscriptionOptions, identifier: u32) -> Vec<u8> {
         RetainHandling::DoNotSend => 2,
     };
     let flags = u8::from(options.no_local) | u8::from(options.retain_as_published) << 1;
-    Writer::new().u8(options.qos.level()).u8(flags).u8(retain_handling).u32(identifier).0
+    Writer::new().u8(options.qos.level()).u8(flags).u8(retain_handling).number(identifier).0
 }
 
 fn read_granted(value: &mut Reader<'_>) -> Read<(SubscriptionOptions, u32)> {
@@ -273,14 +265,14 @@ fn read_granted(value: &mut Reader<'_>) -> Read<(SubscriptionOptions, u32)> {
         retain_as_published: flags & 2 != 0,
         retain_handling,
     };
-    Ok((options, value.u32()?))
+    Ok((options, value.number()?))
 }
 
 fn session(record: &SessionRecord) -> Vec<u8> {
     let mut out = Writer::new()
         .bytes(record.client_id.as_bytes())
         .option(record.user_name.as_deref(), |out, name| out.bytes(name.as_bytes()))
-        .u32(record.expiry)
+        .number(record.expiry)
         .option(record.disconnected_at, Writer::duration);
     out = out.option(record.will.as_ref(), |out, will| {
         out.bytes(will.topic.as_bytes())
@@ -296,10 +288,10 @@ fn session(record: &SessionRecord) -> Vec<u8> {
 
 fn read_session(key: &mut Reader<'_>, value: &mut Reader<'_>) -> Read<SessionRecord> {
     Ok(SessionRecord {
-        number: SessionNumber(key.u64()?),
+        number: key.key_session()?,
         client_id: value.text()?.into(),
         user_name: value.option(|value| Ok(value.text()?.into()))?,
-        expiry: value.u32()?,
+        expiry: value.number()?,
         disconnected_at: value.option(Reader::duration)?,
         will: value.option(|value| {
             Ok(Will {
@@ -315,18 +307,26 @@ fn read_session(key: &mut Reader<'_>, value: &mut Reader<'_>) -> Read<SessionRec
     })
 }
 
-fn encode_message(message: &Message) -> Vec<u8> {
-    Writer::new()
-        .u32(message.sequence().source)
-        .u64(message.sequence().counter)
-        .bytes(message.topic().as_bytes())
-        .bytes(message.payload())
-        .bytes(message.properties())
-        .u8(message.qos().level())
-        .u8(message.retain().into())
-        .option(message.expires(), Writer::duration)
-        .u64(message.publisher().0)
-        .0
+/// Flags of a message, above its QoS.
+const RETAIN: u8 = 4;
+const EXPIRES: u8 = 8;
+const HAS_PROPERTIES: u8 = 16;
+
+/// All but its sequence.
+fn encode_message(out: Writer, message: &Message) -> Writer {
+    let properties = message.properties();
+    let flags = message.qos().level()
+        | u8::from(message.retain()) << 2
+        | u8::from(message.expires().is_some()) << 3
+        | u8::from(!properties.is_empty()) << 4;
+    let mut out = out.u8(flags).number(message.publisher().0).bytes(message.topic().as_bytes());
+    if !properties.is_empty() {
+        out = out.bytes(properties);
+    }
+    if let Some(expires) = message.expires() {
+        out = out.duration(expires);
+    }
+    out.bytes(message.payload())
 }
 
 /// The row of what is retained for a topic.
@@ -336,59 +336,29 @@ pub(super) fn retained_change(topic: &str, kept: Option<&RetainedMessage>) -> Ch
 
 fn retained(retained: &RetainedMessage) -> Vec<u8> {
     let RetainedMessage { message, publisher } = retained;
-    Writer(encode_message(message))
+    encode_message(Writer::new().sequence(message.sequence()), message)
         .bytes(publisher.client_id.as_bytes())
         .option(publisher.user_name.as_deref(), |out, name| out.bytes(name.as_bytes()))
         .0
 }
 
-fn read_message(value: &mut Reader<'_>) -> Read<Message> {
-    let sequence = value.sequence()?;
-    let (topic, payload, properties) = (value.text()?, value.bytes()?, value.bytes()?);
-    let (qos, retain, expires) = (value.qos()?, value.u8()? != 0, value.option(Reader::duration)?);
-    let publisher = SessionNumber(value.u64()?);
+fn read_message(value: &mut Reader<'_>, sequence: Sequence) -> Read<Message> {
+    let flags = value.u8()?;
+    if flags > (3 | RETAIN | EXPIRES | HAS_PROPERTIES) {
+        return Err("unknown flags of a message");
+    }
+    let qos = QoS::from_level(flags & 3).ok_or("QoS 3")?;
+    let publisher = SessionNumber(value.number()?);
+    let topic = value.text()?;
     if topic.len() > usize::from(u16::MAX) {
         return Err("topic name of more than 65535 bytes");
     }
+    let properties = if flags & HAS_PROPERTIES != 0 { value.bytes()? } else { &[] };
+    let expires = if flags & EXPIRES != 0 { Some(value.duration()?) } else { None };
+    let payload = value.bytes()?;
+    let retain = flags & RETAIN != 0;
     let view = MessageView { topic: &topic, payload, properties, qos, retain, expires, publisher };
     Ok(view.to_message(sequence))
-}
-
-fn recipient_list(recipients: &[Recipient]) -> Vec<u8> {
-    let mut out = Writer::new().u32(recipients.len() as u32);
-    for recipient in recipients {
-        let identifiers: Vec<u32> = recipient.identifiers.iter().collect();
-        out = out
-            .u32(recipient.copy)
-            .u64(recipient.session.0)
-            .u8(recipient.qos.level()
-                | u8::from(recipient.retain) << 2
-                | u8::from(recipient.group.is_some()) << 3)
-            .u32(identifiers.len() as u32);
-        for identifier in identifiers {
-            out = out.u32(identifier);
-        }
-        if let Some(group) = &recipient.group {
-            out = out.bytes(group.as_bytes());
-        }
-    }
-    out.0
-}
-
-fn read_recipients(value: &mut Reader<'_>) -> Read<Vec<Recipient>> {
-    let mut recipients = Vec::new();
-    for _ in 0..value.u32()? {
-        let (copy, session, flags) = (value.u32()?, SessionNumber(value.u64()?), value.u8()?);
-        let mut identifiers = Vec::new();
-        for _ in 0..value.u32()? {
-            identifiers.push(value.u32()?);
-        }
-        let identifiers = Identifiers::from(identifiers);
-        let qos = QoS::from_level(flags & 3).ok_or("QoS 3")?;
-        let group = if flags & 8 != 0 { Some(value.text()?.into()) } else { None };
-        recipients.push(Recipient { copy, session, qos, retain: flags & 4 != 0, identifiers, group });
-    }
-    Ok(recipients)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! | session | session number | [`SessionRecord`] |
 //! | subscription | session number, Topic Filter | options, Subscription Identifier; what of the filter is too long for a key |
 //! | message | sequence | message, once |
-//! | delivery | sequence | its recipients when it was published, in order: the place is the copy |
-//! | recipient | sequence, copy | a recipient that came later |
-//! | state | sequence, copy | sent under this identifier, or acknowledged |
-//! | released | session number, Packet Identifier | nothing: PUBREC came, PUBCOMP is awaited |
+//! | delivery | sequence | its list: the sessions that get it by subscriptions of their own, if they are several |
+//! | delivery | sequence, copy | one recipient: the only such session, or who has it through a shared subscription |
+//! | cursor | session number | with what of the lists it is done: [`Cursor`] |
+//! | outgoing | session number, Packet Identifier | a QoS 2 copy that was sent, or that PUBREC came and PUBCOMP is awaited |
 //! | incoming | session number, Packet Identifier | message: PUBLISH came, PUBREL is awaited |
 //! | retained | topic | message |
 //!
@@ -23,9 +23,11 @@ use crate::message::{Message, RetainedMessage, Sequence, SessionNumber};
 use crate::session::Identifiers;
 use crate::will::Will;
 
+mod cursor;
 mod encoding;
 mod retained_row;
 
+pub use cursor::{Cursor, Lane, List, Place, Track};
 pub use encoding::{Record, RecordError};
 pub use retained_row::RetainedRow;
 
@@ -60,55 +62,51 @@ pub enum Operation {
         message: Message,
         /// For whom.
         recipients: Vec<Recipient>,
+        /// Whether those that get it by subscriptions of their own stand in a list, and how their copies come to them.
+        list: Option<List>,
     },
-    /// A stored message got one more recipient: a shared subscription chose another member, or what is retained
-    /// was sent to a new subscription.
+    /// A copy that goes through a shared subscription has another place: with a member, or with the group.
     AddRecipient {
         /// Which message.
         sequence: Sequence,
         /// For whom.
         recipient: Recipient,
     },
-    /// A recipient that was added is done with the message.
+    /// A recipient with a row of its own is done with the message.
     DeleteRecipient {
         /// Which message.
         sequence: Sequence,
         /// Which of its copies.
         copy: u32,
     },
-    /// All recipients have acknowledged; those that were added are deleted already.
+    /// All recipients are done with it.
     DeleteMessage {
         /// Which message.
         sequence: Sequence,
-        /// How many copies its list has.
-        copies: u32,
+        /// Whether it has a list.
+        has_list: bool,
     },
-    /// A QoS 2 message goes out under this identifier; durable before it leaves.
-    PutSent {
-        /// Which message.
-        sequence: Sequence,
-        /// Which of its copies.
-        copy: u32,
-        /// Under which identifier.
-        packet_id: PacketId,
+    /// A session is done with more of the messages that others still wait for.
+    PutCursor {
+        /// Whose.
+        session: SessionNumber,
+        /// How far it is.
+        cursor: Cursor,
     },
-    /// One recipient of the list is done with a message that others still wait for.
-    PutAcknowledged {
-        /// Which message.
-        sequence: Sequence,
-        /// Which of its copies.
-        copy: u32,
-    },
-    /// PUBREC came; only PUBREL and PUBCOMP are left of the exchange.
-    PutReleased {
-        /// From whom.
+    /// A session is over, or no list is stored any more that its cursor says anything about.
+    DeleteCursor(SessionNumber),
+    /// A QoS 2 message goes out, durable before it leaves; or PUBREC came for it, durable before PUBREL.
+    PutOutgoing {
+        /// To whom.
         session: SessionNumber,
         /// The exchange.
         packet_id: PacketId,
+        /// How far it is.
+        exchange: Exchange,
     },
-    /// PUBCOMP came.
-    DeleteReleased {
-        /// From whom.
+    /// The exchange is over.
+    DeleteOutgoing {
+        /// With whom.
         session: SessionNumber,
         /// The exchange.
         packet_id: PacketId,
@@ -152,10 +150,24 @@ pub struct SessionRecord {
     pub will: Option<Will>,
 }
 
+/// A QoS 2 exchange that this broker began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exchange {
+    /// PUBLISH was sent, or will be when this is durable. If the message is gone, PUBREC came.
+    Sent {
+        /// Which message.
+        sequence: Sequence,
+        /// Which of its copies.
+        copy: u32,
+    },
+    /// PUBREC came; only PUBREL and PUBCOMP are left of the exchange.
+    Released,
+}
+
 /// One lasting session a message is for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipient {
-    /// Counts the copies of one message.
+    /// Numbers the copies of one message; those through shared subscriptions from 2³¹.
     pub copy: u32,
     /// Who.
     pub session: SessionNumber,
@@ -178,14 +190,12 @@ pub enum Table {
     Subscription,
     /// Messages that wait for acknowledgements.
     Message,
-    /// Whom they were for when they were published.
+    /// Whom they are for.
     Delivery,
-    /// Whom they were given to later.
-    Recipient,
-    /// How far single copies are.
-    State,
-    /// Outgoing QoS 2 exchanges behind PUBREC.
-    Released,
+    /// How far sessions are with them.
+    Cursor,
+    /// Outgoing QoS 2 exchanges.
+    Outgoing,
     /// Incoming QoS 2 exchanges before PUBREL.
     Incoming,
     /// Retained messages.
@@ -194,16 +204,15 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order in which they are restored.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Session,
         Self::Subscription,
-        Self::Released,
+        Self::Outgoing,
         Self::Incoming,
         Self::Retained,
+        Self::Cursor,
         Self::Message,
         Self::Delivery,
-        Self::Recipient,
-        Self::State,
     ];
 }
 

@@ -57,10 +57,10 @@ impl Operation {
             | Self::AddRecipient { .. }
             | Self::DeleteRecipient { .. }
             | Self::DeleteMessage { .. }
-            | Self::PutSent { .. }
-            | Self::PutAcknowledged { .. }
-            | Self::PutReleased { .. }
-            | Self::DeleteReleased { .. }
+            | Self::PutCursor { .. }
+            | Self::DeleteCursor(_)
+            | Self::PutOutgoing { .. }
+            | Self::DeleteOutgoing { .. }
             | Self::PutIncoming { .. }
             | Self::DeleteIncoming { .. } => None,
         }

@@ -32,6 +32,10 @@ impl<T> Pieces<T> {
         self.first.front()
     }
 
+    pub(super) fn back(&self) -> Option<&T> {
+        self.rest.back().unwrap_or(&self.first).back()
+    }
+
     pub(super) fn push_back(&mut self, entry: T) {
         self.len += 1;
         let last = self.rest.back_mut().unwrap_or(&mut self.first);
@@ -108,7 +112,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!((pieces.len(), pieces.is_empty()), (deque.len(), deque.is_empty()));
-                prop_assert_eq!(pieces.front(), deque.front());
+                prop_assert_eq!((pieces.front(), pieces.back()), (deque.front(), deque.back()));
                 pieces.iter_mut().chain(&mut deque).for_each(|entry| *entry += 1);
                 prop_assert!(pieces.iter().eq(&deque));
             }

@@ -170,6 +170,11 @@ impl Queue {
         self.0.as_ref()?.entries.front()
     }
 
+    /// The delivery that came last.
+    pub(crate) fn back(&self) -> Option<&Delivery> {
+        self.0.as_ref()?.entries.back()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
         let line = self.0.as_mut()?;
         let delivery = line.entries.pop_front()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::message::Publisher;
 use crate::moment::Moment;
 use crate::rights::ClientRights;
+use crate::shard::KeptCursor;
 use crate::will::Will;
 
 /// A pointer's room in sessions that have nothing of it: those with a connection, without a Will, that have not retained
@@ -25,6 +26,8 @@ pub(crate) struct Things {
     pub(crate) will_at: Option<Moment>,
     /// What it may do, where that is restricted, once it has done something.
     pub(crate) rights: Option<Box<ClientRights>>,
+    /// How far it is with messages for several, once it was done with one before others.
+    pub(crate) cursor: Option<Box<KeptCursor>>,
 }
 
 impl Things {
@@ -35,16 +38,18 @@ impl Things {
         will: None,
         will_at: None,
         rights: None,
+        cursor: None,
     };
 
     fn is_none(&self) -> bool {
-        let Self { retainer, disconnected_at, ends_at, will, will_at, rights } = self;
+        let Self { retainer, disconnected_at, ends_at, will, will_at, rights, cursor } = self;
         retainer.is_none()
             && disconnected_at.is_none()
             && ends_at.is_none()
             && will.is_none()
             && will_at.is_none()
             && rights.is_none()
+            && cursor.is_none()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use noctule_protocol::QoS;
 
+use super::cursors::Done;
 use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::authorize::{Client, may};
@@ -41,6 +42,7 @@ impl Shard {
     /// Drops a message that its receiver may not have.
     pub(super) fn withhold(
         &mut self,
+        slot: u32,
         membership: Option<&Arc<Membership>>,
         qos: QoS,
         publication: &mut Publication<'_>,
@@ -48,7 +50,7 @@ impl Shard {
     ) {
         self.count(Metric::DroppedNotReadable);
         if let Recording::Made(copy @ Some(_)) = recording {
-            self.settle_copy(&publication.keep(), copy);
+            self.settle_copy(&publication.keep(), copy, Done::NotTaken(slot));
         }
         if let (Some(membership), true) = (membership, qos != QoS::AtMostOnce) {
             self.done_with(membership);
@@ -57,7 +59,7 @@ impl Shard {
 
     /// Takes a message that waited, or was in flight, off a session that may not have it any more. One of a shared
     /// subscription goes to another member.
-    pub(super) fn take_away(&mut self, delivery: Delivery, may_go_on: bool, turn: &mut Turn<'_>) {
+    pub(super) fn take_away(&mut self, slot: u32, delivery: Delivery, may_go_on: bool, turn: &mut Turn<'_>) {
         match delivery.group().cloned() {
             Some(membership) if may_go_on && delivery.qos != QoS::AtMostOnce => {
                 if membership.group.shard == self.index {
@@ -68,7 +70,7 @@ impl Shard {
             }
             Some(_) | None => {
                 self.count(Metric::DroppedNotReadable);
-                self.settle(&delivery);
+                self.settle(&delivery, Done::Taken(slot));
             }
         }
     }

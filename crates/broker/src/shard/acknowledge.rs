@@ -6,13 +6,14 @@ use noctule_protocol::property::Properties;
 use noctule_protocol::{PacketId, QoS, ReasonCode};
 
 use super::connection::Pauses;
+use super::cursors::Done;
 use super::deliver::{add_copy, connection_of};
 use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::message::{Message, SessionNumber, Settled};
 use crate::metric::Metric;
-use crate::record::Operation;
+use crate::record::{Exchange, Operation};
 use crate::session::Delivery;
 
 impl Shard {
@@ -65,8 +66,8 @@ impl Shard {
                 AckKind::Pubrel => break,
             };
             taken += 1;
-            if flight.is_some() {
-                finished = flight;
+            if let Some(flight) = flight {
+                finished = Some((packet_id, flight));
                 break;
             }
         }
@@ -83,8 +84,8 @@ impl Shard {
         if is_full {
             self.pause(key, Pauses::UNREAD_ANSWERS, turn);
         }
-        if let Some(flight) = finished {
-            self.finish_flight(slot, flight);
+        if let Some((packet_id, flight)) = finished {
+            self.finish_flight(slot, flight, Some(packet_id));
         }
         if made_room && has_more {
             self.pump(slot, turn);
@@ -107,7 +108,7 @@ impl Shard {
                     self.count(Metric::DroppedRefused);
                 }
                 if let Some(flight) = flight {
-                    self.finish_flight(slot, flight);
+                    self.finish_flight(slot, flight, Some(packet_id));
                 }
                 self.pump(slot, turn);
             }
@@ -128,10 +129,12 @@ impl Shard {
         let (wait, answer) = match session.outgoing.pubrec(packet_id, reason.is_error()) {
             Ok(PubrecOutcome::Release(flight)) => {
                 if let Some(flight) = flight {
-                    self.finish_flight(slot, flight);
+                    self.finish_flight(slot, flight, (!lasts).then_some(packet_id));
                 }
                 if lasts {
-                    self.persist(Operation::PutReleased { session: number, packet_id });
+                    // In place of what says that it was sent.
+                    let exchange = Exchange::Released;
+                    self.persist(Operation::PutOutgoing { session: number, packet_id, exchange });
                 }
                 (lasts, ReasonCode::Success)
             }
@@ -142,7 +145,7 @@ impl Shard {
                 // Counts as acknowledged, and gives the quota back [MQTT-4.4.0-2].
                 self.count(Metric::DroppedRefused);
                 if let Some(flight) = flight {
-                    self.finish_flight(slot, flight);
+                    self.finish_flight(slot, flight, Some(packet_id));
                 }
                 return self.pump(slot, turn);
             }
@@ -174,7 +177,7 @@ impl Shard {
             return self.unknown(key, slot, "PUBCOMP", packet_id, turn);
         }
         if lasts {
-            self.persist_lazily(Operation::DeleteReleased { session: number, packet_id });
+            self.persist_lazily(Operation::DeleteOutgoing { session: number, packet_id });
         }
         self.pump(slot, turn);
     }
@@ -199,42 +202,26 @@ impl Shard {
     }
 
     /// One recipient is done with a message: acknowledged, or dropped for a stated reason.
-    pub(super) fn settle(&mut self, delivery: &Delivery) {
+    pub(super) fn settle(&mut self, delivery: &Delivery, done: Done) {
         if let Some(membership) = delivery.group().filter(|_| delivery.qos != QoS::AtMostOnce) {
             self.done_with(membership);
         }
-        self.settle_copy(&delivery.message, delivery.copy());
+        self.settle_copy(&delivery.message, delivery.copy(), done);
     }
 
     /// One copy need not be stored any more.
-    pub(super) fn settle_copy(&mut self, message: &Message, copy: Option<u32>) {
+    pub(super) fn settle_copy(&mut self, message: &Message, copy: Option<u32>, done: Done) {
         let Some(copy) = copy else { return };
         let sequence = message.sequence();
-        let Settled { is_listed, last } = message.settle(copy);
-        if !is_listed {
-            self.persist_lazily(Operation::DeleteRecipient { sequence, copy });
+        let Settled { listed, is_last, has_list } = message.settle(copy);
+        match listed {
+            None => self.persist_lazily(Operation::DeleteRecipient { sequence, copy }),
+            Some(_) if is_last => {}
+            Some(list) => self.move_cursor(message, list, copy, done),
         }
-        match last {
-            Some(copies) => self.persist_lazily(Operation::DeleteMessage { sequence, copies }),
-            None if is_listed => {
-                self.persist_lazily(Operation::PutAcknowledged { sequence, copy });
-                if self.mail.has_others() {
-                    self.acknowledged.push((message.clone(), copy));
-                }
-            }
-            None => {}
+        if is_last {
+            self.persist_lazily(Operation::DeleteMessage { sequence, has_list });
         }
-    }
-
-    /// Another shard may have ended a message, and have handed that out before our batch with the end of a copy: what
-    /// is left of that copy is taken out here. If the message ends later, that comes behind our batch.
-    pub(super) fn sweep_acknowledged(&mut self) {
-        for (message, copy) in std::mem::take(&mut self.handed_out) {
-            if message.is_settled() {
-                self.persist_lazily(Operation::DeleteRecipient { sequence: message.sequence(), copy });
-            }
-        }
-        self.handed_out = std::mem::take(&mut self.acknowledged);
     }
 
     /// The session will not outlive its connection any more: its stored messages need not either. What came through a
@@ -261,7 +248,7 @@ impl Shard {
         self.sessions[slot as usize] = Some(session);
         // Behind the new recipients: the record must not be deleted between.
         for (message, copy) in settled {
-            self.settle_copy(&message, copy);
+            self.settle_copy(&message, copy, Done::Elsewhere);
         }
     }
 }

@@ -6,6 +6,7 @@ use noctule_protocol::QoS;
 use noctule_protocol::packet::PublishQoS;
 
 use super::connection::Connection;
+use super::cursors::Done;
 use super::envelope::{Envelope, numbered};
 use super::packet_log::PublishLine;
 use super::{Shard, Turn};
@@ -49,7 +50,7 @@ impl Shard {
     ) {
         if self.restricts && !self.may_receive(address, publication.view.topic) {
             let qos = target.granted(publication.view.qos);
-            return self.withhold(membership, qos, publication, recording);
+            return self.withhold(address.slot, membership, qos, publication, recording);
         }
         let is_passing =
             membership.is_none() && matches!(recording, Recording::Make(_) | Recording::Made(None));
@@ -111,7 +112,7 @@ impl Shard {
             Recording::Made(copy @ Some(_)) if membership.is_none() && self.has_passing(address) => {
                 // It lasted when it subscribed. What is recorded waits for the disk, and would be overtaken by what
                 // is not.
-                self.settle_copy(&publication.keep(), copy);
+                self.settle_copy(&publication.keep(), copy, Done::NotTaken(address.slot));
                 Recording::Made(None)
             }
             recording => recording,
@@ -139,7 +140,11 @@ impl Shard {
         }
         // Nothing is left to do for it. Unless it came from another shard, nobody knows of it.
         if copy.is_some() {
-            self.settle_copy(&publication.keep(), copy);
+            let done = match self.session(address.slot).is_some_and(|session| session.address == address) {
+                true => Done::NotTaken(address.slot),
+                false => Done::Elsewhere,
+            };
+            self.settle_copy(&publication.keep(), copy, done);
         }
         if let (Some(membership), true) = (membership, qos != QoS::AtMostOnce) {
             self.done_with(membership);
@@ -319,7 +324,7 @@ pub(super) fn may_send(
 
 /// Makes the delivery one that is stored until it is acknowledged; gives what to store of it.
 pub(super) fn add_copy(session: SessionNumber, delivery: &mut Delivery) -> Recipient {
-    let copy = delivery.message.add_copy();
+    let copy = delivery.message.add_copy(delivery.group().is_some());
     delivery.set_copy(Some(copy));
     Recipient {
         copy,

@@ -6,6 +6,7 @@ use noctule_protocol::packet::Disconnect;
 use noctule_protocol::{DecodeError, QoS};
 
 use super::connection::Said;
+use super::cursors::Done;
 use super::ending::Ending;
 use super::{Shard, Turn};
 use crate::authorize::authorize;
@@ -153,11 +154,18 @@ impl Shard {
             }
         }
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
-        let mut homeless = Vec::new();
+        let (mut homeless, mut sent) = (Vec::new(), Vec::new());
+        let stored = session.stored;
         let mut lost = session.outgoing.bare() as u64;
         let in_flight = session.outgoing.extract_if(|_, _, _| true).into_iter();
-        let in_flight =
-            in_flight.filter_map(|(_, _, flight)| Some((true, flight?.delivery.map(|delivery| *delivery))));
+        let in_flight = in_flight.filter_map(|(packet_id, qos, flight)| {
+            let delivery = flight?.delivery;
+            let copy = delivery.as_ref().and_then(|delivery| delivery.copy());
+            if qos == QoS::ExactlyOnce && copy.is_some() && !stored {
+                sent.push(packet_id);
+            }
+            Some((true, delivery.map(|delivery| *delivery)))
+        });
         let queued = std::iter::from_fn(|| session.queue.pop()).map(|delivery| (false, Some(delivery)));
         for (was_sent, delivery) in in_flight.chain(queued) {
             match delivery {
@@ -169,10 +177,13 @@ impl Shard {
                 delivery => {
                     lost += 1;
                     if let Some(delivery) = delivery {
-                        self.settle(&delivery);
+                        self.settle(&delivery, Done::Elsewhere);
                     }
                 }
             }
+        }
+        for packet_id in sent {
+            self.persist_lazily(Operation::DeleteOutgoing { session: number, packet_id });
         }
         self.counts.add(Metric::DroppedSessionEnded, lost);
         self.replay_ended(slot);
@@ -191,10 +202,13 @@ impl Shard {
         for (packet_id, _) in session.incoming.iter() {
             self.persist_lazily(Operation::DeleteIncoming { session: number, packet_id });
         }
-        for (packet_id, _, message) in session.outgoing.iter() {
-            if message.is_none() {
-                self.persist_lazily(Operation::DeleteReleased { session: number, packet_id });
+        for (packet_id, qos, _) in session.outgoing.iter() {
+            if qos == QoS::ExactlyOnce {
+                self.persist_lazily(Operation::DeleteOutgoing { session: number, packet_id });
             }
+        }
+        if session.seldom.get().cursor.is_some() {
+            self.persist_lazily(Operation::DeleteCursor(number));
         }
     }
 }

@@ -204,11 +204,6 @@ impl Mail {
         self.outgoing.iter().any(|outgoing| outgoing.grouped.bytes() > self.bytes_max)
     }
 
-    /// Whether there are other shards.
-    pub(super) fn has_others(&self) -> bool {
-        self.outgoing.len() > 1
-    }
-
     /// Whether mail was left for another turn.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()

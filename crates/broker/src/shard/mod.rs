@@ -29,6 +29,7 @@ mod answer;
 mod authenticate;
 mod connect;
 mod connection;
+mod cursors;
 mod deliver;
 mod end;
 mod ending;
@@ -56,6 +57,8 @@ mod subscribe;
 mod sys;
 
 use connection::Connection;
+use cursors::Cursors;
+pub(crate) use cursors::KeptCursor;
 use ending::Ending;
 use expulsion::Expulsions;
 use group::Groups;
@@ -98,10 +101,7 @@ pub struct Shard {
     sequence_base: u64,
     /// Changes of this turn, in order.
     operations: Vec<Operation>,
-    /// Copies whose end is among them, while other copies of their messages are open.
-    acknowledged: Vec<(Message, u32)>,
-    /// The same of what was handed out last.
-    handed_out: Vec<(Message, u32)>,
+    cursors: Cursors,
     /// How many changes an acknowledgement waits for, since the start.
     urgent: u64,
     /// `urgent` when the last batch was handed out.
@@ -171,8 +171,7 @@ impl Shard {
             sequence: Sequence { source, counter: 0 },
             sequence_base: 0,
             operations: Vec::new(),
-            acknowledged: Vec::new(),
-            handed_out: Vec::new(),
+            cursors: Cursors::default(),
             urgent: 0,
             urgent_handed_out: 0,
             urgency: Urgency::Lazy,
@@ -244,6 +243,7 @@ impl Shard {
             Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }
+        self.arm_cursors(turn);
     }
 
     /// Ends a turn: hands out its changes as one batch, and behind that what it has for other shards, and adds what it
@@ -251,7 +251,7 @@ impl Shard {
     pub fn end_turn(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
         self.counts.hand_over(&shared.metrics);
         self.replay_steps = retain::REPLAY_STEPS;
-        self.sweep_acknowledged();
+        self.store_due_cursors();
         if !self.operations.is_empty() {
             effects.push(Effect::Persist {
                 ticket: self.turn,
@@ -324,6 +324,7 @@ impl Shard {
                 Timer::RetainedSweep => self.sweep_retained(turn),
                 Timer::Memory => self.look_at_paused(turn),
                 Timer::SysTopics => self.publish_sys_topics(turn),
+                Timer::Cursors => self.store_cursors(),
             }
         }
     }
@@ -342,6 +343,7 @@ impl Shard {
                 self.close(key, Ending::ShuttingDown, turn);
             }
         }
+        self.store_cursors();
     }
 
     fn connection(&self, key: ConnectionKey) -> Option<&Connection> {

@@ -16,10 +16,10 @@ use crate::MountPoint;
 use crate::authorize::{Authorized, Client, authorize};
 use crate::input::ConnectionKey;
 use crate::memory::Pressure;
-use crate::message::{MessageView, Publication, Publisher, SessionNumber};
+use crate::message::{MessageView, Publication, Publisher, SHARED_COPY, SessionNumber};
 use crate::metric::Metric;
 use crate::parcel::{Publishing, Sender, ShardIndex, Way};
-use crate::record::{Operation, Recipient};
+use crate::record::{List, Operation, Recipient};
 use crate::router::{Destination, Recipients, Target};
 use crate::sys_topics::SYS_TOPICS;
 
@@ -355,7 +355,9 @@ impl Shard {
         }
         let route = self.router.route(turn.shared, publication.view.topic);
         let mut recipients = Vec::new();
+        let mut list = List::Prompt;
         if let Some(client_id) = self.waiting_client(slot, &route.here, publication) {
+            list = List::Late;
             let publishing = self.address(self.index, &route.here, publication, true, &mut recipients, turn);
             let sender = Some(Sender { client_id: Arc::clone(&client_id), connection: key });
             self.mail.post_own(&client_id, Publishing { sender, ..publishing });
@@ -378,8 +380,11 @@ impl Shard {
         }
         if !recipients.is_empty() {
             let message = publication.keep();
-            message.list_copies();
-            self.persist(Operation::PutMessage { message, recipients });
+            // One copy by itself is in the list of nobody, so it may go with its row.
+            let is_listed = |recipient: &&Recipient| recipient.group.is_none();
+            let list = (recipients.iter().filter(is_listed).nth(1).is_some()).then_some(list);
+            list.inspect(|list| message.list_copies(*list));
+            self.persist(Operation::PutMessage { message, recipients, list });
         }
         // A subscriber that wants none of its own is one all the same: no PUBACK 0x10, as in Mosquitto.
         let matched = !route.here.is_empty() || !route.elsewhere.is_empty();
@@ -444,7 +449,7 @@ impl Shard {
             for target in targets.iter() {
                 if publication.reaches(target) && Self::is_recorded(target, publication) {
                     let recipient = self.recipient(target, publication, turn);
-                    first_copy.get_or_insert(recipient.copy);
+                    first_copy.get_or_insert(recipient.copy & !SHARED_COPY);
                     recipients.push(recipient);
                 }
             }
@@ -459,7 +464,7 @@ impl Shard {
             Destination::Group(group) => (SessionNumber::GROUP, Some(turn.shared.group_filter(group))),
         };
         Recipient {
-            copy: publication.keep().add_copy(),
+            copy: publication.keep().add_copy(group.is_some()),
             session,
             qos: target.granted(publication.view.qos),
             retain: target.retain_as_published && publication.view.retain,

@@ -7,6 +7,7 @@ use noctule_protocol::{PacketId, QoS, ReasonCode};
 
 use super::answer::HeldPacket;
 use super::connection::Connection;
+use super::cursors::Done;
 use super::deliver::{connection_of, may_send};
 use super::envelope::numbered;
 use super::packet_log::PublishLine;
@@ -14,7 +15,7 @@ use super::{Shard, Turn};
 use crate::effect::LogLevel;
 use crate::input::ConnectionKey;
 use crate::metric::Metric;
-use crate::record::Operation;
+use crate::record::{Exchange, Operation};
 use crate::session::{Delivery, Flight, Queued};
 
 impl Shard {
@@ -52,7 +53,7 @@ impl Shard {
             // [MQTT-3.3.2-5]
             if let Some(delivery) = session.queue.pop() {
                 self.count(Metric::DroppedExpired);
-                self.settle(&delivery);
+                self.settle(&delivery, Done::Taken(slot));
             }
             return true;
         }
@@ -60,7 +61,7 @@ impl Shard {
             let message = next.message.clone();
             if !self.may_still_receive(slot, &message) {
                 if let Some(delivery) = self.session_mut(slot).and_then(|session| session.queue.pop()) {
-                    self.take_away(delivery, true, turn);
+                    self.take_away(slot, delivery, true, turn);
                 }
                 return true;
             }
@@ -75,7 +76,7 @@ impl Shard {
         if delivery.qos == QoS::AtMostOnce {
             self.push_delivery(slot, PublishQoS::AtMostOnce, false, &delivery, turn);
             // Through a group it may have been recorded all the same: for whichever member takes it.
-            self.settle_copy(&delivery.message, delivery.copy());
+            self.settle_copy(&delivery.message, delivery.copy(), Done::Taken(slot));
         } else {
             self.begin(slot, delivery, turn);
         }
@@ -125,16 +126,15 @@ impl Shard {
         let Some(delivery) = flight.and_then(|flight| flight.delivery.as_deref()) else { return false };
         if let (Some(copy), QoS::ExactlyOnce) = (copy, qos) {
             // Its identifier must survive us, or it would be delivered again under another one.
-            let (key, delivery) = (connection.key, delivery.clone());
-            self.persist(Operation::PutSent { sequence, copy, packet_id });
+            let (key, delivery, session) = (connection.key, delivery.clone(), session.address.number);
+            let exchange = Exchange::Sent { sequence, copy };
+            self.persist(Operation::PutOutgoing { session, packet_id, exchange });
             let Some(connection) = self.connection(key) else { return false };
             if !connection.held.is_empty() || self.waits(key) {
                 self.hold(key, true, HeldPacket::Publish { packet_id, delivery });
-            } else {
-                self.send_held_publish(key, packet_id, &delivery, turn);
+                return true;
             }
-            // Where nobody waits for the store it has gone out already, or was found to be too large.
-            return self.session(slot).is_some_and(|session| session.outgoing.message(packet_id).is_some());
+            return self.send_held_publish(key, packet_id, &delivery, turn);
         }
         if connection.push_delivery(delivery, numbered(qos, packet_id), false, turn.now.wall, pool) {
             connection.mark_dirty(dirty);
@@ -188,7 +188,7 @@ impl Shard {
     fn forget_undeliverable(&mut self, slot: u32, packet_id: PacketId) {
         let Some(session) = self.session_mut(slot) else { return };
         if let Some(flight) = session.outgoing.forget(packet_id) {
-            self.finish_flight(slot, flight);
+            self.finish_flight(slot, flight, Some(packet_id));
         }
     }
 
@@ -198,34 +198,50 @@ impl Shard {
         let Some(flight) = session.outgoing.forget(packet_id) else { return };
         session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
         if let Some(delivery) = flight.delivery {
+            self.end_exchange(slot, &delivery, Some(packet_id));
             let may_go_on = delivery.qos == QoS::AtLeastOnce;
-            self.take_away(*delivery, may_go_on, turn);
+            self.take_away(slot, *delivery, may_go_on, turn);
         }
     }
 
-    /// A QoS 2 PUBLISH whose identifier has become durable.
+    /// A QoS 2 PUBLISH whose identifier has become durable. False, and counted as dropped, if the client cannot take it.
     pub(super) fn send_held_publish(
         &mut self,
         key: ConnectionKey,
         packet_id: PacketId,
         delivery: &Delivery,
         turn: &mut Turn<'_>,
-    ) {
-        let Some(slot) = self.connection(key).and_then(Connection::slot) else { return };
+    ) -> bool {
+        let Some(slot) = self.connection(key).and_then(Connection::slot) else { return true };
         let qos = numbered(delivery.qos, packet_id);
-        if !self.push_delivery(slot, qos, false, delivery, turn) {
+        let is_sent = self.push_delivery(slot, qos, false, delivery, turn);
+        if !is_sent {
             self.forget_undeliverable(slot, packet_id);
         }
+        is_sent
     }
 
-    /// Takes a finished exchange off the books.
-    pub(super) fn finish_flight(&mut self, slot: u32, flight: Flight) {
+    /// Takes a message whose receiver has it off the books. With QoS 2 `over` names its exchange, if that is over too.
+    pub(super) fn finish_flight(&mut self, slot: u32, flight: Flight, over: Option<PacketId>) {
         let Some(session) = self.session_mut(slot) else { return };
         session.flight_bytes = session.flight_bytes.saturating_sub(flight.payload_bytes());
         if let Some(delivery) = flight.delivery {
-            self.settle(&delivery);
+            self.end_exchange(slot, &delivery, over);
+            self.settle(&delivery, Done::Taken(slot));
             self.recount(slot);
         }
+    }
+
+    /// A QoS 2 message will not be sent again: it must be stored together with this that its receiver is done with it.
+    fn end_exchange(&mut self, slot: u32, delivery: &Delivery, over: Option<PacketId>) {
+        if delivery.qos != QoS::ExactlyOnce || delivery.copy().is_none() {
+            return;
+        }
+        let Some(session) = self.session(slot).map(|session| session.address.number) else { return };
+        if let Some(packet_id) = over {
+            self.persist_lazily(Operation::DeleteOutgoing { session, packet_id });
+        }
+        self.store_cursor_now(slot);
     }
 
     /// Takes notice of how much a session holds, after that has changed.

@@ -1,20 +1,25 @@
 //! Shards from what was stored: everything acknowledged, as it was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
+use super::cursors::{Done, place};
 use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::Effect;
 use crate::directory::Claim;
-use crate::message::{Copies, Message, Publication, Publisher, RetainedMessage, Sequence, SessionNumber};
+use crate::message::{
+    Copies, Message, Publication, Publisher, RetainedMessage, SHARED_COPY, Sequence, SessionNumber,
+};
 use crate::metric::Metric;
 use crate::now::Now;
-use crate::record::{Operation, Recipient, Record, RecordError, SessionRecord, Table};
+use crate::record::{
+    Cursor, Exchange, List, Operation, Recipient, Record, RecordError, SessionRecord, Table,
+};
 use crate::router::SessionAddress;
 use crate::session::{ClientNames, Delivery, Flight, Membership, NEVER, Queued, Session};
 use crate::shared::Shared;
@@ -45,10 +50,11 @@ struct Found {
     /// By counter, then source.
     messages: BTreeMap<(u64, u32), Message>,
     recipients: BTreeMap<Sequence, Vec<Recipient>>,
-    /// How many copies the record's list has.
-    listed: BTreeMap<Sequence, u32>,
-    sent: BTreeMap<(Sequence, u32), PacketId>,
-    acknowledged: BTreeSet<(Sequence, u32)>,
+    /// How the copies of the record's list come to their sessions, if it has one.
+    lists: BTreeMap<Sequence, List>,
+    cursors: BTreeMap<SessionNumber, Cursor>,
+    /// QoS 2 copies that were sent.
+    sent: BTreeMap<(Sequence, u32), (SessionNumber, PacketId)>,
     /// The highest source, and the highest counter of any.
     last: Sequence,
 }
@@ -57,6 +63,53 @@ impl Found {
     fn note(&mut self, sequence: Sequence) {
         self.last.source = self.last.source.max(sequence.source);
         self.last.counter = self.last.counter.max(sequence.counter);
+    }
+
+    /// What cursors say of sources of which no list is left need not be known any more.
+    fn forget_old_sources(&mut self, shards: &mut [Shard]) {
+        let sources: HashSet<u32> = self.lists.keys().map(|sequence| sequence.source).collect();
+        let addresses = &self.addresses;
+        self.cursors.retain(|session, cursor| {
+            cursor.forget_all_but(&sources);
+            let address = addresses.get(session);
+            let is_needed = address.is_some() && !cursor.is_empty();
+            if !is_needed {
+                let shard = address.map_or(0, |address| address.shard.get());
+                shards[shard].persist_lazily(Operation::DeleteCursor(*session));
+            }
+            is_needed
+        });
+    }
+
+    /// Whether somebody still waits for a copy.
+    fn is_open(&self, message: &Message, recipient: &Recipient) -> bool {
+        if let Some(list) = message.list_of(recipient.copy)
+            && let Some(cursor) = self.cursors.get(&recipient.session)
+        {
+            let (lane, place) = place(message, list, recipient.copy);
+            if cursor.has(lane, place) {
+                return false;
+            }
+        }
+        // A session that ended may have been the last who had it: another shard was to choose the next one.
+        let is_for_group = recipient.group.is_some();
+        // What was sent with QoS 2 to a member whose session is over goes to nobody [MQTT-4.8.2-5].
+        let was_sent = || {
+            let copy = (message.sequence(), recipient.copy);
+            recipient.qos == QoS::ExactlyOnce && self.sent.contains_key(&copy)
+        };
+        self.addresses.contains_key(&recipient.session) || is_for_group && !was_sent()
+    }
+
+    /// Under which identifier a copy was sent, if it was with QoS 2: then it is in flight before what waits.
+    fn take_sent(&mut self, message: &Message, recipient: &Recipient) -> Option<PacketId> {
+        let copy = (message.sequence(), recipient.copy);
+        let (_, packet_id) = self.sent.remove(&copy)?;
+        if let Some(list) = message.list_of(recipient.copy) {
+            let (lane, place) = place(message, list, recipient.copy);
+            self.cursors.entry(recipient.session).or_default().set_apart(lane, place);
+        }
+        Some(packet_id)
     }
 
     fn retainer(&mut self, publisher: Publisher) -> Arc<Publisher> {
@@ -112,6 +165,19 @@ impl Shard {
             (0..shard.sessions.len() as u32).for_each(|slot| shard.recount(slot));
         }
         Ok(())
+    }
+
+    /// An exchange of which only PUBREL and PUBCOMP are left.
+    fn restore_released(
+        &mut self,
+        address: Option<SessionAddress>,
+        session: SessionNumber,
+        packet_id: PacketId,
+    ) {
+        match self.restored_session(address) {
+            Some(session) => session.outgoing.begin_released(packet_id),
+            None => self.persist_lazily(Operation::DeleteOutgoing { session, packet_id }),
+        }
     }
 
     fn restored_session(&mut self, address: Option<SessionAddress>) -> Option<&mut Session> {
@@ -235,12 +301,12 @@ fn restore_row(
                 shards[shard].persist_lazily(Operation::DeleteSubscription { session, filter });
             }
         },
-        Record::Released { session, packet_id } => {
+        Record::Outgoing { session, packet_id, exchange: Exchange::Sent { sequence, copy } } => {
+            found.sent.insert((sequence, copy), (session, packet_id));
+        }
+        Record::Outgoing { session, packet_id, exchange: Exchange::Released } => {
             let (shard, address) = place(&session);
-            match shards[shard].restored_session(address) {
-                Some(session) => session.outgoing.begin_released(packet_id),
-                None => shards[shard].persist_lazily(Operation::DeleteReleased { session, packet_id }),
-            }
+            shards[shard].restore_released(address, session, packet_id);
         }
         Record::Incoming { session, packet_id, message } => {
             let (shard, address) = place(&session);
@@ -263,18 +329,15 @@ fn restore_row(
             let Sequence { source, counter } = message.sequence();
             found.messages.insert((counter, source), message);
         }
-        Record::Delivery { sequence, recipients } => {
-            found.listed.insert(sequence, copies(&recipients));
+        Record::Cursor { session, cursor } => {
+            found.cursors.insert(session, cursor);
+        }
+        Record::List { sequence, list, recipients } => {
+            found.lists.insert(sequence, list);
             found.recipients.entry(sequence).or_default().extend(recipients);
         }
         Record::Recipient { sequence, recipient } => {
             found.recipients.entry(sequence).or_default().push(recipient);
-        }
-        Record::State { sequence, copy, sent: Some(packet_id) } => {
-            found.sent.insert((sequence, copy), packet_id);
-        }
-        Record::State { sequence, copy, sent: None } => {
-            found.acknowledged.insert((sequence, copy));
         }
     }
     Ok(())
@@ -282,56 +345,61 @@ fn restore_row(
 
 /// Puts messages back where they waited, in their order.
 fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>) {
-    let mut restored = BTreeSet::new();
+    found.forget_old_sources(shards);
     for message in std::mem::take(&mut found.messages).into_values() {
         let sequence = message.sequence();
-        restored.insert(sequence);
         let recipients = found.recipients.remove(&sequence).unwrap_or_default();
-        let listed = found.listed.remove(&sequence).unwrap_or_default();
+        let list = found.lists.remove(&sequence);
         let made = copies(&recipients);
-        let is_open = |recipient: &&Recipient| {
-            let state = (sequence, recipient.copy);
-            // A session that ended may have been the last who had it: another shard was to choose the next one.
-            let is_for_group = recipient.group.is_some();
-            // What was sent with QoS 2 to a member whose session is over goes to nobody [MQTT-4.8.2-5].
-            let was_sent = recipient.qos == QoS::ExactlyOnce && found.sent.contains_key(&state);
-            !found.acknowledged.contains(&state)
-                && (found.addresses.contains_key(&recipient.session) || is_for_group && !was_sent)
-        };
-        let (open, over): (Vec<&Recipient>, Vec<_>) = recipients.iter().partition(is_open);
+        message.restore_copies(Copies { open: 0, made, list });
+        let (open, over): (Vec<_>, Vec<_>) =
+            recipients.iter().partition(|recipient| found.is_open(&message, recipient));
         // Those that are not listed do not go with the message.
-        for &Recipient { copy, .. } in over.into_iter().filter(|recipient| recipient.copy >= listed) {
-            shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+        for &Recipient { copy, .. } in over {
+            if message.list_of(copy).is_none() {
+                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+            }
         }
         if open.is_empty() {
-            shards[0].persist_lazily(Operation::DeleteMessage { sequence, copies: listed });
+            shards[0].persist_lazily(Operation::DeleteMessage { sequence, has_list: list.is_some() });
             continue;
         }
-        message.restore_copies(Copies { open: open.len() as u32, made, listed });
+        message.restore_copies(Copies { open: open.len() as u32, made, list });
         for recipient in open {
-            let sent = found.sent.get(&(sequence, recipient.copy)).copied();
-            match found.addresses.get(&recipient.session) {
-                Some(address) => {
-                    let shard = &mut shards[address.shard.get()];
-                    let through = shard.restore_delivery(address.slot, &message, recipient, sent);
-                    if let Some(membership) = through.filter(|through| through.group.shard != address.shard) {
-                        shards[membership.group.shard.get()].member_has(&membership);
-                    }
-                }
-                None => restore_to_group(shards, &message, recipient, turn),
+            let Some(&address) = found.addresses.get(&recipient.session) else {
+                restore_to_group(shards, &message, recipient, turn);
+                continue;
+            };
+            let sent = found.take_sent(&message, recipient);
+            let shard = &mut shards[address.shard.get()];
+            let through = shard.restore_delivery(address.slot, &message, recipient, sent);
+            if let Some(membership) = through.filter(|through| through.group.shard != address.shard) {
+                shards[membership.group.shard.get()].member_has(&membership);
             }
         }
     }
     // The end of a message can overtake that of a copy which another shard had.
     for (sequence, recipients) in std::mem::take(&mut found.recipients) {
+        let has_list = found.lists.contains_key(&sequence);
+        if has_list {
+            shards[0].persist_lazily(Operation::DeleteMessage { sequence, has_list });
+        }
         for Recipient { copy, .. } in recipients {
-            shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+            if !has_list || copy & SHARED_COPY != 0 {
+                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
+            }
         }
     }
-    let states = std::mem::take(&mut found.sent).into_keys().chain(std::mem::take(&mut found.acknowledged));
-    for (sequence, copy) in states.filter(|(sequence, _)| !restored.contains(sequence)) {
-        let copies = copy.saturating_add(1);
-        shards[0].persist_lazily(Operation::DeleteMessage { sequence, copies });
+    // It can overtake PUBREC as well.
+    for (session, packet_id) in std::mem::take(&mut found.sent).into_values() {
+        let address = found.addresses.get(&session).copied();
+        let shard = address.map_or(0, |address| address.shard.get());
+        shards[shard].restore_released(address, session, packet_id);
+    }
+    for (session, cursor) in std::mem::take(&mut found.cursors) {
+        if let Some(address) = found.addresses.get(&session) {
+            shards[address.shard.get()].restore_cursor(address.slot, cursor);
+        }
     }
 }
 
@@ -347,7 +415,7 @@ fn restore_to_group(shards: &mut [Shard], message: &Message, recipient: &Recipie
         // Its members ended with the broker.
         None => {
             shards[shard].count(Metric::DroppedNoMember);
-            shards[shard].settle_copy(message, Some(recipient.copy));
+            shards[shard].settle_copy(message, Some(recipient.copy), Done::Elsewhere);
         }
     }
 }
@@ -375,7 +443,7 @@ fn exchange_mail(shards: &mut [Shard], turn: &mut Turn<'_>) {
 
 /// How many copies there must have been.
 fn copies(recipients: &[Recipient]) -> u32 {
-    recipients.iter().map(|recipient| recipient.copy.saturating_add(1)).max().unwrap_or(0)
+    recipients.iter().map(|recipient| (recipient.copy & !SHARED_COPY).saturating_add(1)).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -409,9 +477,11 @@ mod tests {
         };
         let recipients = vec![recipient(0, 3), recipient(1, 7)];
         let mut rows = Vec::new();
-        Operation::PutMessage { message, recipients }.changes(|Change { table, key, value }| {
-            rows.push((table, key, value.expect("a row")));
-        });
+        Operation::PutMessage { message, recipients, list: Some(List::Prompt) }.changes(
+            |Change { table, key, value }| {
+                rows.push((table, key, value.expect("a row")));
+            },
+        );
         let settings = Arc::new(Settings::default());
         let shared = Shared::new(&settings);
         let mut shards = [Shard::new(settings, ShardIndex(0), 1, 1)];

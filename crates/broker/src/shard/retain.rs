@@ -195,7 +195,7 @@ impl Shard {
                 // Recorded anew, in the order of what is queued here: its first record may be ending at this moment.
                 message = message.view().to_message(self.next_sequence());
                 let recipient = Recipient {
-                    copy: message.add_copy(),
+                    copy: message.add_copy(false),
                     session: number,
                     qos,
                     retain: true,
@@ -203,8 +203,8 @@ impl Shard {
                     group: None,
                 };
                 copy = Some(recipient.copy);
-                message.list_copies();
-                self.persist(Operation::PutMessage { message: message.clone(), recipients: vec![recipient] });
+                let recipients = vec![recipient];
+                self.persist(Operation::PutMessage { message: message.clone(), recipients, list: None });
             }
             let mut delivery =
                 Delivery::new(message, qos, true, Queued::Retained).through(&identifiers, None);

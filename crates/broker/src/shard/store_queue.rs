@@ -28,7 +28,7 @@ pub(super) struct StoreQueue {
 impl StoreQueue {
     pub(super) fn note(&mut self, operation: &Operation) {
         self.turn_bytes += CHANGE_BYTES;
-        if let Operation::PutMessage { message, recipients } = operation {
+        if let Operation::PutMessage { message, recipients, .. } = operation {
             self.turn_bytes += message.payload_bytes() + recipients.len() * RECIPIENT_BYTES;
         } else if let Operation::PutIncoming { message, .. } = operation {
             self.turn_bytes += message.payload_bytes();
@@ -57,7 +57,7 @@ impl Shard {
 
     /// How much there is for the store, to see whether it becomes more.
     pub(super) fn noted(&self) -> usize {
-        self.operations.len() + self.acknowledged.len()
+        self.operations.len()
     }
 
     /// A connection was read when so much was noted: with a full queue, and more noted now, it is not read any more.

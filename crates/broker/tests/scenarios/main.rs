@@ -10,6 +10,7 @@ mod broker_limits;
 mod bursts;
 mod chaos;
 mod connect;
+mod cursor;
 mod durability;
 mod expiry;
 mod flow;

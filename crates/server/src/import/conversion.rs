@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_broker::record::{Operation, Recipient, SessionRecord};
+use noctule_broker::record::{self, List, Operation, Recipient, SessionRecord};
 use noctule_broker::{
     Identifiers, ListenerIndex, Message, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber,
     Will,
@@ -260,7 +260,8 @@ impl<'a> Conversion<'a> {
             (Direction::Outgoing, CopyState::Received | CopyState::Released) if exactly_once => {
                 match packet_id {
                     Some(packet_id) if is_free(packet_id) => {
-                        Exchange::Goes(Operation::PutReleased { session, packet_id })
+                        let exchange = record::Exchange::Released;
+                        Exchange::Goes(Operation::PutOutgoing { session, packet_id, exchange })
                     }
                     _ => Exchange::LeftOut("exchanges without a Packet Identifier of their own"),
                 }
@@ -306,13 +307,15 @@ impl<'a> Conversion<'a> {
             let is_sent = copy.state == CopyState::Sent && qos == QoS::ExactlyOnce;
             match PacketId::new(copy.packet_id).filter(|_| is_sent) {
                 Some(packet_id) if self.taken.insert((session, true, packet_id)) => {
-                    sent.push(Operation::PutSent { sequence, copy: number, packet_id });
+                    let exchange = record::Exchange::Sent { sequence, copy: number };
+                    sent.push(Operation::PutOutgoing { session, packet_id, exchange });
                     self.summary.in_flight += 1;
                 }
                 Some(_) | None => self.summary.queued += 1,
             }
         }
-        let mut operations = vec![Operation::PutMessage { message, recipients }];
+        let list = (recipients.len() > 1).then_some(List::Prompt);
+        let mut operations = vec![Operation::PutMessage { message, recipients, list }];
         operations.append(&mut sent);
         operations
     }

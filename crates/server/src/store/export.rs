@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use base64ct::{Base64, Encoding};
-use noctule_broker::record::{Recipient, Record, RecordError, SessionRecord, Table};
+use noctule_broker::record::{Exchange, List, Place, Recipient, Record, RecordError, SessionRecord, Table};
 use noctule_broker::{Message, Sequence, Will};
 use noctule_persistence::keyspace;
 use noctule_storage::{Reader, Store};
@@ -86,8 +86,8 @@ fn line(record: &Record) -> Value {
             "identifier": identifier,
         }),
         Record::Message(found) => kind("message", message(found)),
-        Record::Delivery { sequence: of, recipients } => json!({
-            "kind": "delivery",
+        Record::List { sequence: of, recipients, .. } => json!({
+            "kind": "list",
             "message": sequence(*of),
             "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
         }),
@@ -96,17 +96,30 @@ fn line(record: &Record) -> Value {
             "message": sequence(*of),
             "recipient": recipient(who),
         }),
-        Record::State { sequence: of, copy, sent } => json!({
-            "kind": "state",
-            "message": sequence(*of),
-            "copy": copy,
-            "state": if sent.is_some() { "sent" } else { "acknowledged" },
-            "packet_id": sent.map(|packet_id| packet_id.get()),
+        Record::Cursor { session, cursor } => json!({
+            "kind": "cursor",
+            "session": session.0,
+            "tracks": cursor.tracks().map(|track| json!({
+                "source": track.lane.source,
+                "late": track.lane.list == List::Late,
+                "done_up_to": place(track.mark),
+                "except": track.open.iter().copied().map(place).collect::<Vec<_>>(),
+                "and": track.runs.iter().map(|(from, to)| [place(*from), place(*to)]).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
         }),
-        Record::Released { session, packet_id } => json!({
-            "kind": "released",
+        Record::Outgoing { session, packet_id, exchange: Exchange::Sent { sequence: of, copy } } => json!({
+            "kind": "outgoing",
             "session": session.0,
             "packet_id": packet_id.get(),
+            "state": "sent",
+            "message": sequence(*of),
+            "copy": copy,
+        }),
+        Record::Outgoing { session, packet_id, exchange: Exchange::Released } => json!({
+            "kind": "outgoing",
+            "session": session.0,
+            "packet_id": packet_id.get(),
+            "state": "released",
         }),
         Record::Incoming { session, packet_id, message: found } => {
             let mut line = kind("incoming", message(found));
@@ -178,6 +191,10 @@ fn recipient(recipient: &Recipient) -> Value {
     })
 }
 
+fn place(place: Place) -> String {
+    format!("{}/{}", place.counter, place.copy)
+}
+
 fn sequence(sequence: Sequence) -> String {
     format!("{}-{}", sequence.source, sequence.counter)
 }
@@ -219,14 +236,16 @@ mod tests {
     fn what_cannot_be_read_is_counted_and_the_rest_is_written() {
         let mut batch = Batch::new();
         batch.put(keyspace(Table::Session), "damaged", "row");
-        Operation::PutMessage { message: message(b"good"), recipients: Vec::new() }.changes(|change| {
-            batch.put(keyspace(change.table), change.key, change.value.unwrap_or_default());
-        });
+        Operation::PutMessage { message: message(b"good"), recipients: Vec::new(), list: None }.changes(
+            |change| {
+                batch.put(keyspace(change.table), change.key, change.value.unwrap_or_default());
+            },
+        );
         let mut store = MemoryStore::new();
         store.commit(&[batch], true).expect("memory");
         let mut out = Vec::new();
         let exported = rows(&*store.reader(), &mut out).expect("memory");
-        assert_eq!((exported.rows, exported.unreadable), (2, 1));
+        assert_eq!((exported.rows, exported.unreadable), (1, 1));
         assert_eq!(exported.first.map(|error| error.table), Some(Table::Session));
         assert!(String::from_utf8_lossy(&out).contains("\"payload\":\"good\""));
     }
@@ -241,9 +260,17 @@ mod tests {
             disconnected_at: Some(Duration::from_millis(1_500)),
             will: None,
         };
+        let recipient = Recipient {
+            copy: 0,
+            session: session.number,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            identifiers: noctule_broker::Identifiers::default(),
+            group: None,
+        };
         let operations = [
             Operation::PutSession(session),
-            Operation::PutMessage { message: message(b"\xFF"), recipients: Vec::new() },
+            Operation::PutMessage { message: message(b"\xFF"), recipients: vec![recipient], list: None },
         ];
         let mut batch = Batch::new();
         for operation in operations {
@@ -261,6 +288,7 @@ mod tests {
             text.lines().map(|line| serde_json::from_str(line).expect("an object each")).collect();
         let session = lines.iter().find(|line| line["kind"] == "session").expect("a session");
         assert_eq!((&session["client_id"], &session["disconnected_at"]), (&json!("c"), &json!(1.5)));
+        assert!(lines.iter().any(|line| line["recipient"]["session"] == 3), "whom the message is for");
         let message = lines.iter().find(|line| line["kind"] == "message").expect("a message");
         assert_eq!((&message["topic"], &message["payload_base64"]), (&json!("a/\"b\""), &json!("/w==")));
         assert_eq!((&message["properties_base64"], &message["message"]), (&json!("AQE="), &json!("1-2")));

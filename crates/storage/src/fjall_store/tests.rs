@@ -47,19 +47,19 @@ fn what_was_committed_is_there_after_reopening() {
 fn within_a_commit_the_later_change_wins() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = FjallStore::open(directory.path()).unwrap();
-    let mut first = batch(&[(Keyspace::State, "a", "1"), (Keyspace::State, "b", "1")]);
-    first.delete(Keyspace::State, "a");
-    first.put(Keyspace::State, "a", "2");
-    let mut second = batch(&[(Keyspace::State, "a", "3"), (Keyspace::State, "c", "1")]);
-    second.delete(Keyspace::State, "b");
-    second.delete(Keyspace::State, "c");
+    let mut first = batch(&[(Keyspace::Cursor, "a", "1"), (Keyspace::Cursor, "b", "1")]);
+    first.delete(Keyspace::Cursor, "a");
+    first.put(Keyspace::Cursor, "a", "2");
+    let mut second = batch(&[(Keyspace::Cursor, "a", "3"), (Keyspace::Cursor, "c", "1")]);
+    second.delete(Keyspace::Cursor, "b");
+    second.delete(Keyspace::Cursor, "c");
     for _ in 0..2 {
         store.commit(&[first.clone(), second.clone()], false).unwrap();
-        assert_eq!(rows(&*store.reader(), Keyspace::State, ""), ["a=3"]);
+        assert_eq!(rows(&*store.reader(), Keyspace::Cursor, ""), ["a=3"]);
     }
     drop(store);
     let store = FjallStore::open(directory.path()).unwrap();
-    assert_eq!(rows(&*store.reader(), Keyspace::State, ""), ["a=3"], "and when it is read again");
+    assert_eq!(rows(&*store.reader(), Keyspace::Cursor, ""), ["a=3"], "and when it is read again");
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn each_shard_is_written_in_its_order_and_all_in_the_order_of_tickets() {
                     let mut last = Ticket::default();
                     for n in 1..=500 {
                         let mut batch = Batch::new();
-                        batch.put(Keyspace::State, format!("{shard}"), format!("{n}"));
+                        batch.put(Keyspace::Cursor, format!("{shard}"), format!("{n}"));
                         batch.put(Keyspace::Meta, "last", format!("{shard}/{n}"));
                         let ticket = pipeline
                             .push(batch, if n % 7 == 0 { Urgency::Sync } else { Urgency::Lazy })
@@ -218,7 +218,7 @@ fn each_shard_is_written_in_its_order_and_all_in_the_order_of_tickets() {
     assert_eq!(up_to, 2000);
     disk.crash();
     for shard in 0..4 {
-        let value = disk.get(Keyspace::State, format!("{shard}").as_bytes()).unwrap();
+        let value = disk.get(Keyspace::Cursor, format!("{shard}").as_bytes()).unwrap();
         assert_eq!(value.as_deref(), Some(&b"500"[..]));
     }
     let (_, last) = tickets.into_iter().max().unwrap();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::{Lane, Place};
+use crate::session::Identifiers;
 
 fn message(payload: &[u8], expires: Option<Duration>) -> Message {
     let view = MessageView {
@@ -74,22 +76,97 @@ fn a_message_comes_back_with_its_recipients() {
             group: Some("$share/g/t".into()),
         },
     ];
-    let rows =
-        round_trip(&Operation::PutMessage { message: message.clone(), recipients: recipients.clone() });
-    assert_eq!(rows[0], format!("Message({message:?})"));
-    assert_eq!(rows[1], format!("{:?}", Record::Delivery { sequence: message.sequence(), recipients }));
+    let sequence = message.sequence();
+    let put = |list| Operation::PutMessage { message: message.clone(), recipients: recipients.clone(), list };
+    let single = |n: usize| format!("{:?}", Record::Recipient { sequence, recipient: recipients[n].clone() });
+    assert_eq!(round_trip(&put(None)), [format!("Message({message:?})"), single(0), single(1)]);
+    let list = Record::List { sequence, list: List::Late, recipients: recipients[..1].to_vec() };
+    let rows = round_trip(&put(Some(List::Late)));
+    assert_eq!(rows[1..], [format!("{list:?}"), single(1)], "who has it through a group may change");
 }
 
 #[test]
-fn what_is_deleted_takes_its_rows_along() {
-    let rows =
-        round_trip(&Operation::DeleteMessage { sequence: Sequence { source: 0, counter: 1 }, copies: 2 });
-    assert_eq!(rows.len(), 2 + 2);
-    assert!(rows.iter().all(|row| row.starts_with('-')));
-    let rows =
-        round_trip(&Operation::DeleteRecipient { sequence: Sequence { source: 0, counter: 1 }, copy: 2 });
-    assert_eq!(rows.len(), 2);
-    assert!(rows.iter().all(|row| row.starts_with('-')));
+fn a_message_is_deleted_with_its_list() {
+    let sequence = Sequence { source: 0, counter: 1 };
+    for (has_list, rows) in [(true, 2), (false, 1)] {
+        let rows_deleted = round_trip(&Operation::DeleteMessage { sequence, has_list });
+        assert_eq!(rows_deleted.len(), rows);
+        assert!(rows_deleted.iter().all(|row| row.starts_with('-')));
+    }
+}
+
+fn recipient(copy: u32, session: u64) -> Recipient {
+    Recipient {
+        copy,
+        session: SessionNumber(session),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        identifiers: Identifiers::None,
+        group: None,
+    }
+}
+
+#[test]
+fn a_list_takes_a_byte_or_two_for_each_recipient() {
+    let row = |recipients: &[Recipient]| recipients::list(List::Prompt, recipients.iter()).len();
+    let neighbours: Vec<Recipient> = (0..1000).map(|n| recipient(n, 70_000 + u64::from(n))).collect();
+    assert_eq!(row(&neighbours), 5 + 3 + 999);
+    let scattered: Vec<Recipient> = (0..1000).map(|n| recipient(n, u64::from(n) * 7919 % 10_007)).collect();
+    assert_eq!(row(&scattered), 5 + 1 + 2 * 999);
+}
+
+#[test]
+fn an_outgoing_exchange_comes_back() {
+    let (session, packet_id) = (SessionNumber(5), PacketId::FIRST);
+    let sent = Exchange::Sent { sequence: Sequence { source: 2, counter: u64::MAX }, copy: 1 << 31 };
+    for exchange in [sent, Exchange::Released] {
+        let rows = round_trip(&Operation::PutOutgoing { session, packet_id, exchange });
+        assert_eq!(rows, [format!("{:?}", Record::Outgoing { session, packet_id, exchange })]);
+    }
+}
+
+#[test]
+fn a_cursor_comes_back_and_is_small() {
+    let lane = |source| Lane { source, list: List::Prompt };
+    let place = |counter: u64| Place { counter: 1_700_000_000_000_000_000 + counter, copy: 2 };
+    let queued = Some((Sequence { source: 1, counter: 9 }, 0));
+    let mut cursor = Cursor::default();
+    cursor.settle(lane(1), place(500_000));
+    let session = SessionNumber(5);
+    let length = |cursor: &Cursor| super::cursor::cursor(cursor).len();
+    assert_eq!(length(&cursor), 1 + 1 + 1 + 9 + 1);
+    cursor.drop_arriving(lane(1), place(700_000), queued);
+    cursor.drop_arriving(lane(1), place(800_000), queued);
+    cursor.settle(Lane { list: List::Late, ..lane(1) }, place(4));
+    cursor.settle(lane(2), Place { counter: u64::MAX, copy: u32::MAX });
+    let in_flight = [400_000, 200_000, 600_000].map(|counter| (lane(1), place(counter)));
+    let cursor = cursor.record(in_flight.into_iter());
+    let rows = round_trip(&Operation::PutCursor { session, cursor: cursor.clone() });
+    assert_eq!(rows, [format!("{:?}", Record::Cursor { session, cursor: cursor.clone() })]);
+    assert!(cursor.has(lane(1), place(500_000)) && !cursor.has(lane(1), place(400_000)));
+}
+
+proptest! {
+    #[test]
+    fn numbers_come_back(numbers: Vec<(u64, u64)>) {
+        for (from, to) in numbers {
+            for shift in [0, 20, 40, 63] {
+                let (from, to) = (from >> shift, to >> shift);
+                let value = Writer::new().number(to).step(from, to).0;
+                let mut reader = Reader(&value[1..]);
+                prop_assert_eq!((reader.number(), reader.step(from)), (Ok(to), Ok(to)));
+                prop_assert!(reader.0.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_are_too_large_are_errors() {
+    assert_eq!(Reader(&[0xff; 10]).number::<u64>(), Err("number is too large"));
+    assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0x10]).number::<u32>(), Err("number is too large"));
+    assert_eq!(Reader(&[0xff, 0xff, 0xff, 0xff, 0x0f]).number(), Ok(u32::MAX));
+    assert_eq!(Reader(&[0x80]).number::<u64>(), Err("too short"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use noctule_protocol::{PacketId, QoS};
 use crate::message::{Sequence, SessionNumber};
 
 /// The format number of every value.
-pub(super) const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
 
 /// What was read, or why it cannot be.
 pub(super) type Read<T> = Result<T, &'static str>;
@@ -29,30 +29,35 @@ impl Writer {
         self
     }
 
-    pub(super) fn u16(mut self, value: u16) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
+    /// Seven bits a byte, the lowest first; the highest bit says that there are more. Most numbers are small.
+    pub(super) fn number(mut self, value: impl Into<u64>) -> Self {
+        let mut left = value.into();
+        while left > 0x7f {
+            self.0.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        self.0.push(left as u8);
         self
     }
 
-    pub(super) fn u32(mut self, value: u32) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
-        self
+    /// A number that goes up or down from another: the lowest bit says which.
+    pub(super) fn step(self, from: u64, to: u64) -> Self {
+        let step = to.wrapping_sub(from) as i64;
+        self.number((step << 1 ^ step >> 63) as u64)
     }
 
-    pub(super) fn u64(mut self, value: u64) -> Self {
-        self.0.extend_from_slice(&value.to_be_bytes());
-        self
+    pub(super) fn sequence(self, sequence: Sequence) -> Self {
+        self.number(sequence.source).number(sequence.counter)
     }
 
-    /// Nothing in a packet is as long as 4 GiB, so neither is anything that came in one.
     pub(super) fn bytes(self, bytes: &[u8]) -> Self {
-        let mut out = self.u32(bytes.len() as u32);
+        let mut out = self.number(bytes.len() as u64);
         out.0.extend_from_slice(bytes);
         out
     }
 
     pub(super) fn duration(self, duration: Duration) -> Self {
-        self.u64(duration.as_secs()).u32(duration.subsec_nanos())
+        self.number(duration.as_secs()).number(duration.subsec_nanos())
     }
 
     pub(super) fn option<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
@@ -87,20 +92,31 @@ impl<'a> Reader<'a> {
         Ok(u8::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn u16(&mut self) -> Read<u16> {
-        Ok(u16::from_be_bytes(self.array()?))
+    /// As [`Writer::number`] writes it, in so few bytes only that it fits.
+    pub(super) fn number<T: TryFrom<u64>>(&mut self) -> Read<T> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return T::try_from(value).map_err(|_| "number is too large");
+            }
+        }
+        Err("number is too large")
     }
 
-    pub(super) fn u32(&mut self) -> Read<u32> {
-        Ok(u32::from_be_bytes(self.array()?))
-    }
-
-    pub(super) fn u64(&mut self) -> Read<u64> {
-        Ok(u64::from_be_bytes(self.array()?))
+    /// The number that a step leads to.
+    pub(super) fn step(&mut self, from: u64) -> Read<u64> {
+        let step: u64 = self.number()?;
+        Ok(from.wrapping_add(step >> 1 ^ (step & 1).wrapping_neg()))
     }
 
     pub(super) fn bytes(&mut self) -> Read<&'a [u8]> {
-        let length = self.u32()? as usize;
+        let length = self.number()?;
         self.take(length)
     }
 
@@ -113,7 +129,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn duration(&mut self) -> Read<Duration> {
-        let (seconds, nanos) = (self.u64()?, self.u32()?);
+        let (seconds, nanos) = (self.number()?, self.number()?);
         if nanos < 1_000_000_000 {
             Ok(Duration::new(seconds, nanos))
         } else {
@@ -122,11 +138,24 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn sequence(&mut self) -> Read<Sequence> {
-        Ok(Sequence { source: self.u32()?, counter: self.u64()? })
+        Ok(Sequence { source: self.number()?, counter: self.number()? })
     }
 
-    pub(super) fn exchange(&mut self) -> Read<(SessionNumber, PacketId)> {
-        Ok((SessionNumber(self.u64()?), PacketId::new(self.u16()?).ok_or("Packet Identifier 0")?))
+    /// Of a key, whose numbers have all their bytes, the highest first.
+    pub(super) fn key_session(&mut self) -> Read<SessionNumber> {
+        Ok(SessionNumber(u64::from_be_bytes(self.array()?)))
+    }
+
+    /// The same of a sequence.
+    pub(super) fn key_sequence(&mut self) -> Read<Sequence> {
+        let (source, counter) = (u32::from_be_bytes(self.array()?), u64::from_be_bytes(self.array()?));
+        Ok(Sequence { source, counter })
+    }
+
+    /// The same of an exchange.
+    pub(super) fn key_exchange(&mut self) -> Read<(SessionNumber, PacketId)> {
+        let (session, packet_id) = (self.key_session()?, u16::from_be_bytes(self.array()?));
+        Ok((session, PacketId::new(packet_id).ok_or("Packet Identifier 0")?))
     }
 
     pub(super) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<Option<T>> {

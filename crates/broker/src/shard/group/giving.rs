@@ -11,6 +11,7 @@ use crate::record::{Operation, Recipient};
 use crate::retained::Version;
 use crate::router::{Audience, Destination, GroupAddress, Target};
 use crate::session::{Delivery, Identifiers, Queued};
+use crate::shard::cursors::Done;
 use crate::shard::deliver::Recording;
 use crate::shard::membership::full;
 use crate::shard::{Shard, Turn};
@@ -44,7 +45,7 @@ impl Shard {
             Some((readiness, member)) if self.would_drop(readiness, &member, view.qos) => {
                 self.count(Metric::DroppedOutboxFull);
                 if let Recording::Made(copy @ Some(_)) = recording {
-                    self.settle_copy(&publication.keep(), copy);
+                    self.settle_copy(&publication.keep(), copy, Done::Elsewhere);
                 }
             }
             // What is recorded for the group as a whole may stay so.
@@ -55,7 +56,7 @@ impl Shard {
             None => {
                 self.count(Metric::DroppedNoMember);
                 if let Recording::Made(copy @ Some(_)) = recording {
-                    self.settle_copy(&publication.keep(), copy);
+                    self.settle_copy(&publication.keep(), copy, Done::Elsewhere);
                 }
             }
         }
@@ -87,7 +88,7 @@ impl Shard {
                     self.persist_lazily(Operation::AddRecipient { sequence, recipient });
                 }
                 // The new recipient before the old one is let go: the record must not be deleted between.
-                self.settle_copy(&message, old);
+                self.settle_copy(&message, old, Done::Elsewhere);
             }
         }
     }
@@ -113,7 +114,7 @@ impl Shard {
         let copy = match recording {
             Recording::Made(copy) => copy,
             Recording::Make(recipients) if qos != QoS::AtMostOnce && (member.lasts || lasts) => {
-                let copy = publication.keep().add_copy();
+                let copy = publication.keep().add_copy(true);
                 let number = membership.member.number;
                 recipients.push(Recipient {
                     copy,

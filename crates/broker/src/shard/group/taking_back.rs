@@ -10,6 +10,7 @@ use crate::metric::Metric;
 use crate::parcel::{Letter, Member};
 use crate::record::Operation;
 use crate::session::{Delivery, Membership};
+use crate::shard::cursors::Done;
 use crate::shard::deliver::Recording;
 use crate::shard::{Shard, Turn};
 
@@ -58,7 +59,7 @@ impl Shard {
             }
             Some(_) | None => {
                 self.count(metric);
-                self.settle_copy(&delivery.message, delivery.copy());
+                self.settle_copy(&delivery.message, delivery.copy(), Done::Elsewhere);
             }
         }
     }
@@ -96,7 +97,7 @@ impl Shard {
             Some((_, member)) => self.regive(delivery, &member, false, turn),
             None => {
                 self.count(Metric::DroppedNoMember);
-                self.settle_copy(&delivery.message, delivery.copy());
+                self.settle_copy(&delivery.message, delivery.copy(), Done::Elsewhere);
             }
         }
     }
@@ -122,7 +123,7 @@ impl Shard {
         let is_expired = delivery.message.is_expired(turn.now.wall);
         if is_expired {
             self.count(Metric::DroppedExpired);
-            self.settle_copy(&delivery.message, delivery.copy());
+            self.settle_copy(&delivery.message, delivery.copy(), Done::Elsewhere);
         }
         is_expired
     }
@@ -139,8 +140,8 @@ impl Shard {
         let mut recipients = Vec::new();
         self.give(member, &mut publication, Recording::Make(&mut recipients), let_in, turn);
         if !recipients.is_empty() {
-            message.list_copies();
-            self.persist_lazily(Operation::PutMessage { message, recipients });
+            // It has one recipient.
+            self.persist_lazily(Operation::PutMessage { message, recipients, list: None });
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Parcels from other shards: read in their order, as much as a turn allows.
 
-use crate::message::Publication;
+use crate::message::{Publication, SHARED_COPY};
 use crate::parcel::{DELIVERY_OVERHEAD, Letter, Parcel, Publishing, RunPublishing, Sender};
+use crate::router::Destination;
 use crate::shard::connection::Pauses;
 use crate::shard::deliver::Recording;
 use crate::shard::{Shard, Turn, publish_run};
@@ -137,7 +138,11 @@ impl Shard {
             let copy = match first_copy {
                 Some(first) if Self::is_recorded(next, &publication) => {
                     *copies += 1;
-                    Some(*first + *copies - 1)
+                    let copy = *first + *copies - 1;
+                    Some(match next.to {
+                        Destination::Session(_) => copy,
+                        Destination::Group(_) => copy | SHARED_COPY,
+                    })
                 }
                 Some(_) | None => None,
             };

@@ -2,11 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use noctule_broker::record::{Change, Operation, Record, SessionRecord, Table};
+use noctule_broker::SessionNumber;
+use noctule_broker::record::{
+    Change, Cursor, Exchange, Lane, Operation, Place, Record, SessionRecord, Table,
+};
 
-/// Rows by table and key.
+/// Rows by table and key, and what was done to have them.
 #[derive(Default)]
-pub(crate) struct Disk(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+pub(crate) struct Disk(BTreeMap<(Table, Vec<u8>), Vec<u8>>, Written);
+
+/// What was written, since somebody last looked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) puts: usize,
+    pub(crate) deletes: usize,
+    /// Of keys and values.
+    pub(crate) bytes: usize,
+}
 
 /// What the rows say.
 #[derive(Default)]
@@ -25,11 +37,18 @@ pub(crate) struct Stored {
 impl Disk {
     pub(crate) fn apply(&mut self, operation: &Operation) {
         operation.changes(|Change { table, key, value }| {
+            let Written { puts, deletes, bytes } = &mut self.1;
+            *(if value.is_some() { puts } else { deletes }) += 1;
+            *bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
                 Some(value) => self.0.insert((table, key), value),
                 None => self.0.remove(&(table, key)),
             };
         });
+    }
+
+    pub(crate) fn take_written(&mut self) -> Written {
+        std::mem::take(&mut self.1)
     }
 
     /// In the order in which a shard is restored.
@@ -43,22 +62,33 @@ impl Disk {
         let mut stored = Stored::default();
         let mut open: BTreeMap<_, BTreeSet<u32>> = BTreeMap::new();
         let mut messages = Vec::new();
+        let mut sessions = BTreeSet::new();
+        let mut cursors: BTreeMap<SessionNumber, Cursor> = BTreeMap::new();
         for (table, key, value) in self.rows() {
             match Record::decode(table, &key, &value).expect("a row") {
-                Record::Session(session) => stored.sessions.push(session),
+                Record::Session(session) => {
+                    sessions.insert(session.number);
+                    stored.sessions.push(session);
+                }
                 Record::Subscription { filter, .. } => stored.subscriptions.push(filter.into()),
                 Record::Message(message) => messages.push(message.sequence()),
-                Record::Delivery { sequence, recipients } => {
-                    open.entry(sequence).or_default().extend(recipients.iter().map(|r| r.copy));
+                Record::List { sequence, list, recipients } => {
+                    let lane = Lane { source: sequence.source, list };
+                    let waits = recipients.iter().filter(|recipient| {
+                        let place = Place { counter: sequence.counter, copy: recipient.copy };
+                        sessions.contains(&recipient.session)
+                            && !cursors.get(&recipient.session).is_some_and(|cursor| cursor.has(lane, place))
+                    });
+                    open.entry(sequence).or_default().extend(waits.map(|recipient| recipient.copy));
                 }
                 Record::Recipient { sequence, recipient } => {
                     assert!(open.entry(sequence).or_default().insert(recipient.copy));
                 }
-                Record::State { sent: Some(_), .. } => stored.sent += 1,
-                Record::State { sequence, copy, sent: None } => {
-                    open.entry(sequence).or_default().remove(&copy);
+                Record::Cursor { session, cursor } => {
+                    cursors.insert(session, cursor);
                 }
-                Record::Released { .. } => stored.released += 1,
+                Record::Outgoing { exchange: Exchange::Sent { .. }, .. } => stored.sent += 1,
+                Record::Outgoing { exchange: Exchange::Released, .. } => stored.released += 1,
                 Record::Incoming { .. } => stored.incoming += 1,
                 Record::Retained { message, .. } => {
                     assert!(!message.payload().is_empty());

@@ -30,7 +30,7 @@ use disk::Disk;
 
 pub(crate) use acl::acl;
 pub(crate) use client::Client;
-pub(crate) use disk::Stored;
+pub(crate) use disk::{Stored, Written};
 pub(crate) use hello::{Hello, will};
 pub(crate) use packet::{
     Options, Wire, auth, connack, disconnect, pingreq, pingresp, puback, pubcomp, publish, pubrec, pubrel,
@@ -304,9 +304,21 @@ impl Desk {
         look(&self.0.borrow().disk.stored())
     }
 
+    /// What was written to it since the last call.
+    pub(crate) fn take_written(&self) -> Written {
+        self.0.borrow_mut().disk.take_written()
+    }
+
     /// How many rows of these tables are on the disk.
     pub(crate) fn disk_rows(&self, tables: &[Table]) -> usize {
         self.0.borrow().disk.rows().iter().filter(|(table, ..)| tables.contains(table)).count()
+    }
+
+    /// How long their values are.
+    pub(crate) fn disk_bytes(&self, table: Table) -> usize {
+        let state = self.0.borrow();
+        let rows = state.disk.rows();
+        rows.iter().filter(|(of, ..)| *of == table).map(|(.., value)| value.len()).sum()
     }
 
     /// Time passes; timers fire when they are due.
