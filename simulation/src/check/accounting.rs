@@ -69,9 +69,9 @@ impl Missing {
                 && message.first_sent.is_some_and(|at| at < gone_by)
                 && message.acknowledged > one.requested.first().copied();
             self.least += u64::from(is_owed && first.is_none());
-            // One that came may not have been acknowledged when its session ended.
-            self.most +=
-                u64::from(if kept_until.is_none() { is_owed && first.is_none() } else { may_be_routed });
+            // One that came may not have been acknowledged when its session ended; one that was under way when SUBSCRIBE
+            // was may have been dropped before SUBACK.
+            self.most += u64::from((is_owed || may_be_routed) && (kept_until.is_some() || first.is_none()));
         }
         queue_limit(view, one.client, &times, found);
     }
