@@ -200,6 +200,7 @@ impl Desk {
 
     fn carry_out(&mut self, shard: usize, effect: Effect) {
         match effect {
+            Effect::ReadQueue { .. } | Effect::StoreIsDamaged(_) => panic!("all queues are in memory"),
             Effect::Persist { ticket, operations, .. } => {
                 assert!(ticket > self.pushed[shard] && !operations.is_empty());
                 self.pushed[shard] = ticket;

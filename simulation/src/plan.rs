@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use noctule_broker::{Durability, ListenerSettings, LogLevel, LogLevels, Settings};
+use noctule_broker::{Durability, ListenerSettings, LogLevel, LogLevels, QueueHead, Settings};
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{ProtocolVersion, QoS};
 
@@ -353,6 +353,11 @@ fn settings(regime: Regime, random: &mut Random) -> Settings {
         max_queued_messages: match regime {
             Regime::Faulty => 0,
             Regime::Accounting => random.between(1..=12),
+        },
+        // Most queues in a simulation are short.
+        queue_head: match random.below(4) {
+            0 => QueueHead::ALL,
+            _ => QueueHead { messages: random.between(1..=4), bytes: *random.pick(&[1, 50, 1 << 20]) },
         },
         queue_qos0_messages: random.percent(30),
         allow_duplicate_messages: random.percent(70),

@@ -5,7 +5,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::{ConnectionKey, ListenerIndex, Parcel, ShardIndex, record::Operation};
+use crate::{
+    ConnectionKey, ListenerIndex, Parcel, SessionNumber, ShardIndex,
+    record::{Operation, ReadError, Wanted},
+};
 
 /// Numbers the batches of one shard, from 1, in the order they were handed out. 0 is durable from the start.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -91,6 +94,18 @@ pub enum Effect {
         /// Password of its CONNECT.
         password: Option<Password>,
     },
+    /// Read what a session has on disk only, off the shard, from where all that was given to the store before can be seen.
+    /// Answered by [`Input::QueueRead`](crate::Input::QueueRead).
+    ReadQueue {
+        /// Whose place in the shard.
+        slot: u32,
+        /// Whose.
+        session: SessionNumber,
+        /// What, in order; at least one. The answer may hold the first part only, if these are long.
+        wanted: Vec<Wanted>,
+    },
+    /// The store lacks what it must have: the broker must end, with this reason.
+    StoreIsDamaged(ReadError),
     /// Write a line to the log.
     Log {
         /// Its type, as in `log_type`.

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::{LogLevel, Parcel, Settings, Ticket};
+use crate::record::{Found, ReadError};
+use crate::{LogLevel, Parcel, SessionNumber, Settings, Ticket};
 
 /// Names one connection of a shard. The shell chooses it: `index` may be used again after the connection
 /// ended, then with another `generation`, so that a late event cannot reach its successor.
@@ -90,6 +91,17 @@ pub enum Input<'a> {
         connection: ConnectionKey,
         /// What came of it.
         verdict: Verdict,
+    },
+    /// What [`Effect::ReadQueue`](crate::Effect::ReadQueue) asked for.
+    QueueRead {
+        /// As asked.
+        slot: u32,
+        /// As asked; if it has ended meanwhile, this is ignored.
+        session: SessionNumber,
+        /// In the order asked for. It may be the first part only, but not nothing, unless there is an error.
+        found: Vec<Found>,
+        /// Why the next one could not be read. Of a session that has ended, everything may be gone.
+        error: Option<ReadError>,
     },
     /// A line of the log is to be published too (`log_dest topic`).
     LogLine {

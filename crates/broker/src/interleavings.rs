@@ -13,6 +13,7 @@ use shuttle::thread;
 use crate::directory::Claim;
 use crate::message::{MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
 use crate::parcel::ShardIndex;
+use crate::record::List;
 use crate::record::RetainedRow;
 use crate::retained::Version;
 use crate::router::{Destination, Router, SessionAddress};
@@ -323,5 +324,42 @@ fn a_client_has_one_session_at_a_time() {
             .collect();
         connections.into_iter().for_each(|connection| connection.join().unwrap());
         assert_eq!((shared.directory.find(&client_id), shared.session_count()), (None, 0));
+    });
+}
+
+#[test]
+fn a_message_that_is_partly_on_disk_ends_with_its_last_copy() {
+    check(|| {
+        let shared = shared();
+        let first = message("t", 1).message;
+        let copies: Vec<u32> = (0..3).map(|_| first.add_copy(false)).collect();
+        first.list_copies(List::Prompt);
+        let ends = Arc::new(AtomicUsize::new(0));
+        let shards: Vec<_> = copies
+            .into_iter()
+            .map(|copy| {
+                let (shared, mut mine, ends) = (Arc::clone(&shared), first.clone(), Arc::clone(&ends));
+                thread::spawn(move || {
+                    if copy > 0 {
+                        shared.unloaded.put_away(&mine);
+                        // As read from disk.
+                        mine = shared.unloaded.take(message("t", 1).message);
+                    }
+                    let last = loop {
+                        if let Some(settled) = mine.settle(copy) {
+                            break settled.is_last;
+                        }
+                        if shared.unloaded.settle(&mine) {
+                            break false;
+                        }
+                    };
+                    ends.fetch_add(last.into(), Ordering::SeqCst);
+                })
+            })
+            .collect();
+        drop(first);
+        shards.into_iter().for_each(|shard| shard.join().expect("no panic"));
+        assert_eq!(ends.load(Ordering::SeqCst), 1);
+        assert_eq!(shared.unloaded.len(), (0, 0));
     });
 }

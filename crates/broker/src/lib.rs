@@ -41,6 +41,7 @@ mod sync;
 mod text_set;
 mod timer;
 mod topic_tree;
+mod unloaded;
 mod will;
 
 pub use effect::{Effect, LogLevel, LogLevels, LogSubject, Password, Ticket, Urgency};
@@ -51,8 +52,8 @@ pub use mount_point::MountPoint;
 pub use now::Now;
 pub use parcel::{Parcel, ShardIndex};
 pub use rights::{Access, AccessRule, AccessRules, Whom};
-pub use session::Identifiers;
+pub use session::{Identifiers, QueueHead};
 pub use settings::{Durability, ListenerSettings, Revoked, Settings};
-pub use shard::{RestoreError, Shard};
+pub use shard::{RestoreError, Restored, Shard};
 pub use shared::Shared;
 pub use will::Will;

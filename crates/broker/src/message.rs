@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use noctule_protocol::QoS;
@@ -12,6 +11,7 @@ use crate::ListenerIndex;
 use crate::record::List;
 use crate::retained::Topical;
 use crate::rights::Names;
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 mod publication;
 
@@ -66,8 +66,8 @@ struct Header {
     publisher: SessionNumber,
     source: u32,
     properties_bytes: u32,
-    /// As in [`Copies`]. No lock is needed around the three: while a copy is open nobody sets `list` or takes
-    /// anything back, and after the last one only who settled it does.
+    /// As in [`Copies`], and [`WATCHED`]. No lock is needed around the three: while a copy is open nobody sets `list` or
+    /// takes anything back, and after the last one only who settled it does.
     open: AtomicU32,
     made: AtomicU32,
     /// 0 for none.
@@ -82,6 +82,8 @@ const SMALL_BYTES_MAX: usize = 192;
 
 /// In the number of a copy that goes through a shared subscription.
 pub(crate) const SHARED_COPY: u32 = 1 << 31;
+/// Some copies are on disk only, and all are counted where that is known: see [`Unloaded`](crate::unloaded::Unloaded).
+const WATCHED: u32 = 1 << 31;
 
 const fn list_number(list: List) -> u8 {
     match list {
@@ -270,19 +272,44 @@ impl Message {
         [List::Prompt, List::Late].into_iter().find(|list| list_number(*list) == number)
     }
 
-    /// Takes one copy off.
-    pub(crate) fn settle(&self, copy: u32) -> Settled {
+    /// Takes one copy off. `None`, and nothing done, if others are on disk only: then
+    /// [`Unloaded::settle`](crate::unloaded::Unloaded::settle) does it.
+    pub(crate) fn settle(&self, copy: u32) -> Option<Settled> {
         let Header { open, made, list, .. } = self.header();
         // Read while this copy is open, since whoever settles the last one takes it back.
         let (has_list, listed) = (self.list().is_some(), self.list_of(copy));
-        let one_less = |open: u32| Some(open.saturating_sub(1));
-        let was_open = open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).unwrap_or_default();
+        let one_less = |open: u32| (open & WATCHED == 0).then(|| open.saturating_sub(1));
+        let was_open = open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).ok()?;
         let is_last = was_open <= 1;
         if is_last {
             made.store(0, Ordering::Relaxed);
             list.store(0, Ordering::Relaxed);
         }
-        Settled { listed, is_last, has_list }
+        Some(Settled { listed, is_last, has_list })
+    }
+
+    /// Takes one copy off while the message is watched. It is not the last.
+    pub(crate) fn settle_watched(&self) {
+        self.header().open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Some copies are on disk only, or none are any more.
+    pub(crate) fn set_watched(&self, is_watched: bool) {
+        let open = &self.header().open;
+        match is_watched {
+            true => open.fetch_or(WATCHED, Ordering::AcqRel),
+            false => open.fetch_and(!WATCHED, Ordering::AcqRel),
+        };
+    }
+
+    /// How many there are, as long as one is open.
+    pub(crate) fn copies(&self) -> Copies {
+        let Header { open, made, .. } = self.header();
+        Copies {
+            open: open.load(Ordering::Acquire) & !WATCHED,
+            made: made.load(Ordering::Relaxed),
+            list: self.list(),
+        }
     }
 
     /// As read from the store, with all its copies, of which some are open.
@@ -316,7 +343,7 @@ impl fmt::Debug for Message {
 }
 
 /// Copies of a message for lasting sessions.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Copies {
     /// Without acknowledgement so far; at 0 the stored record is deleted.
     pub(crate) open: u32,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use noctule_protocol::{ProtocolVersion, QoS};
 
-use crate::{AccessRules, ListenerIndex, LogLevels, MountPoint};
+use crate::{AccessRules, ListenerIndex, LogLevels, MountPoint, QueueHead};
 
 /// Limits and choices of one broker. The defaults are safe on an open network.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub max_queued_messages: usize,
     /// The same in payload bytes, 0 for no limit (`max_queued_bytes`).
     pub max_queued_bytes: usize,
+    /// How much of each queue may be in memory, where it is on disk too. Without a store, all of it.
+    pub queue_head: QueueHead,
     /// Whether QoS 0 messages are queued for absent sessions (`queue_qos0_messages`).
     pub queue_qos0_messages: bool,
     /// Longest Keep Alive granted, in seconds, 0 for any (`max_keepalive`).
@@ -131,6 +133,7 @@ impl Default for Settings {
             max_inflight_bytes: 0,
             max_queued_messages: 1000,
             max_queued_bytes: 0,
+            queue_head: QueueHead::ALL,
             queue_qos0_messages: false,
             max_keepalive: 0,
             retain_available: true,

@@ -24,6 +24,7 @@ use crate::subscriber::{PackedSubscriber, Subscriber};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
 use crate::topic_tree::{Cursor, Scratch, TopicTree};
+use crate::unloaded::Unloaded;
 
 /// What all shards of one broker share.
 pub struct Shared {
@@ -31,6 +32,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub(crate) directory: Directory,
     pub(crate) retained: Retained<RetainedMessage>,
+    pub(crate) unloaded: Unloaded,
     groups: Mutex<GroupDirectory>,
     subscriptions: RwLock<TopicTree<PackedSubscriber>>,
     /// Change with `subscriptions`; read without the lock.
@@ -59,6 +61,7 @@ impl Shared {
             metrics: Metrics::default(),
             directory: Directory::new(hasher(settings)),
             retained: Retained::new(hasher(settings)),
+            unloaded: Unloaded::new(hasher(settings)),
             groups: Mutex::new(GroupDirectory::new(hasher(settings))),
             subscriptions: RwLock::new(TopicTree::new(hasher(settings))),
             generations: Generations::new(hasher(settings)),

@@ -1,7 +1,7 @@
 //! Where the core and the store meet: the core knows rows and no keyspaces, the store knows bytes and no rows.
 //!
 //! ```text
-//! Operations ─ batch ─▶ Batch ─▶ store ─ rows ─▶ Shard::restore
+//! Operations ─ batch ─▶ Batch ─▶ store ─ StoredRows ─▶ Shard::restore, Wanted::read
 //! core's ticket ─ Tickets ─▶ store's ticket … durable up to ─ Tickets ─▶ core's ticket
 //! ```
 //!
@@ -13,5 +13,5 @@ mod rows;
 mod tickets;
 
 pub use batch::{RetainedRows, batch};
-pub use rows::{Row, keyspace, rows};
+pub use rows::{StoredRows, keyspace};
 pub use tickets::{Stored, Tickets, urgency};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use noctule_broker::{Settings, Shard, ShardIndex, Shared};
 use noctule_config::{Config, LogTypes};
-use noctule_storage::{Pipeline, Report, Urgency};
+use noctule_storage::{Pipeline, Report, Store, Urgency};
 
 use crate::Notice;
 use crate::acceptor::{Acceptor, Stopper};
@@ -28,7 +28,7 @@ use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
 use crate::program::Program;
 use crate::settings;
-use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours};
+use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours, QueueReader};
 use crate::store::BackupService;
 use crate::store_room;
 
@@ -119,7 +119,7 @@ impl Broker {
         let mut restored = Vec::new();
         let checkpoint = Arc::new(Checkpoint::new(notify.clone()));
         let data = Data::open(&config.persistence)?;
-        let mut backups = None;
+        let (mut backups, mut reader) = (None, None);
         let pipeline = match &data {
             // What is in memory is as durable as it gets.
             None => Pipeline::immediate(),
@@ -129,6 +129,7 @@ impl Broker {
                 backups = data.serve_backups(&store, log);
                 let found = data.restore(&store, &mut cores, &shared, clock.now(), &mut restored)?;
                 found.tell(log);
+                reader = Some(store.reader());
                 let report = tell(Arc::clone(&shards), Arc::clone(&checkpoint), notify.clone());
                 let store = store_room::watch(store, data.path(), &shared, log, notify.clone())?;
                 Pipeline::start(Box::new(store), STORE_QUEUE_BYTES_MAX, Box::new(report))
@@ -136,10 +137,14 @@ impl Broker {
             }
         };
         let pipeline = Arc::new(pipeline);
+        let reader = reader
+            .map(|reader| QueueReader::start(reader, Arc::clone(&pipeline), Arc::clone(&shards)))
+            .transpose()
+            .map_err(StartError::system("start a thread"))?;
         let mut event_loops = Vec::new();
         for ((poll, index), core) in polls.into_iter().zip(0..count).zip(cores) {
             let place = (poll, ShardIndex(index), Arc::clone(&shards));
-            let durability = Durability::new(Arc::clone(&pipeline));
+            let durability = Durability::new(Arc::clone(&pipeline), reader.clone());
             let shared = Arc::clone(&shared);
             let measurement = Measurement::new(gauge.clone());
             let verifier = Arc::clone(&verifier);

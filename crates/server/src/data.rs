@@ -4,10 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use noctule_broker::record::Table;
-use noctule_broker::{Effect, Now, Shard, Shared};
+use noctule_broker::{Effect, Now, Restored, Shard, Shared};
 use noctule_config::Persistence;
-use noctule_persistence::Row;
+use noctule_persistence::StoredRows;
 use noctule_storage::{Cut, DataDirectory, FjallStore, Opening, Store};
 
 use crate::error::StartError;
@@ -64,11 +63,11 @@ impl Data {
     ) -> Result<Found, StartError> {
         let begun = Instant::now();
         let damaged = |reason: String| StartError::Unreadable { path: self.path().to_owned(), reason };
-        let rows = noctule_persistence::rows(store).map_err(|error| damaged(error.to_string()))?;
+        let rows = StoredRows::new(store.reader());
         let opening = store.opening().clone();
         let mut found = Found { directory: self.path().to_owned(), opening, ..Found::default() };
-        let counted = rows.into_iter().inspect(|row| found.count(row));
-        Shard::restore(shards, shared, counted, now, effects).map_err(|error| damaged(error.to_string()))?;
+        found.restored = Shard::restore(shards, shared, &rows, now, effects)
+            .map_err(|error| damaged(error.to_string()))?;
         found.seconds = begun.elapsed().as_secs_f64();
         Ok(found)
     }
@@ -87,29 +86,15 @@ fn look_at(location: &Path) -> Result<(), StartError> {
 pub(crate) struct Found {
     directory: PathBuf,
     opening: Opening,
-    sessions: u64,
-    subscriptions: u64,
-    messages: u64,
-    retained: u64,
+    restored: Restored,
     seconds: f64,
-}
-
-impl Found {
-    fn count(&mut self, (table, ..): &Row) {
-        match table {
-            Table::Session => self.sessions += 1,
-            Table::Subscription => self.subscriptions += 1,
-            Table::Message | Table::Incoming => self.messages += 1,
-            Table::Retained => self.retained += 1,
-            Table::Delivery | Table::Cursor | Table::Outgoing => {}
-        }
-    }
 }
 
 impl Found {
     /// What is told of it.
     pub(crate) fn tell(&self, log: &Log) {
-        let Self { directory, opening, sessions, subscriptions, messages, retained, seconds } = self;
+        let Self { directory, opening, restored, seconds } = self;
+        let Restored { sessions, subscriptions, messages, retained } = restored;
         let directory = directory.display();
         if opening.is_new {
             return log.information(format!("Everything is kept in {directory}, which is new."));

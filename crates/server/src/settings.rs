@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::{
-    Access, AccessRule, AccessRules, Durability, ListenerSettings, LogLevel, LogLevels, MountPoint, Revoked,
-    Settings, Whom,
+    Access, AccessRule, AccessRules, Durability, ListenerSettings, LogLevel, LogLevels, MountPoint,
+    QueueHead, Revoked, Settings, Whom,
 };
 use noctule_config::{AclAccess, AclFile, AclSubject, Config, LogType, LogTypes};
 use noctule_protocol::{ProtocolVersion, QoS};
@@ -15,6 +15,10 @@ use crate::memory;
 
 /// How often expired retained messages are looked for if nothing is said about that.
 const RETAIN_EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What of each queue is in memory, where it is on disk too: more than is in flight by default, and enough to go on while
+/// the next part is read.
+const QUEUE_HEAD: QueueHead = QueueHead { messages: 1_000, bytes: 256 * 1024 };
 
 /// The core's settings. Lines that no destination takes are not asked for, so they are never formatted.
 pub(crate) fn of_broker(
@@ -61,6 +65,7 @@ pub(crate) fn of_broker(
         connect_timeout: limits.connect_timeout,
         max_inflight_messages: limits.max_inflight_messages.map_or(0, Into::into),
         max_inflight_bytes: limits.max_inflight_bytes.map_or(0, |bytes| saturating_usize(bytes.get())),
+        queue_head: if config.persistence.enabled { QUEUE_HEAD } else { QueueHead::ALL },
         max_queued_messages: limits
             .max_queued_messages
             .map_or(0, |count| saturating_usize(count.get().into())),

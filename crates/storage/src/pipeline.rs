@@ -64,6 +64,7 @@ impl Pipeline {
                 done: Done::default(),
             }),
             wake: Condvar::new(),
+            progress: Condvar::new(),
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
@@ -141,6 +142,19 @@ impl Pipeline {
         }
     }
 
+    /// Waits until a ticket is [written](Self::flushed_up_to); false if that will never be.
+    pub fn wait_until_flushed(&self, ticket: Ticket) -> bool {
+        let Kind::Threaded { shared, .. } = &self.kind else { return true };
+        let mut state = shared.lock();
+        while state.queue.written_up_to() < ticket {
+            if state.phase == Phase::Failed {
+                return false;
+            }
+            state = shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.phase != Phase::Failed
+    }
+
     /// Bytes of batches that wait or are being written.
     pub fn bytes(&self) -> usize {
         match &self.kind {
@@ -190,6 +204,8 @@ struct Shared {
     state: Mutex<State>,
     /// Something is due earlier than the thread knows.
     wake: Condvar,
+    /// Something was written, or nothing will be any more.
+    progress: Condvar,
     written: AtomicU64,
     durable: AtomicU64,
     is_full: AtomicBool,
@@ -266,6 +282,7 @@ impl Shared {
                 // Nobody writes what waits; free its memory.
                 state.queue = CommitQueue::new(0);
                 drop(state);
+                self.progress.notify_all();
                 report(Report::Failed(error));
                 break;
             }
@@ -278,6 +295,7 @@ impl Shared {
                 self.is_full.store(queue.is_full(), Ordering::Release);
                 (queue.written_up_to(), queue.durable_up_to())
             };
+            self.progress.notify_all();
             let has_more_written = self.written.swap(written.number(), Ordering::Release) != written.number();
             if self.durable.swap(durable.number(), Ordering::Release) != durable.number() {
                 report(Report::DurableUpTo(durable));

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Shard, TransportEnd, Verdict};
+use noctule_broker::record::Wanted;
+use noctule_broker::{
+    ConnectionKey, Effect, Input, ListenerIndex, SessionNumber, Shard, TransportEnd, Verdict,
+};
 
 use noctule_persistence::Stored;
 
@@ -33,12 +36,23 @@ pub(super) struct Host {
     effects: VecDeque<Effect>,
     /// Who waits to hear whether its User Name is right.
     asked: Vec<ConnectionKey>,
+    /// What is to be read from disk, when all that was pushed up to a ticket is written.
+    reads: VecDeque<Read>,
     /// What is left of this turn.
     agenda: VecDeque<Task>,
 }
 
+/// Deliveries of a session that are on disk only.
+struct Read {
+    slot: u32,
+    session: SessionNumber,
+    wanted: Vec<Wanted>,
+    behind: noctule_storage::Ticket,
+}
+
 /// One thing to do in a turn.
 enum Task {
+    ReadQueues,
     Continue,
     Settings,
     Answer(ConnectionKey),
@@ -64,6 +78,7 @@ impl Host {
             is_full: false,
             effects: VecDeque::new(),
             asked: Vec::new(),
+            reads: VecDeque::new(),
             agenda: VecDeque::new(),
         }
     }
@@ -134,6 +149,9 @@ impl Host {
             || !self.asked.is_empty();
         if has_mail || has_more || self.shard.has_dirty() || self.shard.has_work() {
             commons.plan_turn(self.index, Duration::from_micros(20), context);
+        } else if !self.reads.is_empty() {
+            let after = context.random.millis(1..=5);
+            commons.plan_turn(self.index, after, context);
         } else if let Some(at) = self.shard.next_timeout() {
             commons.plan_turn_at(self.index, at, context);
         }
@@ -152,6 +170,9 @@ impl Host {
         }
         let asked = std::mem::take(&mut self.asked);
         self.agenda.extend(asked.into_iter().map(Task::Answer));
+        if !self.reads.is_empty() && around.context.random.percent(70) {
+            self.agenda.push_back(Task::ReadQueues);
+        }
         self.agenda.push_back(Task::Mail);
         let mut links: Vec<LinkNumber> = std::mem::take(&mut self.to_read).into_iter().collect();
         around.context.random.shuffle(&mut links);
@@ -180,6 +201,7 @@ impl Host {
                 let verdict = Verdict::Accepted;
                 self.handle(Input::Authenticated { connection, verdict }, around);
             }
+            Task::ReadQueues => self.read_queues(around)?,
             Task::Mail => self.read_mail(around)?,
             Task::Read(link) => {
                 step(around.countdown)?;
@@ -207,6 +229,21 @@ impl Host {
         if context.trace.is_on() {
             commons.trace_drops(context);
         }
+    }
+
+    /// What the reader thread has read.
+    fn read_queues(&mut self, around: &mut Around<'_>) -> Step {
+        while let Some(Read { slot, session, wanted, behind }) = self.reads.pop_front() {
+            let Some(rows) = around.disk.rows_behind(behind) else {
+                self.reads.push_front(Read { slot, session, wanted, behind });
+                return Ok(());
+            };
+            step(around.countdown)?;
+            let bytes_max = around.context.random.between(1..=2_000);
+            let (found, error) = Wanted::read_some(&wanted, &rows, bytes_max);
+            self.handle(Input::QueueRead { slot, session, found, error }, around);
+        }
+        Ok(())
     }
 
     fn read_mail(&mut self, around: &mut Around<'_>) -> Step {
@@ -372,6 +409,13 @@ impl Host {
                 let after = context.random.millis(0..=30);
                 commons.plan_turn(self.index, after, context);
             }
+            Effect::ReadQueue { slot, session, wanted } => {
+                let behind = disk.hurry(context);
+                self.reads.push_back(Read { slot, session, wanted, behind });
+                let after = context.random.millis(0..=30);
+                commons.plan_turn(self.index, after, context);
+            }
+            Effect::StoreIsDamaged(error) => context.violation("damage", error.to_string()),
             Effect::Log { line, .. } => context.broker_log(&line),
         }
     }

@@ -1,12 +1,14 @@
 //! The broker's process around its shards: it starts, ends, and crashes at any step.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::metric::Metric;
+use noctule_broker::record::{Rows, RowsError, Table, VisitRow};
 use noctule_broker::{Shard, ShardIndex, Shared};
-use noctule_persistence::Stored;
+use noctule_persistence::{Stored, StoredRows};
 
 use crate::context::Context;
 use crate::disk::{Death, Disk};
@@ -92,7 +94,7 @@ impl Broker {
         if dies && context.random.percent(30) {
             return self.die_starting(Self::death(context), disk, context);
         }
-        let Ok(mut rows) = disk.open(context) else {
+        let Ok(rows) = disk.open(context) else {
             return self.die_starting(Death::StoreFailed, disk, context);
         };
         if dies && context.random.percent(40) {
@@ -101,11 +103,9 @@ impl Broker {
         if dies {
             self.crash_in(context.random.below(12));
         }
-        if context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2 && !rows.is_empty() {
-            rows.remove(0);
-        }
+        let forgets = context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2;
         let started = self.started;
-        context.trace(|| format!("broker: start {started} with {count} shards from {} rows", rows.len()));
+        context.trace(|| format!("broker: start {started} with {count} shards"));
         let source = self.started * SHARDS_MAX;
         let shard =
             |index| Shard::new(Arc::clone(&settings), ShardIndex(index), count, source + u32::from(index));
@@ -113,6 +113,8 @@ impl Broker {
         let mut commons = Commons::new(Shared::new(&settings), count.into(), context.now);
         let mut effects = Vec::new();
         let now = commons.now(context);
+        let forgetful = Forgetful(&rows);
+        let rows: &dyn Rows = if forgets { &forgetful } else { &rows };
         if let Err(error) = Shard::restore(&mut shards, &commons.shared, rows, now, &mut effects) {
             context.violation("restore", error.to_string());
         }
@@ -203,6 +205,23 @@ impl Broker {
         context.orphan_links();
         let after = context.random.millis(1..=2000);
         context.schedule.plan(context.now + after, Event::Start);
+    }
+}
+
+/// Rows without the first session (a defect on purpose).
+struct Forgetful<'a>(&'a StoredRows);
+
+impl Rows for Forgetful<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
+        self.0.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], visit: &mut VisitRow<'_>) -> Result<(), RowsError> {
+        let mut is_first = table == Table::Session;
+        self.0.scan(table, from, &mut |key, value| match std::mem::take(&mut is_first) {
+            true => ControlFlow::Continue(()),
+            false => visit(key, value),
+        })
     }
 }
 

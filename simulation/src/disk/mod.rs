@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use noctule_broker::record::{Operation, Table};
+use noctule_broker::record::{Operation, Rows, Table};
 use noctule_broker::{Shared, Ticket, Urgency};
-use noctule_persistence::{Row, Stored, Tickets, batch, keyspace, rows, urgency};
+use noctule_persistence::{Stored, StoredRows, Tickets, batch, keyspace, urgency};
 use noctule_storage::{Commit, CommitQueue, FaultyStore, Store};
 
 use crate::context::Context;
@@ -225,12 +225,26 @@ impl Disk {
 
     /// A process opens the store. Of what it finds not all need be durable: the one before it may have been killed between a
     /// write and its sync. The first sync of this one makes that durable too.
-    pub(crate) fn open(&mut self, context: &mut Context) -> Result<Vec<Row>, Failed> {
+    pub(crate) fn open(&mut self, context: &mut Context) -> Result<StoredRows, Failed> {
         self.store.restart();
-        rows(&self.store).map_err(|error| {
+        let rows = StoredRows::new(self.store.reader());
+        rows.scan(Table::Session, b"", &mut |_, _| ControlFlow::Break(())).map_err(|error| {
             context.trace(|| format!("disk: {error}"));
             Failed
-        })
+        })?;
+        Ok(rows)
+    }
+
+    /// Has all that was pushed so far written, and gives the last of it.
+    pub(crate) fn hurry(&mut self, context: &mut Context) -> noctule_storage::Ticket {
+        let last = self.queue.hurry(noctule_storage::Urgency::Flush);
+        self.plan_wake_up(context);
+        last
+    }
+
+    /// What is written, if that reaches up to `ticket`.
+    pub(crate) fn rows_behind(&self, ticket: noctule_storage::Ticket) -> Option<StoredRows> {
+        (self.queue.written_up_to() >= ticket).then(|| StoredRows::new(self.store.reader()))
     }
 
     /// The keys of a table, as the trace names them.

@@ -30,14 +30,43 @@ pub struct RecordError {
 #[allow(missing_docs, reason = "each variant is a row of the table in this module's head")]
 pub enum Record {
     Session(SessionRecord),
-    Subscription { session: SessionNumber, filter: Box<str>, options: SubscriptionOptions, identifier: u32 },
+    Subscription {
+        session: SessionNumber,
+        filter: Box<str>,
+        options: SubscriptionOptions,
+        identifier: u32,
+    },
     Message(Message),
-    List { sequence: Sequence, list: List, recipients: Vec<Recipient> },
-    Recipient { sequence: Sequence, recipient: Recipient },
-    Cursor { session: SessionNumber, cursor: Cursor },
-    Outgoing { session: SessionNumber, packet_id: PacketId, exchange: Exchange },
-    Incoming { session: SessionNumber, packet_id: PacketId, message: Message },
-    Retained { message: Message, publisher: Publisher },
+    List {
+        sequence: Sequence,
+        list: List,
+        payload_bytes: u32,
+        recipients: Vec<Recipient>,
+    },
+    /// `alone`: how long the payload is, if the message was made for nobody else.
+    Recipient {
+        sequence: Sequence,
+        recipient: Recipient,
+        alone: Option<u32>,
+    },
+    Cursor {
+        session: SessionNumber,
+        cursor: Cursor,
+    },
+    Outgoing {
+        session: SessionNumber,
+        packet_id: PacketId,
+        exchange: Exchange,
+    },
+    Incoming {
+        session: SessionNumber,
+        packet_id: PacketId,
+        message: Message,
+    },
+    Retained {
+        message: Message,
+        publisher: Publisher,
+    },
 }
 
 impl Operation {
@@ -57,14 +86,16 @@ impl Operation {
             }
             Self::PutMessage { message, recipients, list } => {
                 let of = message.sequence();
+                let payload_bytes = u32::try_from(message.payload_bytes()).unwrap_or(u32::MAX);
                 put(Table::Message, sequence(of), Some(encode_message(Writer::new(), message).0));
                 let is_listed = |recipient: &&Recipient| list.is_some() && recipient.group.is_none();
                 if let Some(list) = list {
                     let listed = recipients.iter().filter(is_listed);
-                    put(Table::Delivery, sequence(of), Some(recipients::list(*list, listed)));
+                    put(Table::Delivery, sequence(of), Some(recipients::list(*list, payload_bytes, listed)));
                 }
                 for recipient in recipients.iter().filter(|recipient| !is_listed(recipient)) {
-                    let value = recipients::single(recipient);
+                    let is_alone = recipients.len() == 1 && recipient.group.is_none();
+                    let value = recipients::single(recipient, is_alone.then_some(payload_bytes));
                     put(Table::Delivery, copy_key(of, recipient.copy), Some(value));
                 }
             }
@@ -75,7 +106,7 @@ impl Operation {
                 }
             }
             Self::AddRecipient { sequence, recipient } => {
-                let value = recipients::single(recipient);
+                let value = recipients::single(recipient, None);
                 put(Table::Delivery, copy_key(*sequence, recipient.copy), Some(value));
             }
             Self::DeleteRecipient { sequence, copy } => {
@@ -162,11 +193,12 @@ fn read(table: Table, key: &[u8], value: &[u8]) -> Read<Record> {
         Table::Delivery => {
             let sequence = key.key_sequence()?;
             if key.0.is_empty() {
-                let (list, recipients) = recipients::read_list(&mut value)?;
-                Record::List { sequence, list, recipients }
+                let (list, payload_bytes, recipients) = recipients::read_list(&mut value)?;
+                Record::List { sequence, list, payload_bytes, recipients }
             } else {
                 let copy = u32::from_be_bytes(key.array()?);
-                Record::Recipient { sequence, recipient: recipients::read_single(&mut value, copy)? }
+                let (recipient, alone) = recipients::read_single(&mut value, copy)?;
+                Record::Recipient { sequence, recipient, alone }
             }
         }
         Table::Cursor => {
@@ -207,11 +239,11 @@ fn number(session: SessionNumber) -> Vec<u8> {
     session.0.to_be_bytes().to_vec()
 }
 
-fn sequence(sequence: Sequence) -> Vec<u8> {
+pub(super) fn sequence(sequence: Sequence) -> Vec<u8> {
     [&sequence.source.to_be_bytes()[..], &sequence.counter.to_be_bytes()].concat()
 }
 
-fn copy_key(of: Sequence, copy: u32) -> Vec<u8> {
+pub(super) fn copy_key(of: Sequence, copy: u32) -> Vec<u8> {
     [&sequence(of)[..], &copy.to_be_bytes()].concat()
 }
 

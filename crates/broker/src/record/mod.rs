@@ -5,8 +5,8 @@
 //! | session | session number | [`SessionRecord`] |
 //! | subscription | session number, Topic Filter | options, Subscription Identifier; what of the filter is too long for a key |
 //! | message | sequence | message, once |
-//! | delivery | sequence | its list: the sessions that get it by subscriptions of their own, if they are several |
-//! | delivery | sequence, copy | one recipient: the only such session, or who has it through a shared subscription |
+//! | delivery | sequence | its list: the sessions that get it by subscriptions of their own, if they are several; and how long the payload is |
+//! | delivery | sequence, copy | one recipient: the only such session, or who has it through a shared subscription; and how long the payload is, if there is nobody else |
 //! | cursor | session number | with what of the lists it is done: [`Cursor`] |
 //! | outgoing | session number, Packet Identifier | a QoS 2 copy that was sent, or that PUBREC came and PUBCOMP is awaited |
 //! | incoming | session number, Packet Identifier | message: PUBLISH came, PUBREL is awaited |
@@ -26,10 +26,15 @@ use crate::will::Will;
 mod cursor;
 mod encoding;
 mod retained_row;
+mod rows;
 
 pub use cursor::{Cursor, Lane, List, Place, Track};
 pub use encoding::{Record, RecordError};
 pub use retained_row::RetainedRow;
+#[cfg(test)]
+pub(crate) use rows::Stored;
+pub use rows::{Found, ReadError, Rows, RowsError, VisitRow, Wanted};
+pub(crate) use rows::{Waiting, for_each, for_each_waiting, read_message};
 
 /// One change of what must survive. A batch of them is atomic.
 #[derive(Clone, Debug)]

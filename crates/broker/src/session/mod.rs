@@ -21,14 +21,17 @@ mod pieces;
 mod queue;
 mod seldom;
 mod subscriptions;
+mod tail;
 
 pub(crate) use client_names::ClientNames;
 pub use identifiers::Identifiers;
 pub(crate) use memberships::{Membership, Memberships};
 pub(crate) use outbox::{Outbox, Pool};
-pub(crate) use queue::{Delivery, Queue, Queued, Replay};
+pub use queue::QueueHead;
+pub(crate) use queue::{Delivery, Place, Queue, Queued, Replay};
 pub(crate) use seldom::Seldom;
 pub(crate) use subscriptions::Subscriptions;
+pub(crate) use tail::{First, Stub, Stubs};
 
 /// Session Expiry Interval that never passes.
 pub(crate) const NEVER: u32 = u32::MAX;

@@ -24,6 +24,7 @@ impl<T> Pieces<T> {
         self.len
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }

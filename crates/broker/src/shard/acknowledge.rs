@@ -212,8 +212,16 @@ impl Shard {
     /// One copy need not be stored any more.
     pub(super) fn settle_copy(&mut self, message: &Message, copy: Option<u32>, done: Done) {
         let Some(copy) = copy else { return };
+        match message.settle(copy) {
+            Some(settled) => self.settled(message, copy, settled, done),
+            None => self.settle_later(message, copy, done),
+        }
+    }
+
+    /// What to tell the store of a copy that was settled.
+    pub(super) fn settled(&mut self, message: &Message, copy: u32, settled: Settled, done: Done) {
+        let Settled { listed, is_last, has_list } = settled;
         let sequence = message.sequence();
-        let Settled { listed, is_last, has_list } = message.settle(copy);
         match listed {
             None => self.persist_lazily(Operation::DeleteRecipient { sequence, copy }),
             Some(_) if is_last => {}

@@ -85,8 +85,8 @@ impl Shard {
         }
         let (lane, place) = place(message, list, copy);
         let behind = || {
-            let last = session.queue.back()?;
-            Some((last.message.sequence(), last.copy().unwrap_or(u32::MAX)))
+            let (sequence, copy) = session.queue.last()?;
+            Some((sequence, copy.unwrap_or(u32::MAX)))
         };
         let behind = if is_taken { None } else { behind() };
         let number = session.address.number;

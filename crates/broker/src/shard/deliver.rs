@@ -165,7 +165,7 @@ impl Shard {
         recording: Recording<'_>,
         turn: &mut Turn<'_>,
     ) -> Fate {
-        let Self { settings, connections, sessions, pool, dirty, thrift, .. } = self;
+        let Self { settings, connections, sessions, pool, dirty, thrift, spill, .. } = self;
         let pressure = &thrift.pressure;
         let session = sessions.get_mut(address.slot as usize).and_then(Option::as_deref_mut);
         let Some(session) = session.filter(|session| session.address == address) else {
@@ -275,6 +275,9 @@ impl Shard {
                 recipients.push(add_copy(session, &mut delivery));
             }
             session.queue.push(delivery);
+            if session.queue.outgrew(settings.queue_head) {
+                spill.long.push(address.slot);
+            }
             Fate::Taken
         } else if kind == Queued::Behind {
             Fate::Dropped(Metric::DroppedOutboxFull)

@@ -153,10 +153,12 @@ impl Shard {
                 self.leave_group(membership, turn);
             }
         }
+        let unread = session.queue.take_stubs();
         // QoS 1 messages of shared subscriptions go to other members, QoS 2 ones to nobody [MQTT-4.8.2-5].
         let (mut homeless, mut sent) = (Vec::new(), Vec::new());
         let stored = session.stored;
-        let mut lost = session.outgoing.bare() as u64;
+        let mut lost = session.outgoing.bare() as u64 + unread.len() as u64;
+        self.spill.leave(unread);
         let in_flight = session.outgoing.extract_if(|_, _, _| true).into_iter();
         let in_flight = in_flight.filter_map(|(packet_id, qos, flight)| {
             let delivery = flight?.delivery;

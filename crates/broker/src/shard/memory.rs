@@ -69,6 +69,7 @@ impl Shard {
         let before = std::mem::replace(&mut self.thrift.pressure, pressure);
         if before < Pressure::ShrinkCaches && pressure >= Pressure::ShrinkCaches {
             self.shrink_caches();
+            self.cut_all_queues(turn.shared);
         }
         if pressure < Pressure::DropQos0 {
             self.let_publishers_go_on(usize::MAX, turn);

@@ -51,6 +51,7 @@ mod pump;
 mod reload;
 mod restore;
 mod retain;
+mod spill;
 mod store_queue;
 mod store_room;
 mod subscribe;
@@ -64,8 +65,9 @@ use expulsion::Expulsions;
 use group::Groups;
 use mail::Mail;
 use memory::Thrift;
-pub use restore::RestoreError;
+pub use restore::{RestoreError, Restored};
 use retain::WaitingReplays;
+use spill::Spill;
 use store_queue::StoreQueue;
 
 /// Places for which tables have room from the beginning. Room takes no memory before it is used, and a table that was
@@ -130,6 +132,7 @@ pub struct Shard {
     /// Retained messages that replays may still look at in this turn.
     replay_steps: usize,
     replays: WaitingReplays,
+    spill: Spill,
     /// What was last published about the broker, by the first shard.
     sys_topics: SysTopics,
     /// When its timer is armed for.
@@ -188,6 +191,7 @@ impl Shard {
             sweep_at: None,
             replay_steps: retain::REPLAY_STEPS,
             replays: WaitingReplays::default(),
+            spill: Spill::default(),
             sys_topics: SysTopics::default(),
             sys_at: None,
             broker: Arc::default(),
@@ -235,6 +239,9 @@ impl Shard {
                     self.say(topic, line.as_bytes(), false, turn);
                 }
             }
+            Input::QueueRead { slot, session, found, error } => {
+                self.queue_read((slot, session), found, error, turn);
+            }
             Input::TimedOut => self.timed_out(turn),
             Input::StoreQueue { is_full } => self.tell_store_queue(is_full, turn),
             Input::Flushed { ticket } => self.was_flushed(ticket, turn),
@@ -243,6 +250,7 @@ impl Shard {
             Input::PublishWills => self.publish_wills(turn),
             Input::Shutdown => self.shut_down(turn),
         }
+        self.settle_watched(turn.shared);
         self.arm_cursors(turn);
     }
 
@@ -251,6 +259,7 @@ impl Shard {
     pub fn end_turn(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
         self.counts.hand_over(&shared.metrics);
         self.replay_steps = retain::REPLAY_STEPS;
+        self.spill(shared);
         self.store_due_cursors();
         if !self.operations.is_empty() {
             effects.push(Effect::Persist {
@@ -272,7 +281,7 @@ impl Shard {
 
     /// Whether work was left over that must go on without anything happening: then [`Input::Continue`] is due.
     pub fn has_work(&self) -> bool {
-        self.mail.has_unread() || self.expulsions.are_under_way()
+        self.mail.has_unread() || self.expulsions.are_under_way() || self.spill.has_work()
     }
 
     /// A connection with bytes to write. It comes again when it gets new ones, or when

@@ -23,6 +23,7 @@ impl Shard {
     /// [MQTT-4.4.0-1], then what waits.
     pub(super) fn pump(&mut self, slot: u32, turn: &mut Turn<'_>) {
         while self.pump_one(slot, turn) {}
+        self.read_on(slot, turn);
         self.recount(slot);
     }
 
@@ -41,7 +42,7 @@ impl Shard {
             return self.go_on_replaying(slot, replay, turn);
         }
         let Some(next) = session.queue.front() else {
-            session.dropping = false;
+            session.dropping &= !session.queue.is_empty();
             return false;
         };
         if next.kind == Queued::Retained && connection.held.subacks() > 0 {

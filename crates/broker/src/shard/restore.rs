@@ -7,7 +7,7 @@ use std::time::Duration;
 use noctule_protocol::packet::{RetainHandling, SubscriptionOptions};
 use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 
-use super::cursors::{Done, place};
+use super::cursors::Done;
 use super::deliver::Recording;
 use super::{Shard, Turn};
 use crate::Effect;
@@ -18,10 +18,11 @@ use crate::message::{
 use crate::metric::Metric;
 use crate::now::Now;
 use crate::record::{
-    Cursor, Exchange, List, Operation, Recipient, Record, RecordError, SessionRecord, Table,
+    Cursor, Exchange, Lane, List, Operation, Place, ReadError, Recipient, Record, Rows, SessionRecord, Table,
+    Waiting, for_each, for_each_waiting, read_message,
 };
 use crate::router::SessionAddress;
-use crate::session::{ClientNames, Delivery, Flight, Membership, NEVER, Queued, Session};
+use crate::session::{ClientNames, Delivery, Flight, Membership, NEVER, Queued, Session, Stub};
 use crate::shared::Shared;
 use crate::timer::Timer;
 
@@ -30,13 +31,26 @@ use crate::timer::Timer;
 pub enum RestoreError {
     /// A row cannot be read.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Read(#[from] ReadError),
     /// A row's filter is none.
     #[error("a stored subscription of session {session} has a filter that is none")]
     Filter {
         /// Whose.
         session: u64,
     },
+}
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Restored {
+    /// Sessions that last.
+    pub sessions: u64,
+    /// Their subscriptions.
+    pub subscriptions: u64,
+    /// Messages that wait for somebody, and such that wait for their PUBREL.
+    pub messages: u64,
+    /// Retained messages.
+    pub retained: u64,
 }
 
 /// What is read before it can be put together.
@@ -47,16 +61,14 @@ struct Found {
     by_client: HashMap<Arc<str>, SessionNumber>,
     /// Who retained messages, each once.
     retainers: HashSet<Arc<Publisher>>,
-    /// By counter, then source.
-    messages: BTreeMap<(u64, u32), Message>,
-    recipients: BTreeMap<Sequence, Vec<Recipient>>,
-    /// How the copies of the record's list come to their sessions, if it has one.
-    lists: BTreeMap<Sequence, List>,
+    /// Of messages with a list.
+    sources: HashSet<u32>,
     cursors: BTreeMap<SessionNumber, Cursor>,
     /// QoS 2 copies that were sent.
     sent: BTreeMap<(Sequence, u32), (SessionNumber, PacketId)>,
     /// The highest source, and the highest counter of any.
     last: Sequence,
+    counted: Restored,
 }
 
 impl Found {
@@ -67,10 +79,9 @@ impl Found {
 
     /// What cursors say of sources of which no list is left need not be known any more.
     fn forget_old_sources(&mut self, shards: &mut [Shard]) {
-        let sources: HashSet<u32> = self.lists.keys().map(|sequence| sequence.source).collect();
-        let addresses = &self.addresses;
+        let Self { sources, addresses, .. } = self;
         self.cursors.retain(|session, cursor| {
-            cursor.forget_all_but(&sources);
+            cursor.forget_all_but(sources);
             let address = addresses.get(session);
             let is_needed = address.is_some() && !cursor.is_empty();
             if !is_needed {
@@ -82,31 +93,28 @@ impl Found {
     }
 
     /// Whether somebody still waits for a copy.
-    fn is_open(&self, message: &Message, recipient: &Recipient) -> bool {
-        if let Some(list) = message.list_of(recipient.copy)
+    fn is_open(&self, waiting: &Waiting, recipient: &Recipient) -> bool {
+        if let Some((lane, place)) = waiting.place(recipient)
             && let Some(cursor) = self.cursors.get(&recipient.session)
+            && cursor.has(lane, place)
         {
-            let (lane, place) = place(message, list, recipient.copy);
-            if cursor.has(lane, place) {
-                return false;
-            }
+            return false;
         }
         // A session that ended may have been the last who had it: another shard was to choose the next one.
         let is_for_group = recipient.group.is_some();
         // What was sent with QoS 2 to a member whose session is over goes to nobody [MQTT-4.8.2-5].
-        let was_sent = || {
-            let copy = (message.sequence(), recipient.copy);
-            recipient.qos == QoS::ExactlyOnce && self.sent.contains_key(&copy)
-        };
+        let was_sent = || recipient.qos == QoS::ExactlyOnce && self.was_sent(waiting, recipient);
         self.addresses.contains_key(&recipient.session) || is_for_group && !was_sent()
     }
 
+    fn was_sent(&self, waiting: &Waiting, recipient: &Recipient) -> bool {
+        self.sent.contains_key(&(waiting.sequence, recipient.copy))
+    }
+
     /// Under which identifier a copy was sent, if it was with QoS 2: then it is in flight before what waits.
-    fn take_sent(&mut self, message: &Message, recipient: &Recipient) -> Option<PacketId> {
-        let copy = (message.sequence(), recipient.copy);
-        let (_, packet_id) = self.sent.remove(&copy)?;
-        if let Some(list) = message.list_of(recipient.copy) {
-            let (lane, place) = place(message, list, recipient.copy);
+    fn take_sent(&mut self, waiting: &Waiting, recipient: &Recipient) -> Option<PacketId> {
+        let (_, packet_id) = self.sent.remove(&(waiting.sequence, recipient.copy))?;
+        if let Some((lane, place)) = waiting.place(recipient) {
             self.cursors.entry(recipient.session).or_default().set_apart(lane, place);
         }
         Some(packet_id)
@@ -123,34 +131,44 @@ impl Found {
 }
 
 impl Shard {
-    /// Fills the empty shards of a broker from stored rows, dealing sessions evenly. Rows must come in the order of
-    /// [`Table::ALL`], within a table in key order. What the wall clock says has expired meanwhile is due at the next
-    /// [`Input::TimedOut`](crate::Input::TimedOut); changes that follow from restoring, and what shards have for each
-    /// other, are handed out by the next [`end_turn`](Self::end_turn) of each.
+    /// Fills the empty shards of a broker from stored rows, dealing sessions evenly. Of what waits for sessions only the
+    /// places are kept; the messages are read when their turn comes. What the wall clock says has expired meanwhile is due
+    /// at the next [`Input::TimedOut`](crate::Input::TimedOut); changes that follow from restoring, and what shards have
+    /// for each other, are handed out by the next [`end_turn`](Self::end_turn) of each.
     pub fn restore(
         shards: &mut [Self],
         shared: &Shared,
-        rows: impl IntoIterator<Item = (Table, Vec<u8>, Vec<u8>)>,
+        rows: &dyn Rows,
         now: Now,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), RestoreError> {
+    ) -> Result<Restored, RestoreError> {
         let turn = &mut Turn { shared, now, effects };
         let mut found = Found::default();
-        let mut rows = rows.into_iter().peekable();
         let mut next = 0;
-        while let Some((table, key, value)) = rows.next() {
-            let record = Record::decode(table, &key, &value)?;
-            if let Record::Session(_) = record {
-                next = (next + 1) % shards.len().max(1);
+        for table in Table::ALL {
+            if matches!(table, Table::Message | Table::Delivery) {
+                continue;
             }
-            restore_row(shards, next, record, &mut found, turn)?;
-            let is_last_subscription = table == Table::Subscription
-                && rows.peek().is_none_or(|(table, ..)| *table != Table::Subscription);
-            if is_last_subscription {
+            for_each(rows, table, |record| {
+                if let Record::Session(_) = record {
+                    next = (next + 1) % shards.len().max(1);
+                }
+                let Restored { sessions, subscriptions, messages, retained } = &mut found.counted;
+                match record {
+                    Record::Session(_) => *sessions += 1,
+                    Record::Subscription { .. } => *subscriptions += 1,
+                    Record::Incoming { .. } => *messages += 1,
+                    Record::Retained { .. } => *retained += 1,
+                    _ => {}
+                }
+                restore_row(shards, next, record, &mut found, turn)
+            })?;
+            if table == Table::Subscription {
                 // Groups must know their members before there is anything for them.
                 exchange_mail(shards, turn);
             }
         }
+        restore_messages(shards, rows, &mut found, turn)?;
         // New sources, and numbers that are higher than all before them, though the clock went back.
         let first = shards.iter().map(|shard| shard.sequence.source).min().unwrap_or(0);
         let first = first.max(found.last.source.saturating_add(1));
@@ -160,11 +178,10 @@ impl Shard {
             shard.sequence = Sequence { source, counter: start };
             shard.sequence_base = start.saturating_sub(nanoseconds(now.monotonic));
         }
-        restore_messages(shards, &mut found, turn);
         for shard in shards {
             (0..shard.sessions.len() as u32).for_each(|slot| shard.recount(slot));
         }
-        Ok(())
+        Ok(found.counted)
     }
 
     /// An exchange of which only PUBREL and PUBCOMP are left.
@@ -324,73 +341,25 @@ fn restore_row(
             let publisher = found.retainer(publisher);
             shards[0].keep_retained(RetainedMessage { message, publisher }, turn);
         }
-        Record::Message(message) => {
-            found.note(message.sequence());
-            let Sequence { source, counter } = message.sequence();
-            found.messages.insert((counter, source), message);
-        }
         Record::Cursor { session, cursor } => {
             found.cursors.insert(session, cursor);
         }
-        Record::List { sequence, list, recipients } => {
-            found.lists.insert(sequence, list);
-            found.recipients.entry(sequence).or_default().extend(recipients);
-        }
-        Record::Recipient { sequence, recipient } => {
-            found.recipients.entry(sequence).or_default().push(recipient);
-        }
+        // They are read in another order.
+        Record::Message(_) | Record::List { .. } | Record::Recipient { .. } => {}
     }
     Ok(())
 }
 
 /// Puts messages back where they waited, in their order.
-fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>) {
+fn restore_messages(
+    shards: &mut [Shard],
+    rows: &dyn Rows,
+    found: &mut Found,
+    turn: &mut Turn<'_>,
+) -> Result<(), RestoreError> {
+    for_each_waiting(rows, |waiting| restore_message(shards, rows, waiting, found, turn))?;
     found.forget_old_sources(shards);
-    for message in std::mem::take(&mut found.messages).into_values() {
-        let sequence = message.sequence();
-        let recipients = found.recipients.remove(&sequence).unwrap_or_default();
-        let list = found.lists.remove(&sequence);
-        let made = copies(&recipients);
-        message.restore_copies(Copies { open: 0, made, list });
-        let (open, over): (Vec<_>, Vec<_>) =
-            recipients.iter().partition(|recipient| found.is_open(&message, recipient));
-        // Those that are not listed do not go with the message.
-        for &Recipient { copy, .. } in over {
-            if message.list_of(copy).is_none() {
-                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
-            }
-        }
-        if open.is_empty() {
-            shards[0].persist_lazily(Operation::DeleteMessage { sequence, has_list: list.is_some() });
-            continue;
-        }
-        message.restore_copies(Copies { open: open.len() as u32, made, list });
-        for recipient in open {
-            let Some(&address) = found.addresses.get(&recipient.session) else {
-                restore_to_group(shards, &message, recipient, turn);
-                continue;
-            };
-            let sent = found.take_sent(&message, recipient);
-            let shard = &mut shards[address.shard.get()];
-            let through = shard.restore_delivery(address.slot, &message, recipient, sent);
-            if let Some(membership) = through.filter(|through| through.group.shard != address.shard) {
-                shards[membership.group.shard.get()].member_has(&membership);
-            }
-        }
-    }
-    // The end of a message can overtake that of a copy which another shard had.
-    for (sequence, recipients) in std::mem::take(&mut found.recipients) {
-        let has_list = found.lists.contains_key(&sequence);
-        if has_list {
-            shards[0].persist_lazily(Operation::DeleteMessage { sequence, has_list });
-        }
-        for Recipient { copy, .. } in recipients {
-            if !has_list || copy & SHARED_COPY != 0 {
-                shards[0].persist_lazily(Operation::DeleteRecipient { sequence, copy });
-            }
-        }
-    }
-    // It can overtake PUBREC as well.
+    // The end of a message can overtake PUBREC which another shard had.
     for (session, packet_id) in std::mem::take(&mut found.sent).into_values() {
         let address = found.addresses.get(&session).copied();
         let shard = address.map_or(0, |address| address.shard.get());
@@ -401,6 +370,115 @@ fn restore_messages(shards: &mut [Shard], found: &mut Found, turn: &mut Turn<'_>
             shards[address.shard.get()].restore_cursor(address.slot, cursor);
         }
     }
+    Ok(())
+}
+
+impl Waiting {
+    fn list_of(&self, recipient: &Recipient) -> Option<List> {
+        if recipient.copy & SHARED_COPY == 0 { self.list } else { None }
+    }
+
+    /// Where a copy stands, if that is in the list.
+    fn place(&self, recipient: &Recipient) -> Option<(Lane, Place)> {
+        let Sequence { source, counter } = self.sequence;
+        let list = self.list_of(recipient)?;
+        Some((Lane { source, list }, Place { counter, copy: recipient.copy }))
+    }
+
+    /// Whether one can wait without its message being in memory: what is in flight, and what others may take, must be at
+    /// hand; and a message that others had may be gone.
+    fn may_stay_on_disk(&self, recipient: &Recipient) -> bool {
+        let is_alone = self.list.is_none() && self.payload_bytes.is_some();
+        recipient.group.is_none() && (is_alone || self.list_of(recipient).is_some())
+    }
+}
+
+fn restore_message(
+    shards: &mut [Shard],
+    rows: &dyn Rows,
+    waiting: Waiting,
+    found: &mut Found,
+    turn: &mut Turn<'_>,
+) -> Result<(), RestoreError> {
+    let &Waiting { sequence, list, payload_bytes, ref recipients } = &waiting;
+    found.note(sequence);
+    if let Some(number) = recipients.iter().map(|recipient| recipient.session).max() {
+        turn.shared.session_numbers_taken(number);
+    }
+    if list.is_some() {
+        found.sources.insert(sequence.source);
+    }
+    let (open, over): (Vec<&Recipient>, Vec<_>) =
+        recipients.iter().partition(|recipient| found.is_open(&waiting, recipient));
+    // Those that are not listed do not go with the message.
+    let sweep = |shard: &mut Shard, recipient: &Recipient| {
+        if waiting.list_of(recipient).is_none() {
+            shard.persist_lazily(Operation::DeleteRecipient { sequence, copy: recipient.copy });
+        }
+    };
+    over.into_iter().for_each(|recipient| sweep(&mut shards[0], recipient));
+    if open.is_empty() {
+        shards[0].persist_lazily(Operation::DeleteMessage { sequence, has_list: list.is_some() });
+        return Ok(());
+    }
+    let on_disk = |found: &Found, recipient: &Recipient| {
+        waiting.may_stay_on_disk(recipient) && !found.was_sent(&waiting, recipient)
+    };
+    let stubs = open.iter().filter(|recipient| on_disk(found, recipient)).count();
+    let is_alone = list.is_none() && payload_bytes.is_some();
+    let message = if stubs < open.len() {
+        match read_message(rows, sequence) {
+            Ok(message) => Some(message),
+            // The end of a message can overtake that of a copy which another shard had.
+            Err(ReadError::Missing { .. }) if list.is_none() => {
+                open.into_iter().for_each(|recipient| sweep(&mut shards[0], recipient));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        None
+    };
+    found.counted.messages += 1;
+    let count = open.len() as u32;
+    match &message {
+        Some(message) => {
+            message.restore_copies(Copies { open: count, made: copies(recipients), list });
+            if stubs > 0 {
+                turn.shared.unloaded.found_present(message, stubs as u32);
+            }
+        }
+        None if is_alone => {}
+        None => turn.shared.unloaded.found(sequence, count, list),
+    }
+    for recipient in open {
+        let address = found.addresses.get(&recipient.session).copied();
+        match (address, &message) {
+            (Some(address), _) if on_disk(found, recipient) => {
+                let Some(session) = shards[address.shard.get()].session_mut(address.slot) else { continue };
+                let stub = Stub {
+                    sequence,
+                    copy: recipient.copy,
+                    qos: recipient.qos,
+                    retain: recipient.retain,
+                    has_identifiers: !recipient.identifiers.is_empty(),
+                    is_only: is_alone,
+                };
+                session.queue.push_stub(stub, payload_bytes.unwrap_or_default() as usize);
+            }
+            (Some(address), Some(message)) => {
+                let sent = found.take_sent(&waiting, recipient);
+                let shard = &mut shards[address.shard.get()];
+                let through = shard.restore_delivery(address.slot, message, recipient, sent);
+                if let Some(membership) = through.filter(|through| through.group.shard != address.shard) {
+                    shards[membership.group.shard.get()].member_has(&membership);
+                }
+            }
+            (None, Some(message)) => restore_to_group(shards, message, recipient, turn),
+            (_, None) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A message that waits for whichever member of a group takes it.
@@ -451,7 +529,7 @@ mod tests {
     use super::*;
     use crate::message::MessageView;
     use crate::parcel::ShardIndex;
-    use crate::record::Change;
+    use crate::record::Stored;
     use crate::session::Identifiers;
     use crate::settings::Settings;
 
@@ -476,16 +554,13 @@ mod tests {
             group: None,
         };
         let recipients = vec![recipient(0, 3), recipient(1, 7)];
-        let mut rows = Vec::new();
-        Operation::PutMessage { message, recipients, list: Some(List::Prompt) }.changes(
-            |Change { table, key, value }| {
-                rows.push((table, key, value.expect("a row")));
-            },
-        );
+        let mut rows = Stored::default();
+        Operation::PutMessage { message, recipients, list: Some(List::Prompt) }
+            .changes(|change| rows.change(change));
         let settings = Arc::new(Settings::default());
         let shared = Shared::new(&settings);
         let mut shards = [Shard::new(settings, ShardIndex(0), 1, 1)];
-        Shard::restore(&mut shards, &shared, rows, Now::default(), &mut Vec::new()).expect("rows");
+        Shard::restore(&mut shards, &shared, &rows, Now::default(), &mut Vec::new()).expect("rows");
         assert_eq!(shared.next_session_number(), SessionNumber(8));
     }
 }

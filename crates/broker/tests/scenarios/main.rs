@@ -21,6 +21,7 @@ mod mount_point;
 mod overlap;
 mod publish;
 mod qos2;
+mod queue_on_disk;
 mod reason;
 mod reload;
 mod replay;

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use noctule_broker::record::Wanted;
 use noctule_broker::{ConnectionKey, Effect, Input, ListenerIndex, Now, Settings, Shard, ShardIndex, Shared};
 use noctule_mosquitto_db::{
     Client, Contents, Copy, CopyState, Direction, StoredMessage, Subscription, Will, read_snapshot,
 };
-use noctule_persistence::rows;
+use noctule_persistence::StoredRows;
 use noctule_storage::{Keyspace, MemoryStore, Store};
 
 use super::writing::fill;
@@ -61,6 +62,7 @@ struct Started {
     shard: Shard,
     effects: Vec<Effect>,
     now: Now,
+    rows: StoredRows,
     summary: Summary,
 }
 
@@ -75,27 +77,35 @@ impl Started {
         let mut shards = [Shard::new(settings, ShardIndex(0), 1, 1)];
         let now = Now { monotonic: Duration::from_secs(1), wall: NOW };
         let mut effects = Vec::new();
-        Shard::restore(&mut shards, &shared, rows(&store).unwrap(), now, &mut effects).unwrap();
+        let rows = StoredRows::new(store.reader());
+        Shard::restore(&mut shards, &shared, &rows, now, &mut effects).unwrap();
         let [shard] = shards;
-        let mut started = Self { shared, shard, effects, now, summary };
+        let mut started = Self { shared, shard, effects, now, rows, summary };
         started.settle();
         started
     }
 
-    /// Everything is durable at once.
+    /// Everything is durable at once, and what is asked for is read.
     fn settle(&mut self) {
         loop {
             self.shard.end_turn(&self.shared, &mut self.effects);
-            let tickets: Vec<_> = self
-                .effects
-                .drain(..)
-                .filter_map(|effect| match effect {
-                    Effect::Persist { ticket, .. } => Some(ticket),
-                    _ => None,
-                })
-                .collect();
-            let Some(last) = tickets.last() else { return };
-            self.shard.handle(&self.shared, Input::Durable { ticket: *last }, self.now, &mut self.effects);
+            let mut inputs = Vec::new();
+            for effect in self.effects.drain(..) {
+                match effect {
+                    Effect::Persist { ticket, .. } => inputs.push(Input::Durable { ticket }),
+                    Effect::ReadQueue { slot, session, wanted } => {
+                        let (found, error) = Wanted::read_some(&wanted, &self.rows, usize::MAX);
+                        inputs.push(Input::QueueRead { slot, session, found, error });
+                    }
+                    _ => {}
+                }
+            }
+            if inputs.is_empty() {
+                return;
+            }
+            for input in inputs {
+                self.shard.handle(&self.shared, input, self.now, &mut self.effects);
+            }
         }
     }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::metric::{Gauge, Metric, Metrics};
-use noctule_broker::record::Operation;
-use noctule_broker::{Shared, Ticket, Urgency};
+use noctule_broker::record::{Operation, Wanted};
+use noctule_broker::{SessionNumber, ShardIndex, Shared, Ticket, Urgency};
 use noctule_persistence::{RetainedRows, Stored, Tickets, batch, urgency};
 use noctule_storage::{Batch, Done, Pipeline, Statistics};
+
+use super::QueueReader;
 
 /// One shard's end of the pipeline that all shards push into.
 pub(crate) struct Durability {
@@ -19,11 +21,28 @@ pub(crate) struct Durability {
     is_full: bool,
     /// What was counted as done so far.
     counted: Done,
+    /// Where nothing is stored there is nothing to read.
+    reader: Option<QueueReader>,
 }
 
 impl Durability {
-    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, waiting: Tickets::default(), is_full: false, counted: Done::default() }
+    pub(crate) fn new(pipeline: Arc<Pipeline>, reader: Option<QueueReader>) -> Self {
+        let (waiting, counted) = (Tickets::default(), Done::default());
+        Self { pipeline, waiting, is_full: false, counted, reader }
+    }
+
+    /// Asks for what a session has on disk only.
+    pub(crate) fn read_queue(
+        &self,
+        shard: ShardIndex,
+        slot: u32,
+        session: SessionNumber,
+        wanted: Vec<Wanted>,
+    ) -> io::Result<()> {
+        match &self.reader {
+            Some(reader) => reader.ask(shard, slot, session, wanted),
+            None => Err(io::Error::other("there is no store to read from")),
+        }
     }
 
     /// Hands a batch on, with what is retained in `shared` when it gets its place. An error means that nothing can become
@@ -122,7 +141,7 @@ mod tests {
     #[test]
     fn what_forgets_is_durable_at_once() {
         let shared = shared();
-        let mut durability = Durability::new(Arc::new(Pipeline::immediate()));
+        let mut durability = Durability::new(Arc::new(Pipeline::immediate()), None);
         assert_eq!(durability.take_stored(), Stored::default());
         durability.persist(Ticket(1), &[session(1)], Urgency::Sync, &shared).unwrap();
         durability.persist(Ticket(2), &[session(2)], Urgency::Lazy, &shared).unwrap();
@@ -136,8 +155,8 @@ mod tests {
         let report = Box::new(move |report: Report| send.send(report).unwrap());
         let pipeline = Pipeline::start(Box::new(MemoryStore::default()), 1 << 20, report).unwrap();
         let pipeline = Arc::new(pipeline);
-        let mut one = Durability::new(Arc::clone(&pipeline));
-        let mut two = Durability::new(Arc::clone(&pipeline));
+        let mut one = Durability::new(Arc::clone(&pipeline), None);
+        let mut two = Durability::new(Arc::clone(&pipeline), None);
         let shared = shared();
         one.persist(Ticket(7), &[session(1)], Urgency::Sync, &shared).unwrap();
         two.persist(Ticket(1), &[session(2)], Urgency::Sync, &shared).unwrap();
@@ -175,7 +194,7 @@ mod tests {
     /// A shard with one client, which retains or clears a message of another topic in each round.
     fn retain_in_rounds(index: u16, shared: &Shared, pipeline: &Arc<Pipeline>, round_begins: &Barrier) {
         let mut shard = Shard::new(Arc::new(Settings::default()), ShardIndex(index), SHARDS, index.into());
-        let mut durability = Durability::new(Arc::clone(pipeline));
+        let mut durability = Durability::new(Arc::clone(pipeline), None);
         let mut effects = Vec::new();
         let connection = ConnectionKey { index: 0, generation: 0 };
         let now = Now { monotonic: Duration::from_secs(1), ..Now::default() };

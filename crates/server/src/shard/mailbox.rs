@@ -8,7 +8,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
-use noctule_broker::{ConnectionKey, ListenerIndex, Parcel, Settings, Verdict};
+use noctule_broker::record::{Found, ReadError};
+use noctule_broker::{ConnectionKey, ListenerIndex, Parcel, SessionNumber, Settings, Verdict};
 use noctule_transport::Stream;
 
 use super::Step;
@@ -31,6 +32,8 @@ pub(crate) enum Mail {
     Authenticated { connection: ConnectionKey, verdict: Verdict },
     /// The store has news for those that wait for it.
     Stored,
+    /// What a session had on disk only, as [`Effect::ReadQueue`](noctule_broker::Effect::ReadQueue) asked.
+    QueueRead { slot: u32, session: SessionNumber, found: Vec<Found>, error: Option<ReadError> },
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
     /// Log lines are to be published; they wait in the log's outlet.
@@ -113,6 +116,7 @@ impl Mailbox {
             }
             Err(
                 Mail::HandedOver(_)
+                | Mail::QueueRead { .. }
                 | Mail::Parcel(_)
                 | Mail::Authenticated { .. }
                 | Mail::Stored

@@ -7,12 +7,14 @@ mod event_loop;
 mod lingering;
 mod mailbox;
 mod neighbours;
+mod queue_reader;
 
 pub(crate) use clock::Clock;
 pub(crate) use durability::Durability;
 pub(crate) use event_loop::{EventLoop, MAILBOX};
 pub(crate) use mailbox::{Accepted, HandedOver, Mail, Mailbox};
 pub(crate) use neighbours::{Neighbours, Step};
+pub(crate) use queue_reader::QueueReader;
 
 /// A connected stream as an event loop has it, and its other end.
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn line(record: &Record) -> Value {
             "message": sequence(*of),
             "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
         }),
-        Record::Recipient { sequence: of, recipient: who } => json!({
+        Record::Recipient { sequence: of, recipient: who, .. } => json!({
             "kind": "recipient",
             "message": sequence(*of),
             "recipient": recipient(who),

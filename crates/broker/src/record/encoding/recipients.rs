@@ -13,6 +13,8 @@ const HAS_IDENTIFIERS: u8 = 4;
 const HAS_GROUP: u8 = 8;
 /// In a list: its copy is not the one after the last.
 const SKIPS: u8 = 16;
+/// By itself: the message was made for nobody else, and how long its payload is follows.
+const IS_ALONE: u8 = 32;
 
 fn flags(recipient: &Recipient) -> u8 {
     u8::from(recipient.qos == QoS::ExactlyOnce)
@@ -35,15 +37,21 @@ fn rest(mut out: Writer, recipient: &Recipient) -> Writer {
     }
 }
 
-/// One by itself. Its copy is part of the key.
-pub(super) fn single(recipient: &Recipient) -> Vec<u8> {
-    rest(Writer::new().u8(flags(recipient)).number(recipient.session.0), recipient).0
+/// One by itself. Its copy is part of the key. If the message is for nobody else, so many bytes of payload it has.
+pub(super) fn single(recipient: &Recipient, alone: Option<u32>) -> Vec<u8> {
+    let is_alone = u8::from(alone.is_some()) * IS_ALONE;
+    let mut out = Writer::new().u8(flags(recipient) | is_alone).number(recipient.session.0);
+    if let Some(payload_bytes) = alone {
+        out = out.number(payload_bytes);
+    }
+    rest(out, recipient).0
 }
 
-pub(super) fn read_single(value: &mut Reader<'_>, copy: u32) -> Read<Recipient> {
+pub(super) fn read_single(value: &mut Reader<'_>, copy: u32) -> Read<(Recipient, Option<u32>)> {
     let flags = value.u8()?;
     let session = SessionNumber(value.number()?);
-    read_rest(value, flags, copy, session)
+    let alone = if flags & IS_ALONE != 0 { Some(value.number()?) } else { None };
+    Ok((read_rest(value, flags & !IS_ALONE, copy, session)?, alone))
 }
 
 fn read_rest(value: &mut Reader<'_>, flags: u8, copy: u32, session: SessionNumber) -> Read<Recipient> {
@@ -67,7 +75,11 @@ fn read_rest(value: &mut Reader<'_>, flags: u8, copy: u32, session: SessionNumbe
 }
 
 /// Several: those in a row that have the same flags say so once, and of each number there is how far it is from the last.
-pub(super) fn list<'a>(list: List, recipients: impl Iterator<Item = &'a Recipient>) -> Vec<u8> {
+pub(super) fn list<'a>(
+    list: List,
+    payload_bytes: u32,
+    recipients: impl Iterator<Item = &'a Recipient>,
+) -> Vec<u8> {
     let mut next_copy = 0;
     let flagged = |recipient: &'a Recipient| {
         let skips = u8::from(recipient.copy != next_copy) * SKIPS;
@@ -75,10 +87,11 @@ pub(super) fn list<'a>(list: List, recipients: impl Iterator<Item = &'a Recipien
         (flags(recipient) | skips, recipient)
     };
     let recipients: Vec<(u8, &Recipient)> = recipients.map(flagged).collect();
-    let mut out = Writer::new().u8(match list {
+    let kind = match list {
         List::Prompt => 0,
         List::Late => 1,
-    });
+    };
+    let mut out = Writer::new().u8(kind).number(payload_bytes);
     let mut session = 0;
     for alike in recipients.chunk_by(|(one, _), (other, _)| one == other) {
         let Some((flags, _)) = alike.first() else { continue };
@@ -94,12 +107,14 @@ pub(super) fn list<'a>(list: List, recipients: impl Iterator<Item = &'a Recipien
     out.0
 }
 
-pub(super) fn read_list(value: &mut Reader<'_>) -> Read<(List, Vec<Recipient>)> {
+/// Which kind of list, how long the payload is, and who stands in it.
+pub(super) fn read_list(value: &mut Reader<'_>) -> Read<(List, u32, Vec<Recipient>)> {
     let list = match value.u8()? {
         0 => List::Prompt,
         1 => List::Late,
         _ => return Err("unknown kind of list"),
     };
+    let payload_bytes = value.number()?;
     let mut recipients = Vec::new();
     let (mut session, mut next_copy) = (0, 0_u32);
     while !value.0.is_empty() {
@@ -111,5 +126,5 @@ pub(super) fn read_list(value: &mut Reader<'_>) -> Read<(List, Vec<Recipient>)> 
             next_copy = copy.wrapping_add(1);
         }
     }
-    Ok((list, recipients))
+    Ok((list, payload_bytes, recipients))
 }

@@ -78,11 +78,18 @@ fn a_message_comes_back_with_its_recipients() {
     ];
     let sequence = message.sequence();
     let put = |list| Operation::PutMessage { message: message.clone(), recipients: recipients.clone(), list };
-    let single = |n: usize| format!("{:?}", Record::Recipient { sequence, recipient: recipients[n].clone() });
-    assert_eq!(round_trip(&put(None)), [format!("Message({message:?})"), single(0), single(1)]);
-    let list = Record::List { sequence, list: List::Late, recipients: recipients[..1].to_vec() };
+    let single = |n: usize, alone| {
+        format!("{:?}", Record::Recipient { sequence, recipient: recipients[n].clone(), alone })
+    };
+    assert_eq!(round_trip(&put(None)), [format!("Message({message:?})"), single(0, None), single(1, None)]);
+    let payload_bytes = message.payload_bytes() as u32;
+    let list =
+        Record::List { sequence, list: List::Late, payload_bytes, recipients: recipients[..1].to_vec() };
     let rows = round_trip(&put(Some(List::Late)));
-    assert_eq!(rows[1..], [format!("{list:?}"), single(1)], "who has it through a group may change");
+    assert_eq!(rows[1..], [format!("{list:?}"), single(1, None)], "who has it through a group may change");
+    let alone =
+        Operation::PutMessage { message: message.clone(), recipients: recipients[..1].to_vec(), list: None };
+    assert_eq!(round_trip(&alone)[1], single(0, Some(payload_bytes)), "nobody else can have it");
 }
 
 #[test]
@@ -108,11 +115,11 @@ fn recipient(copy: u32, session: u64) -> Recipient {
 
 #[test]
 fn a_list_takes_a_byte_or_two_for_each_recipient() {
-    let row = |recipients: &[Recipient]| recipients::list(List::Prompt, recipients.iter()).len();
+    let row = |recipients: &[Recipient]| recipients::list(List::Prompt, 64, recipients.iter()).len();
     let neighbours: Vec<Recipient> = (0..1000).map(|n| recipient(n, 70_000 + u64::from(n))).collect();
-    assert_eq!(row(&neighbours), 5 + 3 + 999);
+    assert_eq!(row(&neighbours), 6 + 3 + 999);
     let scattered: Vec<Recipient> = (0..1000).map(|n| recipient(n, u64::from(n) * 7919 % 10_007)).collect();
-    assert_eq!(row(&scattered), 5 + 1 + 2 * 999);
+    assert_eq!(row(&scattered), 6 + 1 + 2 * 999);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use noctule_protocol::{PacketId, QoS};
 use crate::message::{Sequence, SessionNumber};
 
 /// The format number of every value.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
 
 /// What was read, or why it cannot be.
 pub(super) type Read<T> = Result<T, &'static str>;

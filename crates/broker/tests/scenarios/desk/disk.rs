@@ -1,10 +1,11 @@
 //! A store in its plainest form: the rows of all durable batches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use noctule_broker::SessionNumber;
 use noctule_broker::record::{
-    Change, Cursor, Exchange, Lane, Operation, Place, Record, SessionRecord, Table,
+    Change, Cursor, Exchange, Lane, Operation, Place, Record, Rows, RowsError, SessionRecord, Table, VisitRow,
 };
 
 /// Rows by table and key, and what was done to have them.
@@ -72,7 +73,7 @@ impl Disk {
                 }
                 Record::Subscription { filter, .. } => stored.subscriptions.push(filter.into()),
                 Record::Message(message) => messages.push(message.sequence()),
-                Record::List { sequence, list, recipients } => {
+                Record::List { sequence, list, recipients, .. } => {
                     let lane = Lane { source: sequence.source, list };
                     let waits = recipients.iter().filter(|recipient| {
                         let place = Place { counter: sequence.counter, copy: recipient.copy };
@@ -81,7 +82,7 @@ impl Disk {
                     });
                     open.entry(sequence).or_default().extend(waits.map(|recipient| recipient.copy));
                 }
-                Record::Recipient { sequence, recipient } => {
+                Record::Recipient { sequence, recipient, .. } => {
                     assert!(open.entry(sequence).or_default().insert(recipient.copy));
                 }
                 Record::Cursor { session, cursor } => {
@@ -101,6 +102,21 @@ impl Disk {
         assert!(open.keys().all(|sequence| messages.contains(sequence)), "rows of a message that is gone");
         assert!(stored.messages.iter().all(|open| *open > 0), "a message nobody waits for");
         stored
+    }
+}
+
+impl Rows for Disk {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
+        Ok(self.0.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn scan(&self, table: Table, from: &[u8], visit: &mut VisitRow<'_>) -> Result<(), RowsError> {
+        for ((of, key), value) in self.0.range((table, from.to_vec())..) {
+            if *of != table || visit(key, value) == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

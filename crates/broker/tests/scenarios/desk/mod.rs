@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_broker::metric::Metric;
-use noctule_broker::record::{Operation, Table};
+use noctule_broker::record::{Operation, Table, Wanted};
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, LogLevel, Now, Parcel, Settings, Shard, ShardIndex, Shared,
-    Ticket, TransportEnd, Urgency, Verdict,
+    ConnectionKey, Effect, Input, ListenerIndex, LogLevel, Now, Parcel, QueueHead, SessionNumber, Settings,
+    Shard, ShardIndex, Shared, Ticket, TransportEnd, Urgency, Verdict,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -69,6 +69,10 @@ struct State {
     at_once: bool,
     /// Handed out, not durable.
     batches: Vec<(usize, Ticket, Vec<Operation>, Urgency)>,
+    /// Asked for, and not read before all that was handed out earlier is on the disk.
+    reads: VecDeque<(usize, u32, SessionNumber, Vec<Wanted>)>,
+    /// Messages read from disk.
+    reads_from_disk: usize,
     disk: Disk,
     log: Vec<String>,
 }
@@ -101,7 +105,7 @@ impl Desk {
 
     /// With so many shards, whatever the variable says.
     pub(crate) fn sharded(shards: u16, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings { secret: [3, 5], ..Settings::default() };
+        let mut settings = Settings { secret: [3, 5], queue_head: queue_head(), ..Settings::default() };
         change(&mut settings);
         let settings = Arc::new(settings);
         let shared = Shared::new(&settings);
@@ -121,6 +125,8 @@ impl Desk {
             lines: Vec::new(),
             at_once: true,
             batches: Vec::new(),
+            reads: VecDeque::new(),
+            reads_from_disk: 0,
             disk: Disk::default(),
             log: Vec::new(),
         })))
@@ -287,16 +293,22 @@ impl Desk {
     pub(crate) fn restart(&self) {
         let mut state = self.0.borrow_mut();
         state.batches.clear();
+        state.reads.clear();
         state.mail.clear();
         state.lines.iter_mut().for_each(|line| line.is_open = false);
         state.shared = Shared::new(&state.settings);
         let State { settings, shards, shared, now, disk, .. } = &mut *state;
         let mut shards = new_shards(settings, shards.len() as u16, 0);
         let mut effects = Vec::new();
-        Shard::restore(&mut shards, shared, disk.rows(), *now, &mut effects).expect("rows that were written");
+        Shard::restore(&mut shards, shared, &*disk, *now, &mut effects).expect("rows that were written");
         state.shards = shards;
         state.carry_out(0, effects);
         state.run();
+    }
+
+    /// How many queued messages were read from the disk.
+    pub(crate) fn reads_from_disk(&self) -> usize {
+        self.0.borrow().reads_from_disk
     }
 
     /// Looks at what is on the disk.
@@ -426,6 +438,14 @@ fn shard_count() -> u16 {
     count
 }
 
+/// How much of each queue is in memory in these tests: all, or so many messages.
+fn queue_head() -> QueueHead {
+    std::env::var("NOCTULE_TEST_QUEUE_HEAD").map_or(QueueHead::ALL, |text| QueueHead {
+        messages: text.parse().expect("a number"),
+        bytes: 1 << 20,
+    })
+}
+
 fn new_shards(settings: &Arc<Settings>, count: u16, first_source: u32) -> Vec<Shard> {
     let shard =
         |index| Shard::new(Arc::clone(settings), ShardIndex(index), count, first_source + u32::from(index));
@@ -527,7 +547,8 @@ impl State {
                 }
             }
             let wrote = self.at_once && self.write_batches();
-            if !self.flush() && !wrote && !moved {
+            let read = self.batches.is_empty() && self.read_queues();
+            if !self.flush() && !wrote && !moved && !read {
                 return;
             }
         }
@@ -537,6 +558,15 @@ impl State {
         let is_held = |to: ShardIndex| self.holds_mail_to == Some(to.0.into());
         let at = self.mail.iter().position(|(to, _)| !is_held(*to))?;
         self.mail.remove(at)
+    }
+
+    fn read_queues(&mut self) -> bool {
+        let Some((shard, slot, session, wanted)) = self.reads.pop_front() else { return false };
+        // Not always all of them.
+        let (found, error) = Wanted::read_some(&wanted, &self.disk, 2_000);
+        self.reads_from_disk += found.len();
+        self.input(shard, Input::QueueRead { slot, session, found, error });
+        true
     }
 
     fn write_batches(&mut self) -> bool {
@@ -583,6 +613,11 @@ impl State {
                     assert!(!operations.is_empty());
                     self.batches.push((shard, ticket, operations, urgency));
                 }
+                Effect::ReadQueue { slot, session, wanted } => {
+                    assert!(!wanted.is_empty());
+                    self.reads.push_back((shard, slot, session, wanted));
+                }
+                Effect::StoreIsDamaged(error) => panic!("{error}"),
                 Effect::Send { to, parcel } => {
                     assert_ne!(usize::from(to.0), shard, "a parcel to oneself");
                     self.mail.push_back((to, parcel));

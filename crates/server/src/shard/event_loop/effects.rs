@@ -85,6 +85,10 @@ impl EventLoop {
             Effect::Authenticate { connection, listener, user_name, password } => {
                 self.ask_who_it_is(connection, listener, user_name, password);
             }
+            Effect::ReadQueue { slot, session, wanted } => {
+                self.durability.read_queue(self.index, slot, session, wanted)?;
+            }
+            Effect::StoreIsDamaged(error) => return Err(io::Error::other(error)),
             Effect::Log { level, line, subject } => self.log.write_about(log_type(level), line, subject),
         }
         Ok(())

@@ -31,6 +31,9 @@ impl EventLoop {
                     self.handle(Input::Parcel { parcel }, now);
                 }
                 Mail::Authenticated { connection, verdict } => self.tell_who_it_is(connection, verdict, now),
+                Mail::QueueRead { slot, session, found, error } => {
+                    self.handle(Input::QueueRead { slot, session, found, error }, now);
+                }
                 Mail::LogLines => {
                     for (kind, line) in self.log.outlet().take() {
                         if let Some(level) = log_level(kind) {
