@@ -34,4 +34,5 @@ mod shared_subscription;
 mod store_room;
 mod subscription;
 mod sys;
+mod trouble;
 mod will;

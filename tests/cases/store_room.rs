@@ -1,56 +1,7 @@
 //! A disk that fills up: refused early, told, and gone on from by itself.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
-use std::process::Command;
-
 use e2e::packet::{self, Version};
-use e2e::{Broker, Wire, eventually};
-
-/// A file system of 64 MB.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None`, said aloud, where this machine mounts none.
-    fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a directory of its own");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m", "noctule-test"])
-            .arg(directory.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(directory)),
-            other => {
-                let why = other.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
-                // Past the capture of the test harness: a skipped test must not look like a passed one.
-                let _ = writeln!(io::stderr(), "SKIPPED: this machine mounts no small disk: {why:?}");
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Fills it as far as it goes.
-    fn fill(&self) {
-        let mut file = File::create(self.path().join("filler")).expect("its name");
-        while file.write_all(&[1; 64 << 10]).is_ok() {}
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.path().join("filler")).expect("the file that fills it");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let status = Command::new("umount").arg("--lazy").arg(self.path()).status();
-        assert!(status.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
+use e2e::{Broker, Disk, Wire, eventually};
 
 /// The reason code of a QoS 1 message to the session that is away.
 fn publish(publisher: &mut Wire, id: u16) -> u8 {
@@ -62,9 +13,10 @@ fn publish(publisher: &mut Wire, id: u16) -> u8 {
 
 #[test]
 fn a_full_disk_is_refused_and_told_and_gone_on_from() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = Disk::small() else { return };
     let location = disk.path().display();
-    let mut broker = Broker::start(&format!("persistence true\npersistence_location {location}\n"));
+    let mut broker =
+        Broker::start(&format!("persistence true\npersistence_location {location}\nsys_interval 1\n"));
     broker.mosquitto_sub("-c -i away -t kept -q 1 -E").run().succeeds();
     let mut publisher = Wire::connect(&broker, Version::V5, "publisher");
     assert_eq!(publish(&mut publisher, 1), 0);
@@ -77,6 +29,15 @@ fn a_full_disk_is_refused_and_told_and_gone_on_from() {
         let code = publish(&mut publisher, id);
         accepted += usize::from(code == 0);
         (code == 0x97).then_some(())
+    });
+    // 3.1.1 has no refusal but the end; it is never told that it was kept.
+    let mut old = Wire::connect(&broker, Version::V4, "old");
+    old.send(&packet::publish(Version::V4, "kept", 1, 1, b"payload"));
+    assert_eq!(old.is_closed(), b"");
+    // Operators are told by a number: of one refused there, one here.
+    eventually("a count of what was refused", || {
+        let told = broker.mosquitto_sub("-t $SYS/broker/store/refused -C 1").run().lines();
+        (told[0].parse::<u64>().expect("a number") >= 2).then_some(())
     });
     // What was kept is read, and delivered, though the disk is full.
     let lines = broker.mosquitto_sub(&format!("-c -i away -t kept -q 1 -C {accepted}")).run().lines();

@@ -188,6 +188,12 @@ impl Broker {
         finished
     }
 
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn ended(&mut self) -> Finished {
+        self.process.take().expect("the broker runs").finish()
+    }
+
     /// Ends it as a crash does: SIGKILL.
     #[track_caller]
     pub fn crash(&mut self) -> Finished {

@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod clients;
+pub mod disk;
 pub mod environment;
 pub mod faulty;
 pub mod hex;
@@ -19,6 +20,7 @@ pub mod side_by_side;
 pub mod wire;
 
 pub use broker::Broker;
+pub use disk::Disk;
 pub use patience::{PATIENCE, eventually};
 pub use program::{Finished, Program, Running};
 pub use proxy::Proxy;

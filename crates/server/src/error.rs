@@ -142,7 +142,10 @@ impl StartError {
             Self::Import(_) => {
                 Some("put a good file in its place, or move it away to begin without what was in it")
             }
-            Self::Unreadable { .. } => Some("nothing was changed there"),
+            Self::Unreadable { .. } => Some(
+                "nothing was changed there: put a copy that `noctule store backup` made in its place, or let `noctule store \
+                 repair` save what can be read",
+            ),
             Self::StoreFailed(_) => {
                 Some("what was acknowledged is kept; see to the disk, then start the broker again")
             }

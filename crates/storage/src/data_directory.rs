@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::{FjallStore, StoreError};
+use crate::fjall_store::salvage;
+use crate::{Damage, FjallStore, Keep, Salvaged, StoreError};
 
 const LOCK: &str = "lock";
 const FORMAT: &str = "format";
@@ -13,6 +14,10 @@ const FORMAT: &str = "format";
 const FORMAT_NUMBER: u32 = 1;
 const FORMAT_INTRODUCTION: &str = "noctule data directory, format ";
 const STORE: &str = "store";
+/// What is to take the place of a damaged store.
+const REPAIRED: &str = "repair.new";
+/// What a damaged store is called once it was repaired, with a number.
+const DAMAGED: &str = "store.damaged-";
 
 /// A data directory that this process holds, until it is dropped or the process ends in any way.
 ///
@@ -20,6 +25,7 @@ const STORE: &str = "store";
 /// format  what kind of data directory this is
 /// lock    held while in use; the process id of who holds it
 /// store/  the store
+/// store.damaged-1/  one that was repaired, as it was
 /// ```
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -74,7 +80,7 @@ pub enum DataDirectoryError {
     /// The store in it is damaged.
     #[error(
         "{file} is damaged: {what}; nothing was changed: put a copy that `noctule store backup` made in the place of {path}, \
-         or move it away to begin with nothing"
+         or let `noctule store repair --data {path}` save what can be read"
     )]
     Damaged {
         /// The directory.
@@ -114,12 +120,54 @@ impl DataDirectory {
     /// Opens the store in it, or makes an empty one at the first time.
     pub fn open_store(&self) -> Result<FjallStore, DataDirectoryError> {
         let path = self.path.join(STORE);
+        if !path.exists() && self.path.join(REPAIRED).exists() {
+            // A repair was cut short between taking the one away and putting the other in its place.
+            fs::rename(self.path.join(REPAIRED), &path)
+                .map_err(|source| io_error("put the repaired store in the place of", &path, source))?;
+        }
         FjallStore::open(&path).map_err(|error| match error {
             StoreError::Damaged { file, what } => {
                 DataDirectoryError::Damaged { path: self.path.clone(), file, what }
             }
             source => DataDirectoryError::Store { path, source },
         })
+    }
+
+    /// Every file of the store in it that is not as it was written. Nothing is changed.
+    pub fn damages(&self) -> Result<Vec<Damage>, DataDirectoryError> {
+        let path = self.path.join(STORE);
+        FjallStore::damages(&path).map_err(|source| io_error("read", &path, source))
+    }
+
+    /// Puts a new store in the place of the one in it, with all rows that can be read of that and that `keep` wants. The old
+    /// one stays beside it, as it was, under the name that is given back.
+    pub fn repair(&self, keep: &mut Keep<'_>) -> Result<(Salvaged, PathBuf), DataDirectoryError> {
+        let store = self.path.join(STORE);
+        let (scratch, new) = (self.path.join("repair.scratch"), self.path.join(REPAIRED));
+        // What a repair that was cut short has left has nothing that the store has not.
+        for left in [&scratch, &new] {
+            match fs::remove_dir_all(left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", left, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let salvaged = salvage(&store, &scratch, &new, keep)
+            .map_err(|source| DataDirectoryError::Store { path: store.clone(), source })?;
+        let damaged = self.free_name();
+        let synced = || File::open(&self.path)?.sync_all();
+        fs::rename(&store, &damaged)
+            .and_then(|()| fs::rename(&new, &store))
+            .and_then(|()| synced())
+            .map_err(|source| io_error("put the repaired store in the place of", &store, source))?;
+        Ok((salvaged, damaged))
+    }
+
+    /// A name for a damaged store that no other one has.
+    fn free_name(&self) -> PathBuf {
+        let mut names = (1u64..).map(|number| self.path.join(format!("{DAMAGED}{number}")));
+        names.find(|name| !name.exists()).unwrap_or_else(|| self.path.join(DAMAGED))
     }
 }
 
@@ -204,7 +252,10 @@ fn hint(source: &io::Error) -> &'static str {
 fn hint_of(source: &StoreError) -> &'static str {
     match source {
         StoreError::Io { source, .. } => hint(source),
-        StoreError::Damaged { .. } | StoreError::Key { .. } | StoreError::FailedBefore => "",
+        StoreError::Damaged { .. }
+        | StoreError::Stray { .. }
+        | StoreError::Key { .. }
+        | StoreError::FailedBefore => "",
     }
 }
 
@@ -318,7 +369,7 @@ mod tests {
         let (journal, path) = (journal.display(), parent.path().display());
         assert!(error.starts_with(&format!("{journal} is damaged: the batch there ")), "{error}");
         assert!(
-            error.ends_with(&format!("made in the place of {path}, or move it away to begin with nothing")),
+            error.ends_with(&format!("made in the place of {path}, or let `noctule store repair --data {path}` save what can be read")),
             "{error}"
         );
     }

@@ -33,7 +33,7 @@ pub use commit::Commit;
 pub use commit_queue::{CommitQueue, RIDE_ALONG_MAX, Ticket, Urgency};
 pub use data_directory::{DataDirectory, DataDirectoryError};
 pub use faulty::FaultyStore;
-pub use fjall_store::{Cut, Damage, FjallStore, Opening};
+pub use fjall_store::{Cut, Damage, FjallStore, Keep, Opening, Salvaged};
 pub use keyspace::Keyspace;
 pub use memory::MemoryStore;
 pub use pipeline::{Closed, Pipeline, Report};

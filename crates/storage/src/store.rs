@@ -75,6 +75,12 @@ pub enum StoreError {
         /// What was found.
         what: String,
     },
+    /// A file lies among those of the store that is none of them.
+    #[error("{file} does not belong there: move it elsewhere; nothing was changed")]
+    Stray {
+        /// Which one.
+        file: PathBuf,
+    },
     /// A change whose key no store can hold.
     #[error("a key of {length} bytes cannot be stored; it needs 1 to {KEY_BYTES_MAX}")]
     Key {

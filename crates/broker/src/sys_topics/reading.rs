@@ -79,6 +79,13 @@ impl<'a> Reading<'a> {
             + self.counter(Metric::DroppedMemory)
     }
 
+    pub(super) fn refused_store_full(&self) -> u64 {
+        self.counter(Metric::DroppedStoreFull)
+            + self.counter(Metric::RefusedStoreFull)
+            + self.counter(Metric::SubscriptionsRefusedStoreFull)
+            + self.counter(Metric::ConnectsRefusedStoreFull)
+    }
+
     /// About how many packets the bytes in outboxes are: as many as there were in so many bytes so far.
     pub(super) fn outbox_packets(&self) -> u64 {
         let packets = self.packets_sent().max(1);

@@ -120,6 +120,7 @@ sys_topics! {
         "store/queue/bytes", Number(|r| r.store.queue_bytes), "The bytes of these, and of those that are being written";
         "store/queue/maximum", Maximum(|r| r.store.queue_bytes), "The most bytes there were when this was published";
         "store/queue/parked", Number(|r| r.counter(Metric::StoreParked)), "Times that a connection was not read because this queue was full and it would have made more of it";
+        "store/refused", Number(|r| r.refused_store_full()), "Messages, subscriptions and clients that were refused because the disk is nearly full";
         "store/lag", Number(|r| r.store.lag), "Milliseconds since the oldest change came that is not durable";
         "store/sync/time", Number(|r| r.store.sync_time), "Microseconds that a sync took, on average since this was published last, or when there was one last";
         "store/sync/maximum", Number(|r| r.store.sync_time_max), "Microseconds that the longest sync took";

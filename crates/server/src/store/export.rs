@@ -37,16 +37,11 @@ pub fn export(data: &Path, out: &mut dyn Write) -> Result<Exported, StoreToolErr
     Ok(exported)
 }
 
-/// Opens the store of a data directory as a broker does, and reads every row of it. No broker may serve from it.
-pub fn check(data: &Path) -> Result<Exported, StoreToolError> {
-    export(data, &mut io::sink())
-}
-
 fn unwritten(source: io::Error) -> StoreToolError {
     StoreToolError::io("write", Path::new("standard output"))(source)
 }
 
-fn rows(store: &dyn Reader, out: &mut dyn Write) -> Result<Exported, StoreToolError> {
+pub(super) fn rows(store: &dyn Reader, out: &mut dyn Write) -> Result<Exported, StoreToolError> {
     let mut exported = Exported::default();
     for table in Table::ALL {
         let mut stopped = None;

@@ -1,7 +1,9 @@
 //! What can be done with a data directory beside serving from it: `noctule store`.
 
 mod backup;
+mod check;
 mod export;
+mod repair;
 mod service;
 
 use std::io;
@@ -13,7 +15,9 @@ use noctule_storage::{DataDirectory, DataDirectoryError, Store, StoreError};
 use crate::import::{Import, ImportError, Summary};
 
 pub use backup::backup;
-pub use export::{Exported, check, export};
+pub use check::{Checked, check};
+pub use export::{Exported, export};
+pub use repair::{Repaired, repair};
 pub(crate) use service::BackupService;
 
 /// Why it cannot be done.

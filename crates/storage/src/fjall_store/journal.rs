@@ -27,7 +27,7 @@ const CHANGE_BYTES: usize = 21;
 const END_BYTES: usize = 13;
 const TRAILER: [u8; 4] = *b"FJL\x03";
 /// How far sequence numbers may run ahead of commits at once. A start uses a dozen.
-const SEQUENCE_GAP_MAX: u64 = 1 << 20;
+pub(super) const SEQUENCE_GAP_MAX: u64 = 1 << 20;
 /// Read at a time; more only where one batch is larger.
 const WINDOW_BYTES: usize = 256 << 10;
 
@@ -36,7 +36,7 @@ const WINDOW_BYTES: usize = 256 << 10;
 pub(super) struct Entry {
     /// From its first byte to the next batch.
     pub(super) length: usize,
-    sequence: u64,
+    pub(super) sequence: u64,
     pub(super) mark: Mark,
 }
 
@@ -181,6 +181,36 @@ pub(super) fn whole_entries(bytes: &[u8]) -> impl Iterator<Item = (usize, Entry)
             at += 1;
         }
         None
+    })
+}
+
+/// One change of a batch.
+pub(super) struct Change<'a> {
+    /// fjall's number of the keyspace.
+    pub(super) keyspace: u64,
+    pub(super) key: &'a [u8],
+    /// `None` if the key was deleted.
+    pub(super) value: Option<&'a [u8]>,
+}
+
+/// The changes of a whole batch.
+pub(super) fn changes(batch: &[u8]) -> impl Iterator<Item = Change<'_>> {
+    let mut at = START_BYTES;
+    std::iter::from_fn(move || {
+        let header = batch.get(at..at + CHANGE_BYTES)?;
+        if header[0] != CHANGE {
+            return None;
+        }
+        let key_bytes = usize::from(u16::from_le_bytes([header[11], header[12]]));
+        let key_at = at + CHANGE_BYTES;
+        let value_at = key_at + key_bytes;
+        at = value_at + u32_at(header, 17)? as usize;
+        let value = batch.get(value_at..at)?;
+        Some(Change {
+            keyspace: u64_at(header, 3)?,
+            key: &batch[key_at..value_at],
+            value: (header[1] == 0).then_some(value),
+        })
     })
 }
 

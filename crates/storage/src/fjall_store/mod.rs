@@ -1,8 +1,10 @@
 //! The store on disk.
 
 mod journal;
+mod layout;
 mod mark;
 mod opening;
+mod salvage;
 mod tables;
 
 use std::io;
@@ -15,6 +17,8 @@ use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode, Reada
 
 use self::mark::{Known, MARK_KEY, Mark, MarkFile};
 pub use self::opening::{Cut, Opening};
+pub(crate) use self::salvage::salvage;
+pub use self::salvage::{Keep, Salvaged};
 use crate::store::KEY_BYTES_MAX;
 use crate::{Batch, BatchOp, Health, Keyspace, Reader, Store, StoreError, Visit};
 
@@ -118,6 +122,11 @@ impl FjallStore {
         let mark_file = begin().map_err(|source| StoreError::Io { action: "write to", source })?;
         let tables = Tables { path: path.into(), database, keyspaces: keyspaces.into() };
         Ok(Self { tables, marks, mark_file, last, opening, failed: false })
+    }
+
+    /// Every file of the store in a directory that is not as it was written. Nothing is changed.
+    pub fn damages(path: &Path) -> io::Result<Vec<Damage>> {
+        opening::damages(path)
     }
 
     /// How it was found.
@@ -293,7 +302,7 @@ fn failure(action: &'static str, store: &Path, error: fjall::Error) -> StoreErro
 
 /// Which file it is: fjall does not tell.
 fn damage(store: &Path, error: &fjall::Error) -> Damage {
-    let found = tables::verify(store, true).ok().and_then(|verified| verified.damages.into_iter().next());
+    let found = tables::verify(store, true).ok().and_then(|damages| damages.into_iter().next());
     found.unwrap_or_else(|| Damage::new(store, &error.to_string()))
 }
 

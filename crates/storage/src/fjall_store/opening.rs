@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::journal::{Break, Journals};
 use super::mark::{Known, MARK_FILE, MarkFile};
-use super::{Damage, tables};
+use super::{Damage, layout, tables};
 use crate::StoreError;
 
 /// How many cut pieces are kept; the oldest go first.
@@ -49,24 +49,15 @@ impl Opening {
         if is_new(store, known).map_err(reading)? {
             return Ok(Self { is_new: true, is_clean: true, ..Self::default() });
         }
-        let known = known.unwrap_or_default();
-        let journals = Journals::read(store).map_err(reading)?;
-        let mut opening = Self { is_clean: known.is_clean, synced: known.synced, ..Self::default() };
-        let mut torn = None;
-        if let Some((journal, is_newest, broken)) = &journals.broken {
-            if let Some(damage) = damage(&journals, known, journal, *is_newest, broken) {
-                return Err(damage.into());
-            }
-            torn = Some((journal, broken));
-            opening.doubt = Some(told(journal, broken));
-        } else if let Some(last) = journals.last.filter(|last| last.number < known.synced) {
-            return Err(short(store, last.number, known.synced).into());
+        let found = Found::read(store, known.unwrap_or_default(), false).map_err(reading)?;
+        if let Some(stray) = found.stray {
+            return Err(StoreError::Stray { file: stray });
         }
-        let verified = tables::verify(store, false).map_err(reading)?;
-        if let Some(damage) = verified.damages.into_iter().next() {
+        if let Some(damage) = found.damages.into_iter().next() {
             return Err(damage.into());
         }
-        if let Some((journal, broken)) = torn {
+        let mut opening = found.opening;
+        if let Some((journal, broken)) = &found.torn {
             let cut = cut(journal, broken).map_err(|source| StoreError::Io { action: "cut", source })?;
             opening.cut = Some(cut);
         }
@@ -93,6 +84,50 @@ impl Cut {
         journal.sync_all()?;
         fs::remove_file(&self.kept)
     }
+}
+
+/// What is in the files of a store, nothing of them changed.
+struct Found {
+    opening: Opening,
+    /// A file that no store has.
+    stray: Option<PathBuf>,
+    damages: Vec<Damage>,
+    /// The end that a crash left.
+    torn: Option<(PathBuf, Break)>,
+}
+
+impl Found {
+    /// Reads them: the tables too, if `whole`.
+    fn read(store: &Path, known: Known, whole: bool) -> io::Result<Self> {
+        let journals = Journals::read(store)?;
+        let opening = Opening { is_clean: known.is_clean, synced: known.synced, ..Opening::default() };
+        let mut found = Self { opening, stray: layout::stray(store)?, damages: Vec::new(), torn: None };
+        if let Some((journal, is_newest, broken)) = &journals.broken {
+            match damage(&journals, known, journal, *is_newest, broken) {
+                Some(damage) => found.damages.push(damage),
+                None => found.opening.doubt = Some(told(journal, broken)),
+            }
+        } else if let Some(last) = journals.last.filter(|last| last.number < known.synced) {
+            found.damages.push(short(store, last.number, known.synced));
+        }
+        // Nothing is committed before all is made.
+        let is_made = known.synced > 0 || known.is_clean || journals.entries > 0 || journals.broken.is_some();
+        found.damages.extend(layout::damage(store, is_made)?);
+        found.damages.extend(tables::verify(store, whole)?);
+        if found.opening.doubt.is_some() {
+            found.torn = journals.broken.map(|(journal, _, broken)| (journal, broken));
+        }
+        Ok(found)
+    }
+}
+
+/// All that is not as it was written, by every file of a store.
+pub(super) fn damages(store: &Path) -> io::Result<Vec<Damage>> {
+    let known = MarkFile::read(store)?;
+    if is_new(store, known)? {
+        return Ok(Vec::new());
+    }
+    Ok(Found::read(store, known.unwrap_or_default(), true)?.damages)
 }
 
 /// Why a break is damage and not what a crash left. A sealed journal was synced whole before the next was
@@ -134,18 +169,22 @@ fn is_new(store: &Path, known: Option<Known>) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
-    if known.is_some() || store.join("version").try_exists()? || store.join(MARK_FILE).try_exists()? {
+    if known.is_some() || layout::has_version(store)? || store.join(MARK_FILE).try_exists()? {
         return Ok(false);
     }
+    let mut left = Vec::new();
     for entry in entries {
         let path = entry?.path();
         match path.file_name().and_then(|name| name.to_str()) {
             Some("lock") => {}
             Some("keyspaces") if fs::read_dir(&path)?.next().is_none() => {}
-            Some("0.jnl") if is_zero(&path)? => fs::remove_file(&path)?,
+            Some("0.jnl") if is_zero(&path)? => left.push(path),
+            // Its content never came to the disk.
+            Some(layout::VERSION) if is_zero(&path)? => left.push(path),
             _ => return Ok(false),
         }
     }
+    left.into_iter().try_for_each(fs::remove_file)?;
     Ok(true)
 }
 

@@ -14,105 +14,110 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Damage;
 
-/// Reads every manifest, and with `whole` every table too. Returns how many files were read.
-pub(super) fn verify(store: &Path, whole: bool) -> Result<Verified, io::Error> {
-    let mut verified = Verified::default();
-    let folder = store.join("keyspaces");
-    let mut keyspaces = match fs::read_dir(&folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?,
+pub(super) const KEYSPACES: &str = "keyspaces";
+pub(super) const TABLES: &str = "tables";
+
+/// Reads every manifest, and with `whole` every table too. Gives what is not as it was written.
+pub(super) fn verify(store: &Path, whole: bool) -> io::Result<Vec<Damage>> {
+    let mut damages = Vec::new();
+    let keyspaces = match keyspaces(store) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            verified.damages.push(Damage::new(&folder, "it is missing"));
-            return Ok(verified);
+            return Ok(vec![Damage::new(&store.join(KEYSPACES), "it is missing")]);
+        }
+        keyspaces => keyspaces?,
+    };
+    for (_, keyspace) in keyspaces {
+        match Listed::read(&keyspace)? {
+            Listed::Nothing => {}
+            Listed::Damaged(damage) => damages.push(damage),
+            Listed::Tables(tables) => {
+                for (table, checksum) in tables.into_iter().filter(|_| whole) {
+                    damages.extend(mismatch(&table, checksum)?);
+                }
+            }
+        }
+    }
+    Ok(damages)
+}
+
+/// The folders of keyspaces with their numbers, in order.
+pub(super) fn keyspaces(store: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut keyspaces = Vec::new();
+    for entry in fs::read_dir(store.join(KEYSPACES))? {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|_| path.is_dir()) {
+            keyspaces.push((number, path));
+        }
+    }
+    keyspaces.sort();
+    Ok(keyspaces)
+}
+
+/// What a keyspace tells of its tables.
+pub(super) enum Listed {
+    /// It was never finished: it has none. A crash while it was made; it is made again.
+    Nothing,
+    /// Files and their checksums.
+    Tables(Vec<(PathBuf, u128)>),
+    /// It cannot tell.
+    Damaged(Damage),
+}
+
+impl Listed {
+    pub(super) fn read(keyspace: &Path) -> io::Result<Self> {
+        let current = keyspace.join("current");
+        let damaged = |file: &Path, what| Ok(Self::Damaged(Damage::new(file, what)));
+        let told = match fs::read(&current) {
+            Ok(told) => told,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_fresh(keyspace)? => {
+                return Ok(Self::Nothing);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return damaged(&current, "it is missing");
+            }
+            Err(error) => return Err(error),
+        };
+        let (Some(version), Some(checksum), 25) = (told.first_chunk(), chunk(&told, 8), told.len()) else {
+            return damaged(&current, "it is not 25 bytes long");
+        };
+        let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
+        if let Some(damage) = mismatch(&manifest, u128::from_le_bytes(checksum))? {
+            return Ok(Self::Damaged(damage));
+        }
+        let folder = keyspace.join(TABLES);
+        let path = |(table, checksum): (u64, u128)| (folder.join(table.to_string()), checksum);
+        match tables(&manifest) {
+            Some(tables) => Ok(Self::Tables(tables.into_iter().map(path).collect())),
+            None => damaged(&manifest, "it has no list of tables"),
+        }
+    }
+}
+
+/// What is wrong with a file that should have a checksum.
+pub(super) fn mismatch(path: &Path, checksum: u128) -> io::Result<Option<Damage>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(Damage::new(path, "it is missing")));
         }
         Err(error) => return Err(error),
     };
-    keyspaces.sort();
-    for keyspace in keyspaces.iter().filter(|path| path.is_dir()) {
-        verified.keyspace(keyspace, whole)?;
-    }
-    Ok(verified)
-}
-
-/// What was read, and what of it is not as it was written.
-#[derive(Debug, Default)]
-pub(super) struct Verified {
-    /// How many files were read.
-    pub(super) files: u64,
-    /// Their bytes.
-    pub(super) bytes: u64,
-    pub(super) damages: Vec<Damage>,
-}
-
-impl Verified {
-    fn keyspace(&mut self, keyspace: &Path, whole: bool) -> io::Result<()> {
-        let current = keyspace.join("current");
-        let told = match fs::read(&current) {
-            Ok(told) => told,
-            // A crash while it was made; fjall makes it again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && is_fresh(keyspace)? => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.damages.push(Damage::new(&current, "it is missing"));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        self.read(told.len() as u64);
-        let (Some(version), Some(checksum), 25) = (told.first_chunk(), chunk(&told, 8), told.len()) else {
-            self.damages.push(Damage::new(&current, "it is not 25 bytes long"));
-            return Ok(());
-        };
-        let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
-        if !self.matches(&manifest, u128::from_le_bytes(checksum))? || !whole {
-            return Ok(());
+    let mut hasher = Xxh3Default::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
         }
-        let Some(tables) = tables(&manifest) else {
-            self.damages.push(Damage::new(&manifest, "it has no list of tables"));
-            return Ok(());
-        };
-        for (table, checksum) in tables {
-            self.matches(&keyspace.join("tables").join(table.to_string()), checksum)?;
-        }
-        Ok(())
     }
-
-    /// Whether a file is there and has a checksum.
-    fn matches(&mut self, path: &Path, checksum: u128) -> io::Result<bool> {
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.damages.push(Damage::new(path, "it is missing"));
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        };
-        let mut hasher = Xxh3Default::new();
-        let mut buffer = vec![0; 64 << 10];
-        let mut bytes = 0;
-        loop {
-            let read = file.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&buffer[..read]);
-            bytes += read as u64;
-        }
-        self.read(bytes);
-        let is_same = hasher.digest128() == checksum;
-        if !is_same {
-            self.damages.push(Damage::new(path, "it does not match its checksum"));
-        }
-        Ok(is_same)
-    }
-
-    fn read(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
+    let is_same = hasher.digest128() == checksum;
+    Ok((!is_same).then(|| Damage::new(path, "it does not match its checksum")))
 }
 
 /// Whether a keyspace was never finished: it has no tables.
 fn is_fresh(keyspace: &Path) -> io::Result<bool> {
-    match fs::read_dir(keyspace.join("tables")) {
+    match fs::read_dir(keyspace.join(TABLES)) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),

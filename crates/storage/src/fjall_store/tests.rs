@@ -322,8 +322,7 @@ fn a_damaged_table_or_manifest_is_named() {
         let mut flipped = whole.clone();
         flipped[whole.len() / 3] ^= 1;
         std::fs::write(file, &flipped).unwrap();
-        let verified = tables::verify(directory.path(), true).unwrap();
-        assert_eq!(verified.damages.len(), 1, "{}", file.display());
+        assert_eq!(tables::verify(directory.path(), true).unwrap().len(), 1, "{}", file.display());
         if file == &table {
             // It opens, and what reads the block is told.
             let store = FjallStore::open(directory.path()).unwrap();
@@ -340,9 +339,145 @@ fn a_damaged_table_or_manifest_is_named() {
         std::fs::write(file, &whole).unwrap();
     }
     std::fs::remove_file(&table).unwrap();
-    assert_eq!(
-        tables::verify(directory.path(), true).unwrap().damages,
-        [Damage::new(&table, "it is missing")]
-    );
+    assert_eq!(tables::verify(directory.path(), true).unwrap(), [Damage::new(&table, "it is missing")]);
     assert_eq!(refused(directory.path()).file, table);
+}
+
+/// A data directory with so many messages in tables, and as many more in the journal.
+fn tables_and_journal(rows: u32) -> (tempfile::TempDir, crate::DataDirectory) {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = crate::DataDirectory::open(parent.path()).unwrap();
+    drop(directory.open_store().unwrap());
+    let mut store = directory.open_store().unwrap();
+    for part in 0..2 {
+        for n in 0..rows {
+            let mut row = Batch::new();
+            row.put(Keyspace::Message, (part * rows + n).to_be_bytes(), n.to_be_bytes().repeat(100));
+            row.put(Keyspace::Retained, "newest", (part * rows + n).to_be_bytes());
+            row.put(Keyspace::Incoming, n.to_be_bytes(), "");
+            if part == 1 {
+                row.delete(Keyspace::Incoming, n.to_be_bytes());
+            }
+            store.commit(&[row], n + 1 == rows).unwrap();
+        }
+        if part == 0 {
+            flush(&store);
+        }
+    }
+    store.close().unwrap();
+    drop(store);
+    (parent, directory)
+}
+
+fn count(store: &FjallStore, keyspace: Keyspace) -> usize {
+    rows(&*store.reader(), keyspace, "").len()
+}
+
+#[test]
+fn a_repair_of_a_whole_store_saves_everything() {
+    let (_parent, directory) = tables_and_journal(100);
+    assert_eq!(directory.damages().unwrap(), []);
+    let (salvaged, original) = directory.repair(&mut |_, _, _| true).unwrap();
+    assert_eq!(salvaged, Salvaged { rows: 201, refused: 0, damages: Vec::new() });
+    let store = directory.open_store().unwrap();
+    assert_eq!((count(&store, Keyspace::Message), count(&store, Keyspace::Incoming)), (200, 0));
+    assert_eq!(store.get(Keyspace::Retained, b"newest").unwrap().unwrap(), 199u32.to_be_bytes());
+    assert!(original.join("version").exists());
+    drop(store);
+    let (salvaged, second) = directory.repair(&mut |keyspace, _, _| keyspace != Keyspace::Message).unwrap();
+    assert_eq!((salvaged.rows, salvaged.refused), (1, 200));
+    assert_ne!(original, second, "nothing is written over");
+}
+
+#[test]
+fn a_damaged_batch_or_block_costs_its_own_rows_only() {
+    let (_parent, directory) = tables_and_journal(100);
+    let store = directory.path().join("store");
+    let journal = store.join("0.jnl");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[end - 40_000] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    let table = largest(&store.join("keyspaces"));
+    let mut bytes = std::fs::read(&table).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    std::fs::write(&table, &bytes).unwrap();
+    let damages = directory.damages().unwrap();
+    assert_eq!(damages.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [&journal, &table]);
+    let error = directory.open_store().err().unwrap().to_string();
+    assert!(error.contains("noctule store repair --data "), "{error}");
+    let (salvaged, original) = directory.repair(&mut |_, _, _| true).unwrap();
+    assert_eq!(salvaged.damages.len(), 2, "{salvaged:?}");
+    let repaired = directory.open_store().unwrap();
+    let messages = count(&repaired, Keyspace::Message);
+    assert_eq!(messages, 199, "what the block had is in the journal still; the broken batch had one");
+    assert_eq!(repaired.get(Keyspace::Retained, b"newest").unwrap().unwrap(), 199u32.to_be_bytes());
+    let kept = original.join(table.strip_prefix(&store).unwrap());
+    assert_eq!(std::fs::read(kept).unwrap(), bytes, "the original is as it was");
+}
+
+#[test]
+fn a_damaged_block_costs_a_part_of_its_table() {
+    let (_parent, directory) = tables_and_journal(1000);
+    let table = largest(&directory.path().join("store/keyspaces"));
+    let mut bytes = std::fs::read(&table).unwrap();
+    let count = |bytes: &[u8]| {
+        let mut rows = 0;
+        let Ok(()) = salvage::blocks::rows(bytes, |_| {
+            rows += 1;
+            Ok::<_, std::convert::Infallible>(())
+        });
+        rows
+    };
+    assert_eq!(count(&bytes), 1000);
+    let length = bytes.len();
+    for at in [0, 10, length / 3, length / 2] {
+        bytes[at] ^= 1;
+        assert!((900..1000).contains(&count(&bytes)), "byte {at}");
+        assert!(count(&bytes[..length / 2]) > 400, "and a tail that is gone only that");
+        bytes[at] ^= 1;
+    }
+}
+
+#[test]
+fn any_single_file_may_be_gone() {
+    let (_parent, directory) = tables_and_journal(20);
+    let store = directory.path().join("store");
+    let large = largest(&store.join("keyspaces"));
+    let large = large.parent().and_then(Path::parent).unwrap();
+    let mut tried = files(&store);
+    tried.retain(|file| {
+        file.parent() == Some(&store)
+            || file.starts_with(store.join("keyspaces/0"))
+            || file.starts_with(large)
+    });
+    for file in tried {
+        let aside = directory.path().join("aside");
+        std::fs::rename(&file, &aside).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        let new = copy.path().join("new");
+        let salvaged = salvage(&store, &copy.path().join("scratch"), &new, &mut |_, _, _| true).unwrap();
+        assert!(salvaged.rows >= 20, "{}: {salvaged:?}", file.display());
+        assert!(FjallStore::damages(&new).unwrap().is_empty());
+        std::fs::rename(&aside, &file).unwrap();
+    }
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn largest(folder: &Path) -> PathBuf {
+    files(folder).into_iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap()
 }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, value_parser};
-use noctule_server::store::{self, Exported, StoreToolError};
+use noctule_server::store::{self, Checked, Exported, Repaired, StoreToolError};
 
 use super::{Command, EXIT_WRONG_FLAGS};
 use crate::say::{complain, say};
 
 pub(super) const COMMAND: Command = Command {
     name: "store",
-    about: "Import, export, check and back up what a broker keeps on disk",
+    about: "Import, export, check, repair and back up what a broker keeps on disk",
     flags: define,
     run,
     exit_wrong_flags: EXIT_WRONG_FLAGS,
@@ -27,7 +27,8 @@ Examples:
 
 DIR is what `noctule broker --data DIR` was given; for `persistence_location DIR` of a configuration file it is DIR/noctule.
 A data directory belongs to one process: all but backup need it without a broker. A check opens the store as a start does:
-the torn end that a crash left is cut off, and kept beside.
+the torn end that a crash left is cut off, and kept beside. A repair of a store that is damaged makes a new one of all that can
+be read; the damaged one stays beside it, as store.damaged-1.
 
 Exit status: 0 done; 1 could not be done, or there are rows that cannot be read, and standard error tells why; 2 wrong flags.";
 
@@ -58,7 +59,18 @@ fn define(command: clap::Command) -> clap::Command {
         )
         .subcommand(
             clap::Command::new("check")
-                .about("Open a data directory as a broker does, and read every row")
+                .about("Read every file of a data directory, open it as a broker does, and read every row")
+                .arg(data()),
+        )
+        .subcommand(
+            clap::Command::new("repair")
+                .about("Make a new store of all that can be read of a damaged one, which is kept")
+                .long_about(
+                    "Make a new store of all that can be read of a damaged one: every block of its tables and every batch of \
+                     its journals that is as it was written. The damaged store is kept beside it, and nothing in it is \
+                     changed. What is not damaged is left as it is. A backup, if there is one, has more: some of what is \
+                     lost, such as that a message was acknowledged, makes it appear again.",
+                )
                 .arg(data()),
         )
         .subcommand(
@@ -104,15 +116,47 @@ fn carry_out<'a>(name: &str, path: impl Fn(&str) -> &'a Path) -> Result<bool, St
         }
         "check" => {
             let checked = store::check(path("data"))?;
-            say(&format!("{} rows can be read.\n", checked.rows));
-            return Ok(is_whole(&checked));
+            tell_damage(&checked, path("data"));
+            if checked.damages.is_empty() {
+                say(&format!("{} rows can be read.\n", checked.rows.rows));
+            }
+            return Ok(checked.is_whole());
         }
+        "repair" => match store::repair(path("data"))? {
+            Repaired::Whole(rows) => {
+                say(&format!("Nothing is damaged: {rows} rows can be read. Nothing was changed.\n"));
+            }
+            Repaired::Salvaged { salvaged, original } => {
+                for damage in &salvaged.damages {
+                    complain(&format!("lost: a part of {}: {}", damage.file.display(), damage.what));
+                }
+                if salvaged.refused > 0 {
+                    complain(&format!("lost: {} rows that are not what a broker wrote", salvaged.refused));
+                }
+                say(&format!("Saved {} rows. The damaged store is {}.\n", salvaged.rows, original.display()));
+            }
+        },
         _ => {
             let rows = store::backup(path("data"), path("target"))?;
             say(&format!("Copied {rows} rows to {}.\n", path("target").display()));
         }
     }
     Ok(true)
+}
+
+/// Says what a check found wrong, and what mends it.
+fn tell_damage(checked: &Checked, data: &Path) {
+    for damage in &checked.damages {
+        complain(&format!("error: {} is damaged: {}", damage.file.display(), damage.what));
+    }
+    is_whole(&checked.rows);
+    if !checked.is_whole() {
+        complain(&format!(
+            "Put a copy that `noctule store backup` made in the place of {0}, or let `noctule store repair --data {0}` save \
+             what can be read.",
+            data.display()
+        ));
+    }
 }
 
 /// Whether every row could be read; if not, that is told.
