@@ -281,6 +281,8 @@ pub struct Persistence {
     pub data: Option<PathBuf>,
     /// The name of Mosquitto's database in `location`.
     pub file: String,
+    /// Mosquitto's database in SQLite, where `plugin_opt_db_file` names one.
+    pub sqlite_file: Option<PathBuf>,
     /// Seconds, or changes if `autosave_on_changes`, between two saves in Mosquitto. Everything is saved at once here.
     pub autosave_interval: u32,
     /// `autosave_interval` counts changes.
@@ -294,6 +296,7 @@ impl Default for Persistence {
             location: None,
             data: None,
             file: "mosquitto.db".to_owned(),
+            sqlite_file: None,
             autosave_interval: 1800,
             autosave_on_changes: false,
         }

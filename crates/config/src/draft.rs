@@ -168,8 +168,8 @@ impl Draft {
         Ok(block)
     }
 
-    /// Whether a line is about Mosquitto's store in SQLite. It selects the built-in store, by which its options mean
-    /// nothing, and they are told so.
+    /// Whether a line is about Mosquitto's store in SQLite. It selects the built-in store, which takes over the database
+    /// that one option names; the others mean nothing, and that is told.
     pub(crate) fn is_of_store(
         &mut self,
         name: &str,
@@ -179,8 +179,12 @@ impl Draft {
     ) -> bool {
         if let Block::Plugin(plugin) = block {
             let is_its_option = self.store_plugins.contains(&plugin);
-            if is_its_option {
-                notes.push(block::store_plugin_option(name));
+            match (name, value) {
+                ("plugin_opt_db_file" | "auth_opt_db_file", Value::Text(path)) if is_its_option => {
+                    self.config.persistence.sqlite_file = Some(path.into());
+                }
+                _ if is_its_option => notes.push(block::store_plugin_option(name)),
+                _ => {}
             }
             return is_its_option;
         }

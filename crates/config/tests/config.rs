@@ -227,6 +227,7 @@ fn persistence_directives_are_kept() {
         location: Some(PathBuf::from("/var/lib/x/")),
         data: None,
         file: "a.db".to_owned(),
+        sqlite_file: None,
         autosave_interval: 0,
         autosave_on_changes: true,
     };
@@ -262,6 +263,18 @@ fn mosquittos_store_in_sqlite_selects_the_built_in_one() {
     }
     for other in ["plugin /usr/lib/persist_sqlite/other.so\n", "plugin /usr/lib/mosquitto_acl_file.so\n"] {
         assert!(parse(&[("m.conf".into(), other.as_bytes())], &CommandLine::default()).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn the_database_of_mosquittos_store_in_sqlite_is_known() {
+    for option in ["plugin_opt_db_file", "auth_opt_db_file"] {
+        let lines =
+            format!("plugin /usr/lib/mosquitto_persist_sqlite.so\n{option} /srv/my.sqlite3\nlistener 1883\n");
+        let loaded = parse(&[("m.conf".into(), lines.as_bytes())], &CommandLine::default()).unwrap();
+        assert_eq!(loaded.config.persistence.sqlite_file, Some(PathBuf::from("/srv/my.sqlite3")), "{option}");
+        let told: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert!(told.iter().all(|warning| !warning.contains("has no effect")), "{told:?}");
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) fn take_over(
 /// Where Mosquitto would keep its database. Who names a data directory, and no `persistence_location`, does not mean the
 /// current directory.
 fn candidates(persistence: &Persistence) -> Vec<PathBuf> {
+    if let Some(named) = &persistence.sqlite_file {
+        // The plugin that it is for kept everything there, and wrote no other one.
+        return vec![named.clone()];
+    }
     if persistence.data.is_some() && persistence.location.is_none() {
         return Vec::new();
     }
@@ -64,5 +68,7 @@ mod tests {
         assert!(names(&persistence).is_empty());
         persistence.location = Some("/var/lib/mosquitto".into());
         assert_eq!(names(&persistence), ["/var/lib/mosquitto/my.db", "/var/lib/mosquitto/mosquitto.sqlite3"]);
+        persistence.sqlite_file = Some("/srv/my.sqlite3".into());
+        assert_eq!(names(&persistence), ["/srv/my.sqlite3"]);
     }
 }
