@@ -30,7 +30,8 @@ simulate seeds="10000":
 # needs root.
 ledger fault="kill" rounds="200" seed="1":
     cargo build --release -p noctule-cli -p ledger
-    target/release/ledger --fault {{fault}} --rounds {{rounds}} --seed {{seed}} --broker target/release/noctule
+    target/release/ledger --fault {{fault}} --rounds {{rounds}} --seed {{seed}} --broker target/release/noctule \
+        --paho tests/.environment/paho2/bin/python
 
 # Fuzz one target for a while (needs cargo-fuzz).
 fuzz target seconds="300":

@@ -51,6 +51,8 @@ pub type Value = (usize, usize);
 pub struct Publisher {
     /// Its Client Identifier.
     pub name: String,
+    /// Whether it repeats what was not acknowledged in its order.
+    pub keeps_order: bool,
     /// By number, from 0.
     pub messages: Vec<Message>,
 }
@@ -154,7 +156,7 @@ impl History {
 
     /// A new publisher's number.
     pub fn publisher(&mut self, name: &str) -> usize {
-        self.publishers.push(Publisher { name: name.to_owned(), messages: Vec::new() });
+        self.publishers.push(Publisher { name: name.to_owned(), keeps_order: true, messages: Vec::new() });
         self.publishers.len() - 1
     }
 
@@ -183,6 +185,13 @@ impl History {
         let begun = self.tick();
         let messages = &mut self.publishers[publisher].messages;
         messages.push(Message { topic: Rc::clone(topic), qos, retain, is_clear, begun, acknowledged: false });
+        messages.len() - 1
+    }
+
+    /// A publisher that keeps its own book began this message; its number.
+    pub fn began(&mut self, publisher: usize, message: Message) -> usize {
+        let messages = &mut self.publishers[publisher].messages;
+        messages.push(message);
         messages.len() - 1
     }
 

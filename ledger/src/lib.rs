@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod default_limits;
 pub mod history;
+pub mod paho;
 pub mod payload;
 pub mod plant;
 pub mod power;

@@ -40,6 +40,10 @@ struct Arguments {
     /// Seconds in which nothing goes on before that is a fault.
     #[arg(long, default_value_t = 15)]
     patience: u64,
+    /// A Python with paho-mqtt 2, which then publishes and subscribes in every second world. Not where power is lost: what
+    /// is sent after that counts for nobody, and paho does not know.
+    #[arg(long)]
+    paho: Option<PathBuf>,
     /// Rounds with one data directory and the same sessions.
     #[arg(long, default_value_t = 5)]
     world: u64,
@@ -78,6 +82,7 @@ struct Tally {
     received: usize,
     dropped: u64,
     planted: usize,
+    with_paho: u64,
     restart_max: Duration,
     findings: BTreeMap<&'static str, u64>,
 }
@@ -161,6 +166,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     );
     if tally.skipped == 0 {
         println!("with default limits {} messages were dropped, and counted", tally.dropped);
+        println!("paho-mqtt took part in {} worlds", tally.with_paho);
         println!(
             "{} faults were planted in the books of these worlds, to see that they are found",
             tally.planted
@@ -198,6 +204,13 @@ fn world(arguments: &Arguments, first: u64, no_power: bool, tally: &mut Tally) -
     let mut world =
         World::new(&arguments.broker, Limits::None, with_disk, arguments.patience(), Random::seeded(seed))?;
     world.clients = cast(&mut world.history, &mut world.random);
+    if let Some(python) = &arguments.paho
+        && !with_disk
+        && (first / arguments.world.max(1)).is_multiple_of(2)
+    {
+        world.add_paho(python)?;
+        tally.with_paho += 1;
+    }
     let last = arguments.rounds.min(first + arguments.world.max(1));
     let name = format!("seed {}, round", arguments.seed);
     for number in first..last {

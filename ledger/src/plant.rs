@@ -118,7 +118,8 @@ fn swap(books: &mut History) -> bool {
         let pair = (0..receipts.len()).find_map(|first| {
             let is_next = |receipt: &Receipt| receipt.qos == 2 && stream(receipt) == stream(&receipts[first]);
             let second = receipts[first + 1..].iter().position(is_next)?;
-            (receipts[first].qos == 2).then_some((first, first + 1 + second))
+            let is_orderly = books.publishers[receipts[first].publisher].keeps_order;
+            (receipts[first].qos == 2 && is_orderly).then_some((first, first + 1 + second))
         });
         if let Some((first, second)) = pair {
             receiver.receipts.swap(first, second);

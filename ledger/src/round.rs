@@ -38,7 +38,7 @@ enum When {
 /// If the machine fails us; what the broker does wrong is a finding.
 pub fn round(world: &mut World, faults: Faults, messages: usize, is_last: bool) -> Result<Vec<Finding>> {
     world.want(|habit| matches!(habit, Habit::Steady | Habit::Flapping));
-    load(world, messages);
+    load(world, messages)?;
     world.cuts = faults.cuts;
     let before = world.random.millis(0..=100);
     world.run_for(before)?;
@@ -73,7 +73,7 @@ pub fn round(world: &mut World, faults: Faults, messages: usize, is_last: bool) 
 }
 
 /// Gives publishers something to do.
-fn load(world: &mut World, messages: usize) {
+fn load(world: &mut World, messages: usize) -> Result<()> {
     let is_flat_out = world.random.percent(30);
     let mut publishers: Vec<_> = world
         .clients
@@ -88,6 +88,10 @@ fn load(world: &mut World, messages: usize) {
         part.budget = share;
         let most = if is_flat_out { 0 } else { 6 };
         part.interval = world.random.millis(0..=most);
+    }
+    match &mut world.paho {
+        Some(paho) => paho.publish(share / 2, &mut world.history),
+        None => Ok(()),
     }
 }
 
@@ -160,13 +164,16 @@ pub(crate) fn drain(world: &mut World, dropped: usize) -> Result<()> {
 
 /// Whether nothing is open at those who are awake.
 fn is_idle(world: &World) -> bool {
-    world.clients.iter().filter(|client| client.wanted && client.habit != Habit::Flapping).all(|client| {
-        client.is_open()
-            && match &client.part {
-                Part::Receiver(part) => part.is_idle() && part.is_subscribed(),
-                Part::Publisher(_) | Part::Willed(_) | Part::Probe(_) => true,
-            }
-    })
+    let is_foreign_subscribed = world.paho.as_ref().is_none_or(|paho| paho.is_subscribed(&world.history));
+    let awake = world.clients.iter().filter(|client| client.wanted && client.habit != Habit::Flapping);
+    is_foreign_subscribed
+        && awake.into_iter().all(|client| {
+            client.is_open()
+                && match &client.part {
+                    Part::Receiver(part) => part.is_idle() && part.is_subscribed(),
+                    Part::Publisher(_) | Part::Willed(_) | Part::Probe(_) => true,
+                }
+        })
 }
 
 /// Reads with a new client all that matches, until so long nothing came or it is what was waited for.

@@ -11,6 +11,7 @@ use crate::broker::{Broker, Limits};
 use crate::check::{Due, Finding, check};
 use crate::client::{Client, Desk, Habit, Part};
 use crate::history::{History, Incident};
+use crate::paho::Paho;
 use crate::power::Disk;
 use crate::random::Random;
 
@@ -40,6 +41,9 @@ pub struct World {
     pub strikes: u32,
     /// The longest time from a start to the first CONNACK.
     pub restart_max: Duration,
+    /// Foreign clients, if they take part.
+    pub paho: Option<Paho>,
+    next_reading: Instant,
     /// Longest time in which nothing goes on before that is a fault.
     patience: Duration,
     broker: Broker,
@@ -85,6 +89,8 @@ impl World {
             cut_count: 0,
             strikes: 0,
             restart_max: Duration::ZERO,
+            paho: None,
+            next_reading: Instant::now(),
             patience,
             broker,
             disk,
@@ -126,11 +132,27 @@ impl World {
             self.started = None;
             self.restarted(now);
         }
+        if let Some(paho) = &mut self.paho
+            && self.next_reading <= now
+        {
+            self.next_reading = now + Duration::from_millis(20);
+            paho.read(&mut self.history)?;
+        }
         if let Some(status) = self.broker.ended() {
             let what = format!("it ended by itself, {status}: {}", self.broker.last_words());
             self.history.incident(Incident::Broker, what);
             self.broker.kill();
         }
+        Ok(())
+    }
+
+    /// Lets paho's clients take part.
+    ///
+    /// # Errors
+    /// If Python cannot be run.
+    pub fn add_paho(&mut self, python: &Path) -> Result<()> {
+        let port = self.broker.address.port();
+        self.paho = Some(Paho::start(python, port, self.directory.path(), &mut self.history)?);
         Ok(())
     }
 
@@ -260,19 +282,23 @@ impl World {
 
     /// Whether all open exchanges of publishers are over.
     pub fn is_flushed(&self) -> bool {
-        self.clients.iter().all(|client| match &client.part {
-            Part::Publisher(part) => part.open_exchanges() == 0 && part.budget == 0,
-            Part::Receiver(_) | Part::Willed(_) | Part::Probe(_) => true,
-        })
+        self.paho.as_ref().is_none_or(Paho::is_flushed)
+            && self.clients.iter().all(|client| match &client.part {
+                Part::Publisher(part) => part.open_exchanges() == 0 && part.budget == 0,
+                Part::Receiver(_) | Part::Willed(_) | Part::Probe(_) => true,
+            })
     }
 
     /// How many messages are missing at those who are to be connected.
     pub fn missing(&self, due: &mut [Due]) -> usize {
         let is_here = |due: &Due| {
             due.members.iter().all(|member| {
-                self.clients.iter().any(|client| {
-                    client.wanted && matches!(&client.part, Part::Receiver(part) if part.number == *member)
-                })
+                let is_foreign = |paho: &Paho| paho.receivers().any(|number| number == *member);
+                self.paho.as_ref().is_some_and(is_foreign)
+                    || self.clients.iter().any(|client| {
+                        client.wanted
+                            && matches!(&client.part, Part::Receiver(part) if part.number == *member)
+                    })
             })
         };
         due.iter_mut().filter(|due| is_here(due)).map(|due| due.missing(&self.history).len()).sum()
@@ -284,6 +310,9 @@ impl World {
             if let Part::Receiver(part) = &client.part {
                 self.history.receivers[part.number].drained = client.wanted;
             }
+        }
+        for number in self.paho.iter().flat_map(Paho::receivers) {
+            self.history.receivers[number].drained = true;
         }
         check(&self.history)
     }

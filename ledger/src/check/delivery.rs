@@ -99,6 +99,9 @@ fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Findi
         {
             continue;
         }
+        if !history.publishers[receipt.publisher].keeps_order {
+            continue;
+        }
         // Published with QoS 2 it is passed on at PUBREL, so what was published with QoS 1 may overtake it.
         let last =
             highest.entry((receipt.publisher, &message.topic, message.qos)).or_insert(receipt.sequence);
