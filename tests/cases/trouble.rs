@@ -225,9 +225,10 @@ fn a_disk_that_fails_ends_the_broker_and_nothing_is_acknowledged_after_it() {
     assert_eq!(publisher.packet().0, 0x40);
     disk.fail();
     publisher.send(&packet::publish(Version::V5, "news", 1, 2, b"lost"));
-    // Its connection ends, and that is all it is told.
+    // Its connection ends, and that is all it is told: with a word, if there was still time for it.
     const SERVER_SHUTTING_DOWN: [u8; 3] = [0xe0, 1, 0x8b];
-    assert_eq!(publisher.is_closed(), SERVER_SHUTTING_DOWN);
+    let told = publisher.is_closed();
+    assert!(told.is_empty() || told == SERVER_SHUTTING_DOWN, "{told:02x?}");
     broker
         .ended()
         .exits_with(1)
