@@ -118,8 +118,11 @@ fn swap(books: &mut History) -> bool {
         let pair = (0..receipts.len()).find_map(|first| {
             let is_next = |receipt: &Receipt| receipt.qos == 2 && stream(receipt) == stream(&receipts[first]);
             let second = receipts[first + 1..].iter().position(is_next)?;
-            let is_orderly = books.publishers[receipts[first].publisher].keeps_order;
-            (receipts[first].qos == 2 && is_orderly).then_some((first, first + 1 + second))
+            let Receipt { publisher, sequence, qos } = receipts[first];
+            let publisher = &books.publishers[publisher];
+            let message = &publisher.messages[sequence];
+            let is_since = receiver.subscription(&message.topic).is_some_and(|own| own.since < message.begun);
+            (qos == 2 && publisher.keeps_order && is_since).then_some((first, first + 1 + second))
         });
         if let Some((first, second)) = pair {
             receiver.receipts.swap(first, second);

@@ -68,7 +68,7 @@ fn doubled(history: &History, findings: &mut Vec<Finding>) {
 }
 
 /// The first receipts of a publisher's messages of one topic and QoS are in the order of their numbers [MQTT-4.6.0-6];
-/// at QoS 1 they may be repeated after that. Members of a shared subscription have no such promise.
+/// at QoS 1 they may be repeated after that. What was begun before the subscription may come late. Members of a shared subscription have no such promise.
 fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Finding>) {
     let receiver = &history.receivers[number];
     let mut highest: HashMap<(usize, &str, u8), usize> = HashMap::new();
@@ -99,7 +99,8 @@ fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Findi
         {
             continue;
         }
-        if !history.publishers[receipt.publisher].keeps_order {
+        // One that was first sent before SUBACK may have been passed on to nobody, and have come when it was sent again.
+        if !history.publishers[receipt.publisher].keeps_order || message.begun <= subscription.since {
             continue;
         }
         // Published with QoS 2 it is passed on at PUBREL, so what was published with QoS 1 may overtake it.
@@ -110,5 +111,35 @@ fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Findi
             findings.push(Finding { kind: Kind::Reordered, what });
         }
         *last = receipt.sequence.max(*last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// What is said of a receiver that subscribed between the second and the third of four messages, and got them so.
+    fn findings(receipts: [usize; 4]) -> Vec<Kind> {
+        let mut history = History::default();
+        let (publisher, receiver) = (history.publisher("p"), history.receiver("r", true, None));
+        let topic: Rc<str> = "t".into();
+        for sequence in 0..4 {
+            if sequence == 2 {
+                history.subscribed(receiver, &topic, 1);
+            }
+            assert_eq!(history.begin(publisher, &topic, 1, false, false), sequence);
+        }
+        for sequence in receipts {
+            history.received(receiver, Receipt { publisher, sequence, qos: 1 });
+        }
+        check(&history).into_iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn what_was_first_sent_before_the_subscription_may_come_late() {
+        assert_eq!(findings([2, 3, 0, 1]), []);
+        assert_eq!(findings([1, 3, 2, 0]), [Kind::Reordered]);
     }
 }
