@@ -14,21 +14,25 @@ use crate::record::SessionRecord;
 use crate::router::SessionAddress;
 
 mod client_names;
+mod delivery;
 mod identifiers;
 mod memberships;
 mod outbox;
 mod pieces;
 mod queue;
+mod replays;
 mod seldom;
 mod subscriptions;
 mod tail;
 
 pub(crate) use client_names::ClientNames;
+pub(crate) use delivery::{Delivery, Queued};
 pub use identifiers::Identifiers;
 pub(crate) use memberships::{Membership, Memberships};
 pub(crate) use outbox::{Outbox, Pool};
 pub use queue::QueueHead;
-pub(crate) use queue::{Delivery, Place, Queue, Queued, Replay};
+pub(crate) use queue::{Place, Queue};
+pub(crate) use replays::Replay;
 pub(crate) use seldom::Seldom;
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use tail::{First, Stub, Stubs};

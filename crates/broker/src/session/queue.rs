@@ -1,107 +1,13 @@
 //! Messages that wait for their turn to be sent.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use noctule_protocol::QoS;
-use noctule_protocol::packet::SubscriptionOptions;
 
-use crate::message::{Message, Sequence};
-use crate::retained::Version;
+use crate::message::Sequence;
+use crate::session::delivery::{Delivery, Queued};
 use crate::session::pieces::Pieces;
+use crate::session::replays::{Replay, Replays};
 use crate::session::tail::{First, Stub, Stubs};
-use crate::session::{Identifiers, Membership};
 use crate::settings::Settings;
-
-/// One copy of a message for one session. Queues may be long, so it is small.
-#[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) message: Message,
-    /// Few deliveries have any of it.
-    through: Option<Box<Through>>,
-    /// [`Self::copy`] plus one, 0 for none.
-    copy: u32,
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-    /// Why it stands in the queue, which decides what bounds it.
-    pub(crate) kind: Queued,
-}
-
-/// By which subscription a delivery came, where that matters.
-#[derive(Clone, Debug)]
-struct Through {
-    identifiers: Identifiers,
-    group: Option<Arc<Membership>>,
-}
-
-/// What bounds a queued message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Queued {
-    /// `max_queued_messages` and `max_queued_bytes`.
-    Limited,
-    /// A retained message on its way to a new subscription: the retained store holds it anyway.
-    Retained,
-    /// A QoS 0 message behind retained ones, so that it does not overtake them: `outbox_bytes_max`.
-    Behind,
-}
-
-/// The rest of what is retained for a new subscription: too much to be queued at once, so it stands in line
-/// itself and is taken up when all before it has gone.
-#[derive(Debug)]
-pub(crate) struct Replay {
-    /// Topic Filter.
-    pub(crate) filter: Arc<str>,
-    pub(crate) options: SubscriptionOptions,
-    /// Subscription Identifier, 0 for none.
-    pub(crate) identifier: u32,
-    /// The newest version when it began: what was retained later comes live.
-    pub(crate) since: Version,
-    /// Where to go on.
-    pub(crate) from: Option<String>,
-}
-
-/// Replays in line. Places count up from the first entry of the queue as it was when the first replay came. A
-/// client can put as many in line as it has subscriptions, so each is found without looking at the others.
-#[derive(Debug, Default)]
-struct Replays {
-    /// Place of the queue's first entry.
-    first: u64,
-    /// In their order, each with the place it stands at: in front of the entry there.
-    line: BTreeMap<i64, (u64, Replay)>,
-    /// Where each filter's replay stands in `line`.
-    by_filter: BTreeMap<Arc<str>, i64>,
-}
-
-impl Replays {
-    fn push_back(&mut self, place: u64, replay: Replay) {
-        let number = self.line.last_key_value().map_or(0, |(number, _)| number + 1);
-        self.insert(number, place, replay);
-    }
-
-    fn push_front(&mut self, replay: Replay) {
-        let number = self.line.first_key_value().map_or(0, |(number, _)| number - 1);
-        self.insert(number, self.first, replay);
-    }
-
-    fn insert(&mut self, number: i64, place: u64, replay: Replay) {
-        self.by_filter.insert(Arc::clone(&replay.filter), number);
-        self.line.insert(number, (place, replay));
-    }
-
-    /// The replay in front of the queue's first entry.
-    fn pop(&mut self) -> Option<Replay> {
-        let front = self.line.first_entry().filter(|front| front.get().0 == self.first)?;
-        let (_, replay) = front.remove();
-        self.by_filter.remove(&replay.filter);
-        Some(replay)
-    }
-
-    fn remove(&mut self, filter: &str) {
-        if let Some(number) = self.by_filter.remove(filter) {
-            self.line.remove(&number);
-        }
-    }
-}
 
 /// First in, first out. Most sessions have nothing in it, and then it is one pointer.
 #[derive(Debug, Default)]
@@ -541,59 +447,6 @@ fn sift(entries: &mut Pieces<Delivery>, mut wanted: impl FnMut(&Delivery) -> boo
     }
     *entries = kept;
     taken
-}
-
-impl Delivery {
-    /// A copy that is not stored, for a subscription without identifier that is not shared.
-    pub(crate) fn new(message: Message, qos: QoS, retain: bool, kind: Queued) -> Self {
-        Self { message, through: None, copy: 0, qos, retain, kind }
-    }
-
-    /// The same, by a subscription with identifiers or a shared one.
-    pub(crate) fn through(mut self, identifiers: &Identifiers, group: Option<&Arc<Membership>>) -> Self {
-        self.through = (!identifiers.is_empty() || group.is_some())
-            .then(|| Box::new(Through { identifiers: identifiers.clone(), group: group.cloned() }));
-        self
-    }
-
-    /// The Subscription Identifiers it travels with.
-    pub(crate) fn identifiers(&self) -> &Identifiers {
-        self.through.as_ref().map_or(&Identifiers::None, |through| &through.identifiers)
-    }
-
-    /// The shared subscription it came through: another member may take it.
-    pub(crate) fn group(&self) -> Option<&Arc<Membership>> {
-        self.through.as_ref()?.group.as_ref()
-    }
-
-    /// The copy of the stored message that waits for this acknowledgement; `None` if it is not stored.
-    pub(crate) fn copy(&self) -> Option<u32> {
-        self.copy.checked_sub(1)
-    }
-
-    pub(crate) fn set_copy(&mut self, copy: Option<u32>) {
-        self.copy = copy.map_or(0, |copy| copy.saturating_add(1));
-    }
-
-    /// A message of a shared subscription whose member is gone.
-    pub(crate) fn returned(
-        message: Message,
-        membership: &Arc<Membership>,
-        qos: QoS,
-        copy: Option<u32>,
-    ) -> Self {
-        let mut returned =
-            Self::new(message, qos, false, Queued::Limited).through(&Identifiers::None, Some(membership));
-        returned.set_copy(copy);
-        returned
-    }
-
-    /// About how long its PUBLISH will be.
-    pub(crate) fn packet_bytes(&self) -> usize {
-        /// Fixed header, lengths, Packet Identifier, and the properties this hop adds.
-        const REST: usize = 24;
-        self.message.content_bytes() + REST
-    }
 }
 
 #[cfg(test)]

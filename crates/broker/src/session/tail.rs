@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use noctule_protocol::QoS;
 
-use super::queue::Delivery;
+use super::delivery::Delivery;
 use crate::message::Sequence;
 
 /// A delivery that waits without its message, which is read when its turn comes nearer. A few bytes each, see [`Chunk`].

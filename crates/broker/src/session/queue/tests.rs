@@ -1,5 +1,8 @@
+use noctule_protocol::packet::SubscriptionOptions;
+
 use super::*;
-use crate::message::{MessageView, Sequence, SessionNumber};
+use crate::message::{MessageView, SessionNumber};
+use crate::retained::Version;
 
 fn delivery(payload: &[u8], kind: Queued) -> Delivery {
     let view = MessageView {
@@ -85,20 +88,6 @@ fn replays_stand_in_line() {
     queue.push_replay(replay("d"));
     assert!(!queue.is_empty());
     assert_eq!([(); 2].map(|()| next(&mut queue)), ["d", "-"]);
-}
-
-#[test]
-fn a_delivery_is_small_and_tells_where_it_came_from() {
-    assert_eq!(size_of::<Option<Delivery>>(), 24);
-    let mut one = delivery(b"a", Queued::Limited);
-    assert_eq!((one.identifiers(), one.copy()), (&Identifiers::None, None));
-    assert!(one.group().is_none());
-    one.set_copy(Some(0));
-    assert_eq!(one.copy(), Some(0));
-    one.set_copy(None);
-    let one = one.through(&Identifiers::One(7), None);
-    assert_eq!((one.identifiers(), one.copy()), (&Identifiers::One(7), None));
-    assert!(one.through(&Identifiers::None, None).through.is_none());
 }
 
 #[test]
