@@ -15,6 +15,8 @@ use crate::unloaded::{Outcome, Unloaded};
 
 /// Copies of ended sessions that are taken off the books in one turn.
 const LEAVING_STEPS: usize = 1_000;
+/// How often a copy is looked for where it may have just gone to and from.
+const SETTLE_TRIES: usize = 10_000;
 /// Messages asked for at a time, at most.
 const PAGE_MAX: usize = 512;
 /// What each queue may keep in memory when that is short.
@@ -53,17 +55,12 @@ impl Shard {
     /// Counts the copies that are done with where others are known to be on disk.
     pub(super) fn settle_watched(&mut self, shared: &Shared) {
         for (message, copy, done) in std::mem::take(&mut self.spill.watched) {
-            let others = Settled { listed: message.list_of(copy), is_last: false, has_list: true };
-            loop {
-                if let Some(settled) = message.settle(copy) {
-                    self.settled(&message, copy, settled, done);
-                    break;
-                }
-                if shared.unloaded.settle(&message) {
-                    self.settled(&message, copy, others, done);
-                    break;
-                }
-            }
+            let others = || Settled { listed: message.list_of(copy), is_last: false, has_list: true };
+            // One of the two has it, but it can go from one to the other between them. If neither had it, it would be kept
+            // rather than deleted too early.
+            let settled = (0..SETTLE_TRIES)
+                .find_map(|_| message.settle(copy).or_else(|| shared.unloaded.settle(&message).then(others)));
+            self.settled(&message, copy, settled.unwrap_or_else(others), done);
         }
     }
 
