@@ -37,6 +37,8 @@ pub enum Sabotage {
     MiscountDrops,
     /// A session is not there after a restart.
     ForgetSession,
+    /// A retained message is passed over when those on the disk are read.
+    SkipRetained,
     /// A parcel between shards is lost.
     LoseParcel,
     /// A parcel between shards arrives twice.
@@ -51,7 +53,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 22] = [
+    pub const ALL: [(Self, &str); 23] = [
         (Self::DurableTooEarly, "lost"),
         (Self::SkipSync, "lost"),
         (Self::TearBatches, "lost"),
@@ -69,6 +71,7 @@ impl Sabotage {
         (Self::StingyOutbox, "outbox"),
         (Self::MiscountDrops, "accounting"),
         (Self::ForgetSession, "session"),
+        (Self::SkipRetained, "retained"),
         (Self::LoseParcel, "lost"),
         (Self::RepeatParcel, "exactly once"),
         (Self::SwapParcels, "order"),

@@ -18,6 +18,8 @@ pub(crate) enum Event {
     StoreWakes(u64),
     /// What it was writing is written.
     Committed(u64),
+    /// This start of the broker reads more of what is retained.
+    Load(u32),
     /// Something goes wrong.
     Fault,
     /// The broker process begins.

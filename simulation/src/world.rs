@@ -218,6 +218,7 @@ impl World {
                     context.broker_is_up = false;
                 }
             },
+            Event::Load(start) => broker.load(start, disk, context),
             Event::Fault => self.fault(),
             Event::Start => {
                 broker.start(disk, context);

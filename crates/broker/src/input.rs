@@ -103,6 +103,11 @@ pub enum Input<'a> {
         /// Why the next one could not be read. Of a session that has ended, everything may be gone.
         error: Option<ReadError>,
     },
+    /// [More of what is retained](crate::RetainedLoad) was read from the disk: who waits for it is served.
+    RetainedLoaded {
+        /// Whether any of it expires.
+        some_expire: bool,
+    },
     /// A line of the log is to be published too (`log_dest topic`).
     LogLine {
         /// Its type, which says where.

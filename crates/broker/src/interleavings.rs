@@ -259,6 +259,62 @@ fn the_store_ends_with_what_is_retained() {
     });
 }
 
+/// What is retained is read from the disk while clients set and clear it and one subscribes: it gets of each topic what is
+/// retained, from the disk or anew, and what was cleared does not come back.
+#[test]
+fn what_is_loaded_gives_way_to_what_changes() {
+    check(|| {
+        let shared = shared();
+        shared.retained.begin_loading();
+        let loading = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for topic in ["a/1", "a/2", "a/3"] {
+                    shared.retained.load(message(topic, 0));
+                    shared.retained.loaded_to(topic);
+                }
+                shared.retained.end_loading();
+            })
+        };
+        let changing = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let version = shared.retained.set(message("a/1", 1));
+                // Whether it was read or not, the store is to be told.
+                shared.retained.remove("a/2").expect("it is in memory or on the disk");
+                shared.retained.set(message("a/2", 1));
+                shared.retained.remove("a/2").expect("it is there");
+                version
+            })
+        };
+        let mut entered = Version::ZERO;
+        while !shared.retained.is_loaded("a/+") {
+            thread::yield_now();
+        }
+        shared.subscribe("a/+", |since| {
+            entered = since;
+            subscriber(1, since)
+        });
+        let mut found = Vec::new();
+        shared.retained.for_some_matches("a/+", None, &mut 100, |version, retained| {
+            found.push((
+                retained.message.topic().to_owned(),
+                number_of(retained),
+                entered.hears_live(version),
+            ));
+        });
+        loading.join().unwrap();
+        let comes_live = entered.hears_live(changing.join().unwrap());
+        let numbers =
+            ["a/1", "a/2", "a/3"].map(|topic| shared.retained.get(topic).map(|found| number_of(&found)));
+        assert_eq!(numbers, [Some(1), None, Some(0)]);
+        assert_eq!(shared.retained_count(), 2);
+        let got = |topic: &str, number| found.iter().any(|found| *found == (topic.to_owned(), number, false));
+        assert!(got("a/3", 0));
+        assert!(comes_live || got("a/1", 1));
+    });
+}
+
 /// A walk in small steps does not miss a topic that is there all the time, while its neighbours come and go.
 #[test]
 fn a_walk_misses_nothing_that_stays() {

@@ -54,6 +54,6 @@ pub use parcel::{Parcel, ShardIndex};
 pub use rights::{Access, AccessRule, AccessRules, Whom};
 pub use session::{Identifiers, QueueHead};
 pub use settings::{Durability, ListenerSettings, Revoked, Settings};
-pub use shard::{RestoreError, Restored, Shard};
+pub use shard::{LoadedPart, RestoreError, Restored, RetainedLoad, Shard};
 pub use shared::Shared;
 pub use will::Will;

@@ -8,6 +8,10 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock, lock, read, write};
 use crate::text_set::{TextSet, Walk, text};
 
+mod loading;
+
+use loading::{Cleared, Loading};
+
 /// Retained messages by Topic Name, found by name and by Topic Filter. All shards use it at once.
 ///
 /// ```text
@@ -30,6 +34,7 @@ pub(crate) struct Retained<M> {
     version: AtomicU64,
     len: AtomicU64,
     payload_bytes: AtomicU64,
+    loading: Loading,
 }
 
 const STRIPE_BITS: u32 = if cfg!(feature = "shuttle") { 1 } else { 6 };
@@ -71,6 +76,7 @@ impl Version {
 struct Stripe<M> {
     by_topic: HashIndex,
     entries: Arena<Entry<M>, 8>,
+    cleared: Cleared,
 }
 
 struct Entry<M> {
@@ -81,7 +87,8 @@ struct Entry<M> {
 impl<M: Topical> Retained<M> {
     /// Nothing retained.
     pub(crate) fn new(hasher: RandomState) -> Self {
-        let stripe = || Mutex::new(Stripe { by_topic: HashIndex::new(1), entries: Arena::new() });
+        let stripe =
+            || Mutex::new(Stripe { by_topic: HashIndex::new(1), entries: Arena::new(), cleared: None });
         Self {
             hasher,
             stripes: (0..1 << STRIPE_BITS).map(|_| stripe()).collect(),
@@ -89,6 +96,7 @@ impl<M: Topical> Retained<M> {
             version: AtomicU64::new(0),
             len: AtomicU64::new(0),
             payload_bytes: AtomicU64::new(0),
+            loading: Loading::new(),
         }
     }
 
@@ -127,22 +135,26 @@ impl<M: Topical> Retained<M> {
     pub(crate) fn set(&self, message: M) -> Version {
         let (stripe, hash) = self.stripe(message.topic());
         let mut stripe = lock(stripe);
-        let bytes = message.payload_bytes();
         if let Some(entry) = stripe.get_mut(hash, message.topic()) {
-            self.count_bytes(entry.message.payload_bytes(), bytes);
+            self.count_bytes(entry.message.payload_bytes(), message.payload_bytes());
             entry.message = message;
             entry.version = self.next_version();
             return entry.version;
         }
-        self.count_bytes(0, bytes);
-        write(&self.index).insert(message.topic());
-        self.len.fetch_add(1, Ordering::Relaxed);
+        self.enter(&message);
         let version = self.next_version();
         stripe.insert(hash, Entry { message, version });
         version
     }
 
-    /// Forgets the message of `topic`, if there is one.
+    /// Enters a topic where walks find it, under the lock of its stripe.
+    fn enter(&self, message: &M) {
+        self.count_bytes(0, message.payload_bytes());
+        write(&self.index).insert(message.topic());
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets the message of `topic`. `None` if there is none, and none on the disk either.
     pub(crate) fn remove(&self, topic: &str) -> Option<Version> {
         let (stripe, hash) = self.stripe(topic);
         let mut stripe = lock(stripe);
@@ -150,11 +162,15 @@ impl<M: Topical> Retained<M> {
     }
 
     fn remove_from(&self, stripe: &mut Stripe<M>, hash: u64, topic: &str) -> Option<Version> {
-        let removed = stripe.remove(hash, topic)?;
-        self.count_bytes(removed.message.payload_bytes(), 0);
-        write(&self.index).remove(topic);
-        self.len.fetch_sub(1, Ordering::Relaxed);
-        Some(self.next_version())
+        let removed = stripe.remove(hash, topic);
+        let was_on_disk = removed.is_none() && self.lacks(stripe, topic);
+        self.note_cleared(stripe, topic);
+        if let Some(removed) = &removed {
+            self.count_bytes(removed.message.payload_bytes(), 0);
+            write(&self.index).remove(topic);
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        (removed.is_some() || was_on_disk).then(|| self.next_version())
     }
 
     /// The message of `topic`.
@@ -175,10 +191,10 @@ impl<M: Topical> Retained<M> {
         lock(stripe).get(hash, topic.as_bytes()).map(|entry| (entry.version, entry.message.clone()))
     }
 
-    /// The version of the message of `topic`; zero if there is none.
-    pub(crate) fn version_of(&self, topic: &str) -> Version {
+    /// The version of the message of `topic`.
+    pub(crate) fn version_of(&self, topic: &str) -> Option<Version> {
         let (stripe, hash) = self.stripe(topic);
-        lock(stripe).get(hash, topic.as_bytes()).map_or(Version::ZERO, |entry| entry.version)
+        lock(stripe).get(hash, topic.as_bytes()).map(|entry| entry.version)
     }
 
     /// Calls `f` for topics that `filter` matches, ordered by the bytes of the topic. It is called under a lock: it

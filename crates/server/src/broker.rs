@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use noctule_broker::{Settings, Shard, ShardIndex, Shared};
 use noctule_config::{Config, LogTypes};
-use noctule_storage::{Pipeline, Report, Store, Urgency};
+use noctule_persistence::StoredRows;
+use noctule_storage::{Pipeline, Reader, Report, Store, Urgency};
 
 use crate::Notice;
 use crate::acceptor::{Acceptor, Stopper};
@@ -27,6 +28,7 @@ use crate::listener::{Listeners, Places};
 use crate::log::Log;
 use crate::memory::{Gauge, Measurement};
 use crate::program::Program;
+use crate::retained_loader::{Rest, RetainedLoader};
 use crate::settings;
 use crate::shard::{Clock, Durability, EventLoop, MAILBOX, Mail, Neighbours, QueueReader};
 use crate::store::BackupService;
@@ -52,6 +54,8 @@ pub struct Broker {
     data: Option<Data>,
     /// Makes copies of that.
     backups: Option<BackupService>,
+    /// Reads what of it is retained.
+    retained_loader: Option<RetainedLoader>,
     pipeline: Arc<Pipeline>,
     checkpoint: Arc<Checkpoint>,
     verifier: Arc<Verifier>,
@@ -119,7 +123,7 @@ impl Broker {
         let mut restored = Vec::new();
         let checkpoint = Arc::new(Checkpoint::new(notify.clone()));
         let data = Data::open(&config.persistence)?;
-        let (mut backups, mut reader) = (None, None);
+        let (mut backups, mut reader, mut rest) = (None, None, None);
         let pipeline = match &data {
             // What is in memory is as durable as it gets.
             None => Pipeline::immediate(),
@@ -129,6 +133,7 @@ impl Broker {
                 backups = data.serve_backups(&store, log);
                 let found = data.restore(&store, &mut cores, &shared, clock.now(), &mut restored)?;
                 found.tell(log);
+                rest = found.rest;
                 reader = Some(store.reader());
                 let report = tell(Arc::clone(&shards), Arc::clone(&checkpoint), notify.clone());
                 let store = store_room::watch(store, data.path(), &shared, log, notify.clone())?;
@@ -137,6 +142,7 @@ impl Broker {
             }
         };
         let pipeline = Arc::new(pipeline);
+        let store = reader.clone();
         let reader = reader
             .map(|reader| QueueReader::start(reader, Arc::clone(&pipeline), Arc::clone(&shards)))
             .transpose()
@@ -165,6 +171,7 @@ impl Broker {
             shards,
             data,
             backups,
+            retained_loader: None,
             pipeline,
             checkpoint,
             verifier,
@@ -180,7 +187,22 @@ impl Broker {
             broker.spawn(format!("shard-{number}"), move || event_loop.run())?;
         }
         broker.spawn("acceptor".to_owned(), move || acceptor.run())?;
+        if let (Some(rest), Some(store)) = (rest, store) {
+            broker.retained_loader = Some(broker.load_retained(rest, store, log)?);
+        }
         Ok(broker)
+    }
+
+    fn load_retained(
+        &self,
+        rest: Rest,
+        store: Arc<dyn Reader>,
+        log: &Log,
+    ) -> Result<RetainedLoader, StartError> {
+        let rows = StoredRows::new(store);
+        let (shared, shards) = (Arc::clone(&self.shared), Arc::clone(&self.shards));
+        RetainedLoader::start(rest, rows, shared, shards, log.clone(), self.notify.clone())
+            .map_err(StartError::system("start a thread"))
     }
 
     /// Where clients can connect.
@@ -230,14 +252,15 @@ impl Broker {
                     result.map_err(|source| StartError::ThreadEnded { thread, source })?;
                 }
                 Ok(Notice::StoreFailed(error)) => return Err(StartError::StoreFailed(error)),
+                Ok(Notice::Unreadable(error)) => return Err(error),
                 Ok(Notice::Signal(_) | Notice::SettingsTaken | Notice::Saved) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(StartError::NotEnded);
                 }
             }
         }
-        // It reads the store.
-        drop(self.backups.take());
+        // They read the store.
+        drop((self.backups.take(), self.retained_loader.take()));
         // Nobody pushes any more. What was pushed is durable then.
         let store = self.pipeline.close();
         if let Some(failed) = self.notices.try_iter().find_map(failure) {
@@ -328,6 +351,7 @@ fn tell(
 fn failure(notice: Notice) -> Option<StartError> {
     match notice {
         Notice::StoreFailed(error) => Some(StartError::StoreFailed(error)),
+        Notice::Unreadable(error) => Some(error),
         Notice::Signal(_) | Notice::SettingsTaken | Notice::Saved | Notice::ThreadEnded { .. } => None,
     }
 }

@@ -4,14 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use noctule_broker::{Effect, Now, Restored, Shard, Shared};
+use noctule_broker::{Effect, Input, LoadedPart, Now, Restored, Shard, Shared};
 use noctule_config::Persistence;
 use noctule_persistence::StoredRows;
 use noctule_storage::{Cut, DataDirectory, FjallStore, Opening, Store};
 
 use crate::error::StartError;
 use crate::log::Log;
+use crate::retained_loader::Rest;
 use crate::store::BackupService;
+
+/// Retained messages that are read before anybody is served: so few cost no time that is noticed, and most brokers have
+/// no more.
+const RETAINED_AT_ONCE: usize = 10_000;
 
 /// The data directory of a broker that keeps something, as long as it runs.
 #[derive(Debug)]
@@ -66,8 +71,17 @@ impl Data {
         let rows = StoredRows::new(store.reader());
         let opening = store.opening().clone();
         let mut found = Found { directory: self.path().to_owned(), opening, ..Found::default() };
-        found.restored = Shard::restore(shards, shared, &rows, now, effects)
+        let (restored, mut load) = Shard::restore(shards, shared, &rows, now, effects)
             .map_err(|error| damaged(error.to_string()))?;
+        found.restored = restored;
+        let LoadedPart { messages, some_expire, is_last } =
+            load.load_some(RETAINED_AT_ONCE, &rows, shared).map_err(|error| damaged(error.to_string()))?;
+        for shard in shards {
+            shard.handle(shared, Input::RetainedLoaded { some_expire }, now, effects);
+        }
+        found.retained = messages;
+        let directory = self.path().to_owned();
+        found.rest = (!is_last).then_some(Rest { load, messages, begun, directory });
         found.seconds = begun.elapsed().as_secs_f64();
         Ok(found)
     }
@@ -82,19 +96,24 @@ fn look_at(location: &Path) -> Result<(), StartError> {
 }
 
 /// What a start found.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Found {
     directory: PathBuf,
     opening: Opening,
     restored: Restored,
+    /// Retained messages that were read so far.
+    retained: u64,
     seconds: f64,
+    /// What is read while clients are served already.
+    pub(crate) rest: Option<Rest>,
 }
 
 impl Found {
     /// What is told of it.
     pub(crate) fn tell(&self, log: &Log) {
-        let Self { directory, opening, restored, seconds } = self;
-        let Restored { sessions, subscriptions, messages, retained } = restored;
+        let Self { directory, opening, restored, retained, seconds, rest } = self;
+        let Restored { sessions, subscriptions, messages } = restored;
+        let so_far = if rest.is_some() { " so far" } else { "" };
         let directory = directory.display();
         if opening.is_new {
             return log.information(format!("Everything is kept in {directory}, which is new."));
@@ -109,7 +128,7 @@ impl Found {
         }
         let end = if opening.is_clean { "was ended in good order" } else { "ended unexpectedly" };
         log.information(format!(
-            "Restored from {directory}: {}, {}, {}, {}, in {seconds:.2} s; the broker before {end}.",
+            "Restored from {directory}: {}, {}, {}, {}{so_far}, in {seconds:.2} s; the broker before {end}.",
             counted(*sessions, "session"),
             counted(*subscriptions, "subscription"),
             counted(*messages, "queued message"),

@@ -21,6 +21,7 @@ mod panic;
 mod pid_file;
 mod program;
 mod reload;
+mod retained_loader;
 mod run;
 mod settings;
 mod shard;
@@ -56,6 +57,8 @@ enum Notice {
     Saved,
     /// Nothing can be kept any more.
     StoreFailed(StoreError),
+    /// What is kept cannot be read any further.
+    Unreadable(StartError),
     /// A thread is done.
     ThreadEnded {
         /// Its name.

@@ -211,6 +211,7 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
                 broker.leave_store();
                 return Err(StartError::StoreFailed(error));
             }
+            Notice::Unreadable(error) => return Err(error),
             Notice::Signal(Signal::PrintTree) => {
                 if let Err(error) = print_tree(broker.shared(), &is_printing) {
                     log.warning(format!("Warning: Unable to print the subscription tree: {error}."));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use noctule_broker::metric::Metric;
-use noctule_broker::{Now, Shared};
+use noctule_broker::{Now, RetainedLoad, Shared};
 
 use super::mailbox::{Letter, Mailbox};
 use crate::context::Context;
@@ -24,6 +24,8 @@ pub(super) struct Commons {
     turns: Vec<Option<Duration>>,
     /// Which shard has a link, or will have it.
     pub(super) links: BTreeMap<LinkNumber, usize>,
+    /// What is retained and was not read yet.
+    pub(super) load: Option<RetainedLoad>,
     /// What the history says was dropped.
     dropped: BTreeMap<&'static str, u64>,
 }
@@ -45,6 +47,7 @@ impl Commons {
             mailboxes: (0..shards).map(|_| Mailbox::new(shards)).collect(),
             turns: vec![None; shards],
             links: BTreeMap::new(),
+            load: None,
             dropped: BTreeMap::new(),
         }
     }

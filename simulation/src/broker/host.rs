@@ -251,6 +251,7 @@ impl Host {
             step(around.countdown)?;
             match letter {
                 Letter::Parcel(parcel) => self.handle(Input::Parcel { parcel }, around),
+                Letter::Loaded(some_expire) => self.handle(Input::RetainedLoaded { some_expire }, around),
                 Letter::Connection(HandedOver { link, listener, peer, bytes, authenticated }) => {
                     let connection = self.enter(link);
                     let bytes = &bytes;

@@ -14,6 +14,8 @@ use crate::sabotage::Sabotage;
 pub(super) enum Letter {
     Parcel(Parcel),
     Connection(HandedOver),
+    /// More of what is retained was read; whether any of it expires.
+    Loaded(bool),
 }
 
 /// A connection between two shards.

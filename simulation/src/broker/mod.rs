@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use noctule_broker::metric::Metric;
 use noctule_broker::record::{Rows, RowsError, Table, VisitRow};
-use noctule_broker::{Shard, ShardIndex, Shared};
+use noctule_broker::{LoadedPart, Shard, ShardIndex, Shared};
 use noctule_persistence::{Stored, StoredRows};
 
 use crate::context::Context;
@@ -24,6 +24,7 @@ mod process;
 
 use commons::{Around, Commons};
 use host::Host;
+use mailbox::Letter;
 use process::Process;
 
 /// Shards of a process at most.
@@ -113,10 +114,11 @@ impl Broker {
         let mut commons = Commons::new(Shared::new(&settings), count.into(), context.now);
         let mut effects = Vec::new();
         let now = commons.now(context);
-        let forgetful = Forgetful(&rows);
+        let forgetful = Forgetful(&rows, Table::Session);
         let rows: &dyn Rows = if forgets { &forgetful } else { &rows };
-        if let Err(error) = Shard::restore(&mut shards, &commons.shared, rows, now, &mut effects) {
-            context.violation("restore", error.to_string());
+        match Shard::restore(&mut shards, &commons.shared, rows, now, &mut effects) {
+            Ok((_, load)) => commons.load = Some(load),
+            Err(error) => context.violation("restore", error.to_string()),
         }
         let mut hosts: Vec<Host> = shards.into_iter().enumerate().map(Host::new).collect();
         hosts[0].owe(effects);
@@ -124,6 +126,31 @@ impl Broker {
             commons.plan_turn(index, Duration::ZERO, context);
         }
         self.process = Some(Process { hosts, commons });
+        context.schedule.plan(context.now, Event::Load(started));
+    }
+
+    /// Reads some more of what is retained, if it is this start's turn.
+    pub(crate) fn load(&mut self, start: u32, disk: &Disk, context: &mut Context) {
+        let Some(Process { commons, .. }) = &mut self.process else { return };
+        let Some(load) = commons.load.as_mut().filter(|_| start == self.started) else { return };
+        let slowly = context.random.percent(80);
+        let messages_max = if slowly { context.random.between(1..=4) } else { usize::MAX };
+        let rows = disk.rows();
+        let forgetful = Forgetful(&rows, Table::Retained);
+        let forgets = context.plan.sabotage == Some(Sabotage::SkipRetained) && context.random.percent(20);
+        let rows: &dyn Rows = if forgets { &forgetful } else { &rows };
+        match load.load_some(messages_max, rows, &commons.shared) {
+            Ok(LoadedPart { some_expire, is_last, .. }) => {
+                for shard in 0..commons.mailboxes.len() {
+                    commons.send(shard, shard, Letter::Loaded(some_expire), context);
+                }
+                if !is_last {
+                    let after = context.random.millis(0..=300);
+                    context.schedule.plan(context.now + after, Event::Load(start));
+                }
+            }
+            Err(error) => context.violation("restore", error.to_string()),
+        }
     }
 
     /// Something waits at the broker's end of a link.
@@ -208,8 +235,8 @@ impl Broker {
     }
 }
 
-/// Rows without the first session (a defect on purpose).
-struct Forgetful<'a>(&'a StoredRows);
+/// Rows without the first that is asked for of a table (a defect on purpose).
+struct Forgetful<'a>(&'a StoredRows, Table);
 
 impl Rows for Forgetful<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
@@ -217,7 +244,7 @@ impl Rows for Forgetful<'_> {
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut VisitRow<'_>) -> Result<(), RowsError> {
-        let mut is_first = table == Table::Session;
+        let mut is_first = table == self.1;
         self.0.scan(table, from, &mut |key, value| match std::mem::take(&mut is_first) {
             true => ControlFlow::Continue(()),
             false => visit(key, value),

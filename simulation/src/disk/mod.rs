@@ -235,6 +235,11 @@ impl Disk {
         Ok(rows)
     }
 
+    /// What it holds now.
+    pub(crate) fn rows(&self) -> StoredRows {
+        StoredRows::new(self.store.reader())
+    }
+
     /// Has all that was pushed so far written, and gives the last of it.
     pub(crate) fn hurry(&mut self, context: &mut Context) -> noctule_storage::Ticket {
         let last = self.queue.hurry(noctule_storage::Urgency::Flush);

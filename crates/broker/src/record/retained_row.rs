@@ -19,7 +19,8 @@ use crate::shared::Shared;
 /// ```
 #[derive(Debug)]
 pub struct RetainedRow {
-    version: Version,
+    /// `None` if nothing is retained.
+    version: Option<Version>,
     change: Change,
 }
 
@@ -27,7 +28,7 @@ impl RetainedRow {
     /// What is retained now. [`latest`](Self::latest) has less to do if this was called shortly before.
     pub fn read(shared: &Shared, topic: &str) -> Self {
         let retained = shared.retained.find(topic);
-        let version = retained.as_ref().map_or(Version::ZERO, |(version, _)| *version);
+        let version = retained.as_ref().map(|(version, _)| *version);
         let change = retained_change(topic, retained.as_ref().map(|(_, retained)| retained));
         Self { version, change }
     }

@@ -265,3 +265,51 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn a_filter_is_loaded_with_the_last_topic_it_can_match() {
+    let retained = empty();
+    let loaded = |filter: &str| retained.is_loaded(filter);
+    assert!(loaded("#"));
+    retained.begin_loading();
+    retained.set(note("c", 9));
+    retained.set(note("b/new", 9));
+    // What was set meanwhile is newer than what may be on the disk.
+    assert_eq!(["c", "a", "#", "+", "a/+", "a#"].map(loaded), [true, false, false, false, false, false]);
+    retained.load(note("a", 1));
+    retained.load(note("b/1", 1));
+    retained.loaded_to("b/1");
+    assert_eq!(["a", "a/+", "a/#", "a/b/#", "b/0/+"].map(loaded), [true; 5]);
+    assert_eq!(
+        ["b/1", "b/1/+", "b/+", "b/#", "b/2", "+/1", "#", "c/#"].map(loaded),
+        [true, false, false, false, false, false, false, false]
+    );
+    retained.load(note("b/new", 1));
+    retained.load(note("c", 1));
+    retained.end_loading();
+    assert_eq!(["b/1/+", "b/+", "+/1", "#", "c/#"].map(loaded), [true; 5]);
+    assert_eq!((retained.get("c"), retained.get("b/new")), (Some(note("c", 9)), Some(note("b/new", 9))));
+    assert_eq!(matches(&retained, "#"), ["a", "b/1", "b/new", "c"]);
+}
+
+#[test]
+fn what_was_cleared_is_not_loaded() {
+    let retained = empty();
+    retained.begin_loading();
+    assert!(retained.may_have("a"));
+    assert!(retained.remove("a").is_some(), "it may be on the disk");
+    assert!(!retained.may_have("a"));
+    assert_eq!(retained.remove("a"), None);
+    assert!(retained.is_loaded("a"), "nobody waits for it");
+    retained.set(note("b", 1));
+    retained.remove("b");
+    retained.set(note("c", 1));
+    retained.sweep(None, 10, |(topic, _)| topic != "c");
+    ["a", "b", "c", "d"].into_iter().for_each(|topic| retained.load(note(topic, 2)));
+    retained.loaded_to("d");
+    retained.remove("d");
+    assert_eq!(retained.remove("b"), None, "no more than that may be there");
+    retained.end_loading();
+    assert_eq!((retained.len(), retained.payload_bytes()), (0, 0));
+    assert!(retained.stripes.iter().all(|stripe| lock(stripe).cleared.is_none()));
+}

@@ -140,6 +140,8 @@ impl Pauses {
     pub(crate) const AUTHENTICATION: Self = Self(16);
     /// What it sends needs the store, and the store is behind.
     pub(crate) const STORE: Self = Self(32);
+    /// It subscribes to what is still being read from the disk.
+    pub(crate) const RETAINED: Self = Self(64);
 
     pub(crate) const fn contains(self, reason: Self) -> bool {
         self.0 & reason.0 != 0
@@ -373,7 +375,7 @@ impl Shard {
             connection.allowance = Allowance::default();
         }
         let has_whole_packets =
-            [Pauses::OWN_FAN_OUT, Pauses::MEMORY, Pauses::AUTHENTICATION].contains(&reason);
+            [Pauses::OWN_FAN_OUT, Pauses::MEMORY, Pauses::AUTHENTICATION, Pauses::RETAINED].contains(&reason);
         if has_whole_packets && connection.partial.is_some() {
             self.take_bytes(key, &[], turn);
         }

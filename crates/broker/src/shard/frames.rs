@@ -132,6 +132,11 @@ impl Shard {
             }
             match next_frame(rest, limit) {
                 Ok(Some((frame, length))) => {
+                    if turn.shared.retained.is_loading()
+                        && self.waits_for_retained(key, stage, version, frame, turn)
+                    {
+                        break;
+                    }
                     if self.thrift.pressure >= Pressure::PausePublishers
                         && self.waits_for_memory(key, stage, version, frame, turn)
                     {

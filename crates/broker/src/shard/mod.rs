@@ -40,6 +40,7 @@ mod expulsion;
 mod frames;
 mod group;
 mod hand_over;
+mod loading;
 mod mail;
 mod membership;
 mod memory;
@@ -65,7 +66,7 @@ use expulsion::Expulsions;
 use group::Groups;
 use mail::Mail;
 use memory::Thrift;
-pub use restore::{RestoreError, Restored};
+pub use restore::{LoadedPart, RestoreError, Restored, RetainedLoad};
 use retain::WaitingReplays;
 use spill::Spill;
 use store_queue::StoreQueue;
@@ -131,6 +132,8 @@ pub struct Shard {
     sweep_at: Option<Duration>,
     /// Retained messages that replays may still look at in this turn.
     replay_steps: usize,
+    /// Connections that are not read until more of what is retained was. They may be gone.
+    awaiting_retained: Vec<ConnectionKey>,
     replays: WaitingReplays,
     spill: Spill,
     /// What was last published about the broker, by the first shard.
@@ -190,6 +193,7 @@ impl Shard {
             sweep_from: None,
             sweep_at: None,
             replay_steps: retain::REPLAY_STEPS,
+            awaiting_retained: Vec::new(),
             replays: WaitingReplays::default(),
             spill: Spill::default(),
             sys_topics: SysTopics::default(),
@@ -242,6 +246,7 @@ impl Shard {
             Input::QueueRead { slot, session, found, error } => {
                 self.queue_read((slot, session), found, error, turn);
             }
+            Input::RetainedLoaded { some_expire } => self.retained_loaded(some_expire, turn),
             Input::TimedOut => self.timed_out(turn),
             Input::StoreQueue { is_full } => self.tell_store_queue(is_full, turn),
             Input::Flushed { ticket } => self.was_flushed(ticket, turn),

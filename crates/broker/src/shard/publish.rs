@@ -482,5 +482,5 @@ impl Shard {
 /// Whether a message gives memory back: it deletes what is retained.
 fn frees(publication: &Authorized<'_, '_>, turn: &Turn<'_>) -> bool {
     let view = publication.view();
-    view.retain && view.payload.is_empty() && turn.shared.retained.find(view.topic).is_some()
+    view.retain && view.payload.is_empty() && turn.shared.retained.may_have(view.topic)
 }

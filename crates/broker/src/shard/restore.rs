@@ -10,7 +10,7 @@ use noctule_protocol::{PacketId, QoS, SubscriptionFilter};
 use super::{Shard, Turn};
 use crate::Effect;
 use crate::directory::Claim;
-use crate::message::{Message, Publisher, RetainedMessage, Sequence, SessionNumber};
+use crate::message::{Message, Sequence, SessionNumber};
 use crate::now::Now;
 use crate::record::{
     Cursor, Exchange, Operation, ReadError, Recipient, Record, Rows, SessionRecord, Table, for_each,
@@ -21,8 +21,10 @@ use crate::shared::Shared;
 use crate::timer::Timer;
 
 mod messages;
+mod retained;
 
 use messages::restore_messages;
+pub use retained::{LoadedPart, RetainedLoad};
 
 /// Why a stored broker cannot be brought back.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -47,8 +49,6 @@ pub struct Restored {
     pub subscriptions: u64,
     /// Messages that wait for somebody, and such that wait for their PUBREL.
     pub messages: u64,
-    /// Retained messages.
-    pub retained: u64,
 }
 
 /// What is read before it can be put together.
@@ -57,8 +57,6 @@ struct Found {
     addresses: HashMap<SessionNumber, SessionAddress>,
     /// By Client Identifier: a session that ended while another shard made its successor may have left its rows.
     by_client: HashMap<Arc<str>, SessionNumber>,
-    /// Who retained messages, each once.
-    retainers: HashSet<Arc<Publisher>>,
     /// Of messages with a list.
     sources: HashSet<u32>,
     cursors: BTreeMap<SessionNumber, Cursor>,
@@ -74,20 +72,11 @@ impl Found {
         self.last.source = self.last.source.max(sequence.source);
         self.last.counter = self.last.counter.max(sequence.counter);
     }
-
-    fn retainer(&mut self, publisher: Publisher) -> Arc<Publisher> {
-        if let Some(known) = self.retainers.get(&publisher) {
-            return Arc::clone(known);
-        }
-        let publisher = Arc::new(publisher);
-        self.retainers.insert(Arc::clone(&publisher));
-        publisher
-    }
 }
 
 impl Shard {
     /// Fills the empty shards of a broker from stored rows, dealing sessions evenly. Of what waits for sessions only the
-    /// places are kept; the messages are read when their turn comes. What the wall clock says has expired meanwhile is due
+    /// places are kept; the messages are read when their turn comes. What is retained is to be read afterwards. What the wall clock says has expired meanwhile is due
     /// at the next [`Input::TimedOut`](crate::Input::TimedOut); changes that follow from restoring, and what shards have
     /// for each other, are handed out by the next [`end_turn`](Self::end_turn) of each.
     pub fn restore(
@@ -96,24 +85,24 @@ impl Shard {
         rows: &dyn Rows,
         now: Now,
         effects: &mut Vec<Effect>,
-    ) -> Result<Restored, RestoreError> {
+    ) -> Result<(Restored, RetainedLoad), RestoreError> {
+        let load = RetainedLoad::begin(shared);
         let turn = &mut Turn { shared, now, effects };
         let mut found = Found::default();
         let mut next = 0;
         for table in Table::ALL {
-            if matches!(table, Table::Message | Table::Delivery) {
+            if matches!(table, Table::Message | Table::Delivery | Table::Retained) {
                 continue;
             }
             for_each(rows, table, |record| {
                 if let Record::Session(_) = record {
                     next = (next + 1) % shards.len().max(1);
                 }
-                let Restored { sessions, subscriptions, messages, retained } = &mut found.counted;
+                let Restored { sessions, subscriptions, messages } = &mut found.counted;
                 match record {
                     Record::Session(_) => *sessions += 1,
                     Record::Subscription { .. } => *subscriptions += 1,
                     Record::Incoming { .. } => *messages += 1,
-                    Record::Retained { .. } => *retained += 1,
                     _ => {}
                 }
                 restore_row(shards, next, record, &mut found, turn)
@@ -136,7 +125,7 @@ impl Shard {
         for shard in shards {
             (0..shard.sessions.len() as u32).for_each(|slot| shard.recount(slot));
         }
-        Ok(found.counted)
+        Ok((found.counted, load))
     }
 
     /// An exchange of which only PUBREL and PUBCOMP are left.
@@ -291,16 +280,11 @@ fn restore_row(
             }
             found.note(message.sequence());
         }
-        Record::Retained { message, publisher } => {
-            found.note(message.sequence());
-            let publisher = found.retainer(publisher);
-            shards[0].keep_retained(RetainedMessage { message, publisher }, turn);
-        }
         Record::Cursor { session, cursor } => {
             found.cursors.insert(session, cursor);
         }
         // They are read in another order.
-        Record::Message(_) | Record::List { .. } | Record::Recipient { .. } => {}
+        Record::Message(_) | Record::List { .. } | Record::Recipient { .. } | Record::Retained { .. } => {}
     }
     Ok(())
 }

@@ -69,8 +69,8 @@ impl Shard {
     /// Puts a message where it is retained, and gives its version; one that expires will be looked for.
     pub(super) fn keep_retained(&mut self, retained: RetainedMessage, turn: &mut Turn<'_>) -> Version {
         let message = retained.message.clone();
-        if message.expires().is_some() && self.sweep_at.is_none() {
-            self.arm_sweep(turn.now.monotonic + self.settings.retain_expiry_interval);
+        if message.expires().is_some() {
+            self.look_for_expired(turn);
         }
         turn.shared.retained.set(retained)
     }
@@ -237,6 +237,13 @@ impl Shard {
             None => self.settings.retain_expiry_interval,
         };
         self.arm_sweep(turn.now.monotonic + pause);
+    }
+
+    /// There are retained messages that expire.
+    pub(super) fn look_for_expired(&mut self, turn: &Turn<'_>) {
+        if self.sweep_at.is_none() {
+            self.arm_sweep(turn.now.monotonic + self.settings.retain_expiry_interval);
+        }
     }
 
     fn arm_sweep(&mut self, at: Duration) {

@@ -28,6 +28,7 @@ mod replay;
 mod restart;
 mod resume;
 mod retained;
+mod retained_load;
 mod rights;
 mod shards;
 mod shared_across_shards;

@@ -78,7 +78,8 @@ impl Started {
         let now = Now { monotonic: Duration::from_secs(1), wall: NOW };
         let mut effects = Vec::new();
         let rows = StoredRows::new(store.reader());
-        Shard::restore(&mut shards, &shared, &rows, now, &mut effects).unwrap();
+        let (_, mut load) = Shard::restore(&mut shards, &shared, &rows, now, &mut effects).unwrap();
+        load.load_some(usize::MAX, &rows, &shared).unwrap();
         let [shard] = shards;
         let mut started = Self { shared, shard, effects, now, rows, summary };
         started.settle();

@@ -34,6 +34,8 @@ pub(crate) enum Mail {
     Stored,
     /// What a session had on disk only, as [`Effect::ReadQueue`](noctule_broker::Effect::ReadQueue) asked.
     QueueRead { slot: u32, session: SessionNumber, found: Vec<Found>, error: Option<ReadError> },
+    /// More of what is retained was read from the store; whether any of it expires.
+    RetainedLoaded { some_expire: bool },
     /// Memory became short, so that those who sleep have something to give back.
     MemoryIsShort,
     /// Log lines are to be published; they wait in the log's outlet.
@@ -117,6 +119,7 @@ impl Mailbox {
             Err(
                 Mail::HandedOver(_)
                 | Mail::QueueRead { .. }
+                | Mail::RetainedLoaded { .. }
                 | Mail::Parcel(_)
                 | Mail::Authenticated { .. }
                 | Mail::Stored

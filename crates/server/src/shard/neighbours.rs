@@ -106,6 +106,11 @@ impl Neighbours {
         self.boxes.iter().for_each(Mailbox::tell_stored);
     }
 
+    /// Tells all shards that more of what is retained was read, and whether any of it expires.
+    pub(crate) fn tell_retained_loaded(&self, some_expire: bool) {
+        self.boxes.iter().for_each(|mailbox| mailbox.send(Mail::RetainedLoaded { some_expire }));
+    }
+
     /// Tells all shards new settings; each answers when it obeys them.
     pub(crate) fn tell_settings(&self, settings: &Arc<Settings>, notify: &Sender<Notice>) {
         for mailbox in &self.boxes {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use noctule_broker::metric::Metric;
 use noctule_broker::record::{Operation, Table, Wanted};
 use noctule_broker::{
-    ConnectionKey, Effect, Input, ListenerIndex, LogLevel, Now, Parcel, QueueHead, SessionNumber, Settings,
-    Shard, ShardIndex, Shared, Ticket, TransportEnd, Urgency, Verdict,
+    ConnectionKey, Effect, Input, ListenerIndex, LoadedPart, LogLevel, Now, Parcel, QueueHead, RetainedLoad,
+    SessionNumber, Settings, Shard, ShardIndex, Shared, Ticket, TransportEnd, Urgency, Verdict,
 };
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
@@ -73,6 +73,8 @@ struct State {
     reads: VecDeque<(usize, u32, SessionNumber, Vec<Wanted>)>,
     /// Messages read from disk.
     reads_from_disk: usize,
+    /// What is retained, after a restart.
+    load: Option<RetainedLoad>,
     disk: Disk,
     log: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl Desk {
             batches: Vec::new(),
             reads: VecDeque::new(),
             reads_from_disk: 0,
+            load: None,
             disk: Disk::default(),
             log: Vec::new(),
         })))
@@ -291,6 +294,12 @@ impl Desk {
 
     /// The broker is killed and comes back with what is on the disk.
     pub(crate) fn restart(&self) {
+        self.restart_unloaded();
+        self.load_retained(usize::MAX);
+    }
+
+    /// The same, but it has read nothing yet of what is retained.
+    pub(crate) fn restart_unloaded(&self) {
         let mut state = self.0.borrow_mut();
         state.batches.clear();
         state.reads.clear();
@@ -300,10 +309,25 @@ impl Desk {
         let State { settings, shards, shared, now, disk, .. } = &mut *state;
         let mut shards = new_shards(settings, shards.len() as u16, 0);
         let mut effects = Vec::new();
-        Shard::restore(&mut shards, shared, &*disk, *now, &mut effects).expect("rows that were written");
+        let (_, load) =
+            Shard::restore(&mut shards, shared, &*disk, *now, &mut effects).expect("rows that were written");
+        state.load = Some(load);
         state.shards = shards;
         state.carry_out(0, effects);
         state.run();
+    }
+
+    /// Some of what is retained is read from the disk. Gives whether there is more.
+    pub(crate) fn load_retained(&self, messages: usize) -> bool {
+        let mut state = self.0.borrow_mut();
+        let State { load: Some(load), disk, shared, .. } = &mut *state else { return false };
+        let LoadedPart { some_expire, is_last, .. } =
+            load.load_some(messages, disk, shared).expect("rows that were written");
+        for shard in 0..state.shards.len() {
+            state.input(shard, Input::RetainedLoaded { some_expire });
+        }
+        state.run();
+        !is_last
     }
 
     /// How many queued messages were read from the disk.

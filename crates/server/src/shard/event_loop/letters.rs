@@ -34,6 +34,9 @@ impl EventLoop {
                 Mail::QueueRead { slot, session, found, error } => {
                     self.handle(Input::QueueRead { slot, session, found, error }, now);
                 }
+                Mail::RetainedLoaded { some_expire } => {
+                    self.handle(Input::RetainedLoaded { some_expire }, now);
+                }
                 Mail::LogLines => {
                     for (kind, line) in self.log.outlet().take() {
                         if let Some(level) = log_level(kind) {
