@@ -208,6 +208,9 @@ fn connections(plan: &Plan) -> u64 {
             publishers + plan.subscribers as u64 + plan.churn.map_or(0, |_| churn::CONNECTIONS as u64)
         }
         Kind::Idle | Kind::Connect => plan.items,
+        Kind::Offline if plan.is_kept => {
+            publishers + plan.connections.min(state::offline::AT_ONCE_MAX) as u64
+        }
         Kind::Filters(_) | Kind::Offline => publishers + plan.connections as u64,
         Kind::Retained => publishers + 1,
     }

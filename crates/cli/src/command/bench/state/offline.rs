@@ -18,7 +18,7 @@ use super::{OnPhase, dealt};
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Connections of those that leave at once. An address has some 28 000 ports to call from.
-const AT_ONCE_MAX: usize = 10_000;
+pub(in super::super) const AT_ONCE_MAX: usize = 10_000;
 
 pub(in super::super) fn run(run: &mut Run, on_phase: OnPhase<'_>) -> Result<(), Fault> {
     let outcome = phases(run, on_phase);
