@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use e2e::broker::command;
+use e2e::clients::noctule;
 use e2e::packet::{self, Version, connect};
 use e2e::port::Port;
 use e2e::{Broker, Running, Wire, environment, eventually};
@@ -60,6 +61,24 @@ fn sessions_and_what_waits_for_them_survive() {
         let reader = broker.returning_subscriber("-V mqttv311 -c -i mqttv311-2 -t news/# -q 2 -C 1");
         reader.receives(&["news/3 1 0 last"]);
     }
+}
+
+#[test]
+fn more_retained_messages_than_a_start_waits_for() {
+    let mut broker = persistent("");
+    noctule("bench", broker.port(), "retained --items 30000 --publishers 10 --keep").run().succeeds();
+    for end in ENDS {
+        restart(&mut broker, end);
+        let all = broker.mosquitto_sub("-t bench/retained/# -q 1 -C 30000 -W 30 -F %t").run();
+        let mut topics = all.succeeds().lines();
+        assert_eq!(topics.len(), 30_000);
+        topics.sort();
+        topics.dedup();
+        assert_eq!(topics.len(), 30_000, "each once");
+        let told = "All 30000 retained messages are restored, in ";
+        eventually(told, || broker.process().errors().contains(told).then_some(()));
+    }
+    broker.stop();
 }
 
 #[test]
