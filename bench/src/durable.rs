@@ -64,7 +64,7 @@ fn chosen(text: &str) -> Result<Chosen> {
 fn queueing(qos: u8, (publishers, window): (u64, u64)) -> Result<Chosen> {
     let messages = (MESSAGES_MIN * (publishers * window).isqrt()).clamp(MESSAGES_MIN, MESSAGES_MAX);
     chosen(&format!(
-        "offline:qos={qos},publishers={publishers},connections={publishers},window={window},items={messages},keep=yes"
+        "offline:qos={qos},publishers={publishers},connections={publishers},window={window},items={messages},keep=yes,stall-timeout=100"
     ))
 }
 

@@ -157,7 +157,9 @@ impl Phase {
 /// A phase that has a bar, but no figures.
 fn missing_phase(chosen: &Chosen, phases: &[Phase]) -> Option<&'static str> {
     let is_there = |name| phases.iter().any(|phase| phase.name == name && phase.cpu.is_some());
-    chosen.scenario.bars.iter().map(|bar| bar.phase).find(|&name| !is_there(name))
+    // What is kept is not read.
+    let count = if chosen.flag("keep").is_some() { 1 } else { usize::MAX };
+    chosen.scenario.bars.iter().map(|bar| bar.phase).take(count).find(|&name| !is_there(name))
 }
 
 /// What is wrong with the subscriptions that are made and dropped beside the traffic: with fewer of them, its figures say
