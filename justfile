@@ -33,6 +33,10 @@ ledger fault="kill" rounds="200" seed="1":
     target/release/ledger --fault {{fault}} --rounds {{rounds}} --seed {{seed}} --broker target/release/noctule \
         --paho tests/.environment/paho2/bin/python
 
+# Damages stores at random: what was kept is there, or its loss is told.
+damage rounds="1000" seed="1":
+    NOCTULE_DAMAGE_ROUNDS={{rounds}} NOCTULE_DAMAGE_SEED={{seed}} cargo test -p noctule-storage -- whatever_is_damaged
+
 # Fuzz one target for a while (needs cargo-fuzz).
 fuzz target seconds="300":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}

@@ -119,12 +119,7 @@ impl DataDirectory {
 
     /// Opens the store in it, or makes an empty one at the first time.
     pub fn open_store(&self) -> Result<FjallStore, DataDirectoryError> {
-        let path = self.path.join(STORE);
-        if !path.exists() && self.path.join(REPAIRED).exists() {
-            // A repair was cut short between taking the one away and putting the other in its place.
-            fs::rename(self.path.join(REPAIRED), &path)
-                .map_err(|source| io_error("put the repaired store in the place of", &path, source))?;
-        }
+        let path = self.store()?;
         FjallStore::open(&path).map_err(|error| match error {
             StoreError::Damaged { file, what } => {
                 DataDirectoryError::Damaged { path: self.path.clone(), file, what }
@@ -135,14 +130,14 @@ impl DataDirectory {
 
     /// Every file of the store in it that is not as it was written. Nothing is changed.
     pub fn damages(&self) -> Result<Vec<Damage>, DataDirectoryError> {
-        let path = self.path.join(STORE);
+        let path = self.store()?;
         FjallStore::damages(&path).map_err(|source| io_error("read", &path, source))
     }
 
     /// Puts a new store in the place of the one in it, with all rows that can be read of that and that `keep` wants. The old
     /// one stays beside it, as it was, under the name that is given back.
     pub fn repair(&self, keep: &mut Keep<'_>) -> Result<(Salvaged, PathBuf), DataDirectoryError> {
-        let store = self.path.join(STORE);
+        let store = self.store()?;
         let (scratch, new) = (self.path.join("repair.scratch"), self.path.join(REPAIRED));
         // What a repair that was cut short has left has nothing that the store has not.
         for left in [&scratch, &new] {
@@ -156,12 +151,21 @@ impl DataDirectory {
         let salvaged = salvage(&store, &scratch, &new, keep)
             .map_err(|source| DataDirectoryError::Store { path: store.clone(), source })?;
         let damaged = self.free_name();
-        let synced = || File::open(&self.path)?.sync_all();
-        fs::rename(&store, &damaged)
-            .and_then(|()| fs::rename(&new, &store))
-            .and_then(|()| synced())
-            .map_err(|source| io_error("put the repaired store in the place of", &store, source))?;
+        fs::rename(&store, &damaged).map_err(|source| io_error("rename", &store, source))?;
+        self.store()?;
         Ok((salvaged, damaged))
+    }
+
+    /// Where the store is. A repair that was cut short between taking the damaged one away and putting the repaired one in its
+    /// place is finished first.
+    fn store(&self) -> Result<PathBuf, DataDirectoryError> {
+        let (store, repaired) = (self.path.join(STORE), self.path.join(REPAIRED));
+        if !store.exists() && repaired.exists() {
+            fs::rename(repaired, &store)
+                .and_then(|()| File::open(&self.path)?.sync_all())
+                .map_err(|source| io_error("put the repaired store in the place of", &store, source))?;
+        }
+        Ok(store)
     }
 
     /// A name for a damaged store that no other one has.

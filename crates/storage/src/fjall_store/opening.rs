@@ -12,6 +12,9 @@ use crate::StoreError;
 /// How many cut pieces are kept; the oldest go first.
 const PIECES_MAX: usize = 4;
 
+/// What fjall locks.
+const LOCK: &str = "lock";
+
 /// How a store was found when it was opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Opening {
@@ -61,6 +64,9 @@ impl Opening {
             let cut = cut(journal, broken).map_err(|source| StoreError::Io { action: "cut", source })?;
             opening.cut = Some(cut);
         }
+        // It holds nothing, and fjall only opens it.
+        let made = OpenOptions::new().write(true).create(true).truncate(false).open(store.join(LOCK));
+        made.map_err(|source| StoreError::Io { action: "open the lock of", source })?;
         Ok(opening)
     }
 
@@ -176,7 +182,7 @@ fn is_new(store: &Path, known: Option<Known>) -> io::Result<bool> {
     for entry in entries {
         let path = entry?.path();
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("lock") => {}
+            Some(LOCK) => {}
             Some("keyspaces") if fs::read_dir(&path)?.next().is_none() => {}
             Some("0.jnl") if is_zero(&path)? => left.push(path),
             // Its content never came to the disk.

@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use super::*;
 
+mod damage;
+
 fn batch(entries: &[(Keyspace, &str, &str)]) -> Batch {
     let mut batch = Batch::new();
     for &(keyspace, key, value) in entries {
