@@ -29,6 +29,8 @@ pub(crate) struct Published {
     pub(crate) first_sent: Option<Duration>,
     /// When PUBACK or PUBCOMP came.
     pub(crate) acknowledged: Option<Duration>,
+    /// Whether that promises that it is kept whatever happens.
+    pub(crate) is_promised: bool,
 }
 
 impl Published {
@@ -41,7 +43,7 @@ impl Published {
 
     /// Whether the broker must keep it once it is acknowledged, and a receiver can tell which it is.
     pub(crate) fn is_kept(&self) -> bool {
-        self.qos != QoS::AtMostOnce && self.expiry.is_none() && self.payload_bytes > 0
+        self.is_promised && self.qos != QoS::AtMostOnce && self.expiry.is_none() && self.payload_bytes > 0
     }
 
     /// More than any PUBLISH with it has.

@@ -12,6 +12,8 @@ use crate::sabotage::Sabotage;
 
 /// Topics of ordinary messages.
 const TOPICS: [&str; 4] = ["a/1", "a/2", "b/1", "$c/1"];
+/// The listener whose clients are promised less than the others. What it acknowledges may be lost with the broker.
+pub const CARELESS: u16 = 1;
 /// Topics that also get retained messages.
 pub const RETAINED_TOPICS: [&str; 3] = ["r/1", "r/2", "r/x"];
 /// The last clients of a plan: they ask in the end what is retained, at three times.
@@ -108,6 +110,8 @@ pub struct ClientPlan {
     pub publishes: Option<PublishPlan>,
     /// Its Will.
     pub will: Option<WillPlan>,
+    /// Where it comes in: 0, or [`CARELESS`].
+    pub listener: u16,
     /// Longest time until it acknowledges.
     pub ack_delay_max: Duration,
     /// Messages it has in flight at most.
@@ -252,10 +256,13 @@ impl Plan {
 
     /// Gives the broker rules, and publishers topics for which not everybody has the right.
     fn restrict(&mut self, random: &mut Random) {
-        let listener = &mut self.settings.listeners[0];
-        listener.authenticates = random.percent(50);
-        self.user_name = (listener.authenticates || random.percent(50)).then_some("u");
-        listener.access = Some(rules(random.between(0..=2) as u32, self.user_name));
+        let authenticates = random.percent(50);
+        self.user_name = (authenticates || random.percent(50)).then_some("u");
+        let access = rules(random.between(0..=2) as u32, self.user_name);
+        for listener in &mut self.settings.listeners {
+            listener.authenticates = authenticates;
+            listener.access = Some(access.clone());
+        }
         for publishes in self.clients.iter_mut().filter_map(|client| client.publishes.as_mut()) {
             publishes.topics.push(*random.pick(&OWN_TOPICS));
             if random.percent(50) {
@@ -272,7 +279,8 @@ impl Plan {
     /// The same settings, with rules that mean the same.
     pub(crate) fn reworded(&self, random: &mut Random) -> Settings {
         let mut settings = self.settings.clone();
-        settings.listeners[0].access = Some(rules(random.between(0..=2) as u32, self.user_name));
+        let access = rules(random.between(0..=2) as u32, self.user_name);
+        settings.listeners.iter_mut().for_each(|listener| listener.access = Some(access.clone()));
         settings
     }
 
@@ -294,6 +302,8 @@ impl Plan {
             Durability::Memory,
         ]);
         self.settings.listeners[0].durability = durability;
+        self.settings.listeners[usize::from(CARELESS)].durability =
+            *random.pick(&[Durability::Flush, Durability::Memory]);
         match durability {
             Durability::Sync => {}
             Durability::Flush => self.loses_power = false,
@@ -324,6 +334,7 @@ impl Plan {
             subscriptions: Vec::new(),
             publishes: None,
             will: None,
+            listener: 0,
             ack_delay_max: random.millis(0..=slowest),
             window: *random.pick(&[1, 3, 20]),
             whim_every: None,
@@ -343,11 +354,14 @@ impl Plan {
 
 fn settings(regime: Regime, random: &mut Random) -> Settings {
     Settings {
-        listeners: vec![ListenerSettings {
-            max_topic_alias: *random.pick(&[0, 2, 10]),
-            max_topic_alias_broker: *random.pick(&[0, 2, 10]),
-            ..ListenerSettings::default()
-        }],
+        listeners: vec![
+            ListenerSettings {
+                max_topic_alias: *random.pick(&[0, 2, 10]),
+                max_topic_alias_broker: *random.pick(&[0, 2, 10]),
+                ..ListenerSettings::default()
+            };
+            2
+        ],
         max_inflight_messages: *random.pick(&[0, 1, 2, 5, 20, 20]),
         max_inflight_bytes: *random.pick(&[0, 0, 0, 1, 300]),
         max_queued_messages: match regime {
@@ -409,6 +423,12 @@ fn publisher(client: &mut ClientPlan, regime: Regime, random: &mut Random) {
     }
     if client.version != ProtocolVersion::V5 {
         publishes.expire_percent = 0;
+    }
+    if regime == Regime::Faulty && random.percent(25) {
+        client.listener = CARELESS;
+        client.life = Life::Passing;
+        client.subscriptions.clear();
+        publishes.retain_percent = 0;
     }
     client.publishes = Some(publishes);
 }

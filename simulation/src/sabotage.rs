@@ -37,6 +37,10 @@ pub enum Sabotage {
     MiscountDrops,
     /// A session is not there after a restart.
     ForgetSession,
+    /// A start finds no cursor of a session.
+    ForgetCursors,
+    /// A start passes over the first message that waits.
+    SkipQueued,
     /// A retained message is passed over when those on the disk are read.
     SkipRetained,
     /// A parcel between shards is lost.
@@ -53,7 +57,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them, each with the check that must notice it.
-    pub const ALL: [(Self, &str); 23] = [
+    pub const ALL: [(Self, &str); 25] = [
         (Self::DurableTooEarly, "lost"),
         (Self::SkipSync, "lost"),
         (Self::TearBatches, "lost"),
@@ -71,6 +75,8 @@ impl Sabotage {
         (Self::StingyOutbox, "outbox"),
         (Self::MiscountDrops, "accounting"),
         (Self::ForgetSession, "session"),
+        (Self::ForgetCursors, "exactly once"),
+        (Self::SkipQueued, "lost"),
         (Self::SkipRetained, "retained"),
         (Self::LoseParcel, "lost"),
         (Self::RepeatParcel, "exactly once"),

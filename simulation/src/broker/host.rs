@@ -305,7 +305,9 @@ impl Host {
         // One that is being handed over comes by mail.
         if around.context.accept_link(link) {
             let connection = self.enter(link);
-            self.handle(Input::Connected { connection, listener: ListenerIndex(0), peer: None }, around);
+            let client = around.context.links[link].client;
+            let listener = ListenerIndex(around.context.plan.clients[client].listener);
+            self.handle(Input::Connected { connection, listener, peer: None }, around);
         }
     }
 

@@ -84,7 +84,7 @@ impl Broker {
         self.started += 1;
         let mut settings = context.plan.settings.clone();
         if context.plan.sabotage == Some(Sabotage::ForgetRules) {
-            settings.listeners[0].access = None;
+            settings.listeners.iter_mut().for_each(|listener| listener.access = None);
         }
         let settings = Arc::new(settings);
         let count = match context.plan.shards_vary {
@@ -104,7 +104,12 @@ impl Broker {
         if dies {
             self.crash_in(context.random.below(12));
         }
-        let forgets = context.plan.sabotage == Some(Sabotage::ForgetSession) && self.started == 2;
+        let forgotten = match context.plan.sabotage {
+            Some(Sabotage::ForgetSession) if self.started == 2 => Some(Forget::First(Table::Session)),
+            Some(Sabotage::SkipQueued) => Some(Forget::First(Table::Delivery)),
+            Some(Sabotage::ForgetCursors) => Some(Forget::All(Table::Cursor)),
+            _ => None,
+        };
         let started = self.started;
         context.trace(|| format!("broker: start {started} with {count} shards"));
         let source = self.started * SHARDS_MAX;
@@ -114,8 +119,8 @@ impl Broker {
         let mut commons = Commons::new(Shared::new(&settings), count.into(), context.now);
         let mut effects = Vec::new();
         let now = commons.now(context);
-        let forgetful = Forgetful(&rows, Table::Session);
-        let rows: &dyn Rows = if forgets { &forgetful } else { &rows };
+        let forgetful = forgotten.map(|forget| Forgetful(&rows, forget));
+        let rows: &dyn Rows = forgetful.as_ref().map_or(&rows, |forgetful| forgetful);
         match Shard::restore(&mut shards, &commons.shared, rows, now, &mut effects) {
             Ok((_, load)) => commons.load = Some(load),
             Err(error) => context.violation("restore", error.to_string()),
@@ -136,7 +141,7 @@ impl Broker {
         let slowly = context.random.percent(80);
         let messages_max = if slowly { context.random.between(1..=4) } else { usize::MAX };
         let rows = disk.rows();
-        let forgetful = Forgetful(&rows, Table::Retained);
+        let forgetful = Forgetful(&rows, Forget::First(Table::Retained));
         let forgets = context.plan.sabotage == Some(Sabotage::SkipRetained) && context.random.percent(20);
         let rows: &dyn Rows = if forgets { &forgetful } else { &rows };
         match load.load_some(messages_max, rows, &commons.shared) {
@@ -235,8 +240,14 @@ impl Broker {
     }
 }
 
-/// Rows without the first that is asked for of a table (a defect on purpose).
-struct Forgetful<'a>(&'a StoredRows, Table);
+/// Rows without some that are asked for (a defect on purpose).
+struct Forgetful<'a>(&'a StoredRows, Forget);
+
+#[derive(Clone, Copy, Debug)]
+enum Forget {
+    First(Table),
+    All(Table),
+}
 
 impl Rows for Forgetful<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
@@ -244,10 +255,17 @@ impl Rows for Forgetful<'_> {
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut VisitRow<'_>) -> Result<(), RowsError> {
-        let mut is_first = table == self.1;
-        self.0.scan(table, from, &mut |key, value| match std::mem::take(&mut is_first) {
-            true => ControlFlow::Continue(()),
-            false => visit(key, value),
+        let mut left = match self.1 {
+            Forget::First(of) if of == table => 1,
+            Forget::All(of) if of == table => usize::MAX,
+            Forget::First(_) | Forget::All(_) => 0,
+        };
+        self.0.scan(table, from, &mut |key, value| {
+            if left > 0 {
+                left -= 1;
+                return ControlFlow::Continue(());
+            }
+            visit(key, value)
         })
     }
 }

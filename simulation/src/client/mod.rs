@@ -9,7 +9,7 @@ use noctule_protocol::{QoS, ReasonCode};
 use crate::context::Context;
 use crate::facts::{Content, Incarnation, MessageNumber, Published};
 use crate::network::LinkNumber;
-use crate::plan::{ClientPlan, PublishPlan, RETAINED_TOPICS};
+use crate::plan::{CARELESS, ClientPlan, PublishPlan, RETAINED_TOPICS};
 use crate::schedule::Event;
 
 mod connect;
@@ -251,6 +251,7 @@ impl Client {
             expiry: expires.then(|| random.between(1..=4) as u32),
             first_sent: None,
             acknowledged: None,
+            is_promised: self.plan.listener != CARELESS,
         };
         context.facts.published.push(message);
         if qos == QoS::AtMostOnce {
