@@ -9,6 +9,7 @@ import sys
 import threading
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.client import mqtt_ms_resend_pubrel as RESEND_PUBREL
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -44,6 +45,17 @@ def write_answers():
         os.write(book, f"{word} {sequence}\n".encode())
 
 
+def reset_without_forgetting_pubrel():
+    """paho 2.1 takes a message whose PUBREL is to be repeated for one that was never sent if it must connect twice for one
+    CONNACK, and publishes it anew, against [MQTT-4.3.3-6]: a broker that has ended the exchange must deliver that again."""
+    released = [message for message in client._out_messages.values() if message.state == RESEND_PUBREL]
+    forgetful_reset()
+    for message in released:
+        message.state = RESEND_PUBREL
+
+
+forgetful_reset = client._messages_reconnect_reset_out
+client._messages_reconnect_reset_out = reset_without_forgetting_pubrel
 client.on_publish = on_publish
 threading.Thread(target=write_answers, daemon=True).start()
 client.connect_async("127.0.0.1", port, **connecting)
