@@ -59,6 +59,22 @@ bench-shards *arguments="--runs 5 --markdown":
     target/release/bench compare --pinned --broker noctule --broker noctule:threads=2,cores=0-1 \
         --scenario latency:publishers=10,subscribers=10 {{arguments}}
 
+# What it costs to keep what is acknowledged, beside memory, a raw log and the peers.
+bench-durable *arguments="--runs 3":
+    cargo build --release -p noctule-cli -p bench
+    target/release/bench durable {{arguments}}
+
+# How soon a broker with a million retained and a million queued messages of 100 000 sessions serves again.
+bench-restart *arguments="--runs 3":
+    cargo build --release -p noctule-cli -p bench
+    target/release/bench restart {{arguments}}
+
+# A queue of very many messages for one session: filled, drained in order, and what memory it takes.
+backlog messages="10000000":
+    cargo build --release -p noctule-cli -p bench
+    target/release/bench compare --runs 1 --patience 1800 --markdown --broker noctule:persistence=true \
+        --scenario offline:publishers=1,connections=1,window=1000,items={{messages}}
+
 # Ten minutes of mixed load with reconnect storms, churn and slow readers, on two shards: every message accounted for,
 # memory flat.
 soak *arguments="--minutes 10":
