@@ -89,6 +89,8 @@ pub struct Receiver {
     pub subscriptions: Vec<Subscription>,
     /// In their order, each new exchange once.
     pub receipts: Vec<Receipt>,
+    /// Of one whose session ends with its connections: each SUBACK of a later session, and how many receipts came before it.
+    pub returns: Vec<(usize, Moment)>,
 }
 
 /// A subscription that was acknowledged.
@@ -169,6 +171,7 @@ impl History {
             drained: false,
             subscriptions: Vec::new(),
             receipts: Vec::new(),
+            returns: Vec::new(),
         });
         self.receivers.len() - 1
     }
@@ -207,6 +210,13 @@ impl History {
     pub fn subscribed(&mut self, receiver: usize, filter: &Rc<str>, qos: u8) {
         let since = self.tick();
         self.receivers[receiver].subscriptions.push(Subscription { filter: Rc::clone(filter), qos, since });
+    }
+
+    /// SUBACK came in another session, where there was none of that filter.
+    pub fn subscribed_anew(&mut self, receiver: usize) {
+        let since = self.tick();
+        let receiver = &mut self.receivers[receiver];
+        receiver.returns.push((receiver.receipts.len(), since));
     }
 
     /// A message came as a new exchange.

@@ -73,7 +73,13 @@ fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Findi
     let receiver = &history.receivers[number];
     let mut highest: HashMap<(usize, &str, u8), usize> = HashMap::new();
     let mut known: HashMap<(usize, usize), u8> = HashMap::new();
-    for receipt in &receiver.receipts {
+    let mut returns = receiver.returns.iter().peekable();
+    let mut returned = 0;
+    for (at, receipt) in receiver.receipts.iter().enumerate() {
+        while let Some((_, since)) = returns.next_if(|(before, _)| *before <= at) {
+            // Another session: what it gets has nothing to do with what the one before it got.
+            (highest, known, returned) = (HashMap::new(), HashMap::new(), *since);
+        }
         let message = history
             .publishers
             .get(receipt.publisher)
@@ -100,7 +106,9 @@ fn asked_and_in_order(history: &History, number: usize, findings: &mut Vec<Findi
             continue;
         }
         // One that was first sent before SUBACK may have been passed on to nobody, and have come when it was sent again.
-        if !history.publishers[receipt.publisher].keeps_order || message.begun <= subscription.since {
+        if !history.publishers[receipt.publisher].keeps_order
+            || message.begun <= subscription.since.max(returned)
+        {
             continue;
         }
         // Published with QoS 2 it is passed on at PUBREL, so what was published with QoS 1 may overtake it.
@@ -135,6 +143,27 @@ mod tests {
             history.received(receiver, Receipt { publisher, sequence, qos: 1 });
         }
         check(&history).into_iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn each_session_has_an_order_of_its_own() {
+        for (lasting, found) in [(true, vec![Kind::Reordered]), (false, vec![])] {
+            let mut history = History::default();
+            let (publisher, receiver) = (history.publisher("p"), history.receiver("r", lasting, None));
+            history.subscribed(receiver, &"t".into(), 1);
+            for sequence in 0..3 {
+                assert_eq!(history.begin(publisher, &"t".into(), 1, false, false), sequence);
+            }
+            history.received(receiver, Receipt { publisher, sequence: 2, qos: 1 });
+            if !lasting {
+                history.subscribed_anew(receiver);
+            }
+            history.received(receiver, Receipt { publisher, sequence: 1, qos: 1 });
+            let order = |finding: &Finding| finding.kind == Kind::Reordered;
+            let kinds: Vec<_> =
+                check(&history).into_iter().filter(order).map(|finding| finding.kind).collect();
+            assert_eq!(kinds, found);
+        }
     }
 
     #[test]

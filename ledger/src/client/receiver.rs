@@ -92,9 +92,11 @@ impl Receiver {
             return;
         };
         wish.state = WishState::Granted;
-        let known = &desk.history.receivers[self.number].subscriptions;
-        if !known.iter().any(|subscription| subscription.filter == wish.filter) {
+        let known = &desk.history.receivers[self.number];
+        if !known.subscriptions.iter().any(|subscription| subscription.filter == wish.filter) {
             desk.history.subscribed(self.number, &wish.filter, wish.qos);
+        } else if !known.lasting {
+            desk.history.subscribed_anew(self.number);
         }
     }
 
