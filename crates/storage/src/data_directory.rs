@@ -70,7 +70,11 @@ pub enum DataDirectoryError {
         found: u32,
     },
     /// It is not known to be a data directory.
-    #[error("{file} does not tell the format of the data directory: {what}; nothing was changed")]
+    #[error(
+        "{file} does not tell the format of the data directory: {what}; nothing was changed: if no newer noctule than this \
+         one has used it, write the line `{FORMAT_INTRODUCTION}{FORMAT_NUMBER}` into that file, or put a copy that \
+         `noctule store backup` made in the place of the directory"
+    )]
     Format {
         /// The file that should tell.
         file: PathBuf,
@@ -356,6 +360,10 @@ mod tests {
         fs::remove_file(&file).unwrap();
         let error = DataDirectory::open(parent.path()).unwrap_err().to_string();
         assert!(error.contains("it is missing, and a store is there; nothing was changed"), "{error}");
+        assert!(
+            error.contains("write the line `noctule data directory, format 1` into that file"),
+            "{error}"
+        );
     }
 
     #[test]
