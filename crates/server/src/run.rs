@@ -232,17 +232,26 @@ fn serve(broker: &mut Broker, reload: &mut Reload, log: &Log) -> Result<(), Star
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use noctule_broker::record::Operation;
+    use noctule_broker::{ListenerIndex, MessageView, Publisher, RetainedMessage, Sequence, SessionNumber};
     use noctule_config::{ListenAddress, Listener, Persistence, SocketDomain};
-    use noctule_storage::StoreError;
+    use noctule_protocol::QoS;
+    use noctule_storage::{Batch, DataDirectory, Keyspace, Store, StoreError};
+
+    fn persistent(data: &std::path::Path) -> Config {
+        let host = Some("127.0.0.1".to_owned());
+        let address = ListenAddress { host, port: 0, domain: SocketDomain::Any };
+        let data = Some(data.to_owned());
+        let persistence = Persistence { enabled: true, data, ..Persistence::default() };
+        Config { listeners: vec![Listener::new(address)], persistence, ..Config::default() }
+    }
 
     #[test]
     fn a_store_that_fails_ends_the_broker_with_its_reason() {
         let directory = tempfile::tempdir().unwrap();
-        let host = Some("127.0.0.1".to_owned());
-        let address = ListenAddress { host, port: 0, domain: SocketDomain::Any };
-        let data = Some(directory.path().to_owned());
-        let persistence = Persistence { enabled: true, data, ..Persistence::default() };
-        let config = Config { listeners: vec![Listener::new(address)], persistence, ..Config::default() };
+        let config = persistent(directory.path());
         // Whichever of the two notices comes first.
         for ends_first in [false, true] {
             let listeners = Listeners::open(&config, &Log::none()).unwrap();
@@ -265,6 +274,48 @@ mod tests {
             );
             broker.stop().unwrap();
         }
+    }
+
+    /// It has served since it read the first ten thousand of these.
+    #[test]
+    fn a_retained_message_that_cannot_be_read_ends_the_broker() {
+        let directory = tempfile::tempdir().unwrap();
+        let publisher = Publisher { client_id: "p".into(), user_name: None, listener: ListenerIndex(0) };
+        let publisher = Arc::new(publisher);
+        let mut batch = Batch::new();
+        for counter in 0..10_100 {
+            let view = MessageView {
+                topic: &format!("t/{counter:05}"),
+                payload: b"x",
+                properties: &[],
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                expires: None,
+                publisher: SessionNumber(1),
+            };
+            let message = view.to_message(Sequence { source: 1, counter });
+            let retained = RetainedMessage { message, publisher: Arc::clone(&publisher) };
+            Operation::PutRetained(retained).changes(|change| {
+                batch.put(noctule_persistence::keyspace(change.table), change.key, change.value.unwrap());
+            });
+        }
+        batch.put(Keyspace::Retained, "t/10050", "what no broker writes");
+        {
+            let data = DataDirectory::open(directory.path()).unwrap();
+            let mut store = data.open_store().unwrap();
+            store.commit(&[batch], true).unwrap();
+            store.close().unwrap();
+        }
+        let config = persistent(directory.path());
+        let listeners = Listeners::open(&config, &Log::none()).unwrap();
+        let mut broker = Broker::start(Program::Noctule, &config, &Log::none(), listeners, || {}).unwrap();
+        let mut reload = Reload::new(Program::Noctule, None, CommandLine::default(), config);
+        let error = serve(&mut broker, &mut reload, &Log::none()).unwrap_err();
+        let told = error.to_string();
+        assert!(told.starts_with(&format!("what is kept in {} cannot be read", directory.path().display())));
+        assert!(told.contains("Retained"), "{told}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("noctule store repair")));
+        broker.stop().unwrap();
     }
 
     #[test]
