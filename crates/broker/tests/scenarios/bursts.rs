@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use noctule_broker::metric::Metric;
-use noctule_broker::{LogLevels, Settings};
+use noctule_broker::{LogLevels, QueueHead, Settings};
 use noctule_protocol::frame::PacketType;
 use noctule_protocol::property::Property;
 use noctule_protocol::{ProtocolVersion, QoS};
@@ -327,6 +327,11 @@ fn play(scene: &Scene, split: bool) -> (Vec<Vec<Wire>>, Vec<u64>, Vec<usize>, Ve
     subscribers.iter().filter(|client| !client.is_closed()).for_each(Client::read_on);
     let everybody = || subscribers.iter().chain([&publisher]);
     let mut got: Vec<Vec<Wire>> = everybody().map(Client::take).collect();
+    if queue_head() != QueueHead::ALL {
+        // QoS 0, which is never on the disk, does not wait for what is: each of the two has its order [MQTT-4.6.0-5].
+        let is_qos_0 = |packet: &Wire| packet.is_publish() && packet.qos == QoS::AtMostOnce;
+        got.iter_mut().for_each(|packets| packets.sort_by_key(is_qos_0));
+    }
     // Its own messages and its acknowledgements stand in one line, of which only the parts have an order.
     if let (Some(last), Some(_)) = (got.last_mut(), scene.publisher_subscribes) {
         last.sort_by_key(Wire::is_publish);

@@ -463,7 +463,7 @@ fn shard_count() -> u16 {
 }
 
 /// How much of each queue is in memory in these tests: all, or so many messages.
-fn queue_head() -> QueueHead {
+pub(crate) fn queue_head() -> QueueHead {
     std::env::var("NOCTULE_TEST_QUEUE_HEAD").map_or(QueueHead::ALL, |text| QueueHead {
         messages: text.parse().expect("a number"),
         bytes: 1 << 20,
