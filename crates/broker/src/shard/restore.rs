@@ -281,6 +281,11 @@ fn restore_row(
             found.note(message.sequence());
         }
         Record::Cursor { session, cursor } => {
+            // What it says of a source must not hide what comes later, though nothing else be left of that source.
+            for track in cursor.tracks() {
+                let last = track.runs.last().map_or(track.mark, |(_, to)| *to);
+                found.note(Sequence { source: track.lane.source, counter: last.counter });
+            }
             found.cursors.insert(session, cursor);
         }
         // They are read in another order.

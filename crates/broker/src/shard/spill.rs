@@ -28,7 +28,7 @@ pub(super) struct Spill {
     /// Sessions whose queues have grown too long.
     pub(super) long: Vec<u32>,
     /// Copies that are done with, of messages that others have on disk only.
-    watched: Vec<(Message, u32, Done)>,
+    watched: Vec<(Message, u32)>,
     /// What sessions that ended had on disk only.
     leaving: VecDeque<Stubs>,
 }
@@ -49,18 +49,23 @@ impl Spill {
 impl Shard {
     /// The copy's end must be counted where others are known to be on disk: soon, in this turn.
     pub(super) fn settle_later(&mut self, message: &Message, copy: u32, done: Done) {
-        self.spill.watched.push((message.clone(), copy, done));
+        // The cursor at once: it says what stood last in the queue, and more may come to that until then. If this turns out
+        // to be the last copy, its place is not looked at any more.
+        if let Some(list) = message.list_of(copy) {
+            self.move_cursor(message, list, copy, done);
+        }
+        self.spill.watched.push((message.clone(), copy));
     }
 
     /// Counts the copies that are done with where others are known to be on disk.
     pub(super) fn settle_watched(&mut self, shared: &Shared) {
-        for (message, copy, done) in std::mem::take(&mut self.spill.watched) {
+        for (message, copy) in std::mem::take(&mut self.spill.watched) {
             let others = || Settled { listed: message.list_of(copy), is_last: false, has_list: true };
             // One of the two has it, but it can go from one to the other between them. If neither had it, it would be kept
             // rather than deleted too early.
             let settled = (0..SETTLE_TRIES)
                 .find_map(|_| message.settle(copy).or_else(|| shared.unloaded.settle(&message).then(others)));
-            self.settled(&message, copy, settled.unwrap_or_else(others), done);
+            self.settled(&message, copy, settled.unwrap_or_else(others), Done::Elsewhere);
         }
     }
 

@@ -11,6 +11,7 @@ mod bursts;
 mod chaos;
 mod connect;
 mod cursor;
+mod cursor_order;
 mod durability;
 mod expiry;
 mod flow;

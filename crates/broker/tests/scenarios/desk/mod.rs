@@ -371,6 +371,11 @@ impl Desk {
         state.advance_to(until);
     }
 
+    /// The wall clock is set back by hand.
+    pub(crate) fn set_wall_back(&self, seconds: u64) {
+        self.0.borrow_mut().now.wall -= Duration::from_secs(seconds);
+    }
+
     /// When the next timer is due, in seconds from now.
     pub(crate) fn next_timeout(&self) -> Option<f64> {
         let state = self.0.borrow();
