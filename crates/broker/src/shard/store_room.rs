@@ -34,10 +34,10 @@ impl Shard {
         let view = publication.view();
         let is_retained = view.retain && !view.payload.is_empty(); // [MQTT-3.3.1-6]
         match qos {
-            PublishQoS::AtMostOnce => is_retained,
+            PublishQoS::AtMostOnce if !self.settings.upgrade_outgoing_qos => is_retained,
             PublishQoS::ExactlyOnce(packet_id) if self.has_incoming(slot, packet_id) => false,
             PublishQoS::ExactlyOnce(_) if self.session(slot).is_some_and(|session| session.lasts()) => true,
-            PublishQoS::AtLeastOnce(_) | PublishQoS::ExactlyOnce(_) => {
+            PublishQoS::AtMostOnce | PublishQoS::AtLeastOnce(_) | PublishQoS::ExactlyOnce(_) => {
                 let route = self.router.route(turn.shared, view.topic);
                 let is_kept =
                     route.all().any(|target| target.lasts && target.granted(view.qos) != QoS::AtMostOnce);

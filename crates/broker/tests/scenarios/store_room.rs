@@ -1,6 +1,7 @@
 //! What is refused while the store has little room left, and what goes on.
 
 use noctule_broker::metric::Metric;
+use noctule_broker::record::Table;
 use noctule_protocol::ProtocolVersion::{V5, V31, V311};
 use noctule_protocol::ReasonCode as Reason;
 
@@ -116,4 +117,16 @@ fn what_gives_room_back_goes_on() {
     lasting.expect([pubrec(3), pubcomp(3)]);
     let back = desk.hello("away").resume().lasting().connect();
     assert_eq!(back.payloads(), ["1", "3"]);
+}
+
+#[test]
+fn qos_0_that_is_upgraded_is_not_kept_either() {
+    let desk = Desk::sharded(1, |settings| settings.upgrade_outgoing_qos = true);
+    let mut away = desk.hello("away").lasting().connect();
+    away.subscribe("t", 1);
+    away.lose();
+    let p = desk.client("p");
+    desk.set_store_low(true);
+    p.send_all((0..50).map(|n| publish("t", n.to_string())));
+    assert_eq!(desk.disk_rows(&[Table::Message]), 0);
 }
