@@ -1,7 +1,8 @@
 //! Subscriptions that come before what is retained for them was read from the disk.
 //!
 //! SUBSCRIBE waits, and what its client sends behind it: so what is retained can follow SUBACK as always
-//! [MQTT-3.3.1-9], and nothing is owed that a crash could make the broker forget.
+//! [MQTT-3.3.1-9]. A crash can make the broker forget of it only what is more than one step of a replay, which it can at
+//! any time.
 
 use noctule_protocol::ProtocolVersion;
 use noctule_protocol::frame::{Frame, PacketType};
